@@ -1,0 +1,48 @@
+#include "common/base/cancellation.h"
+
+#include <utility>
+
+namespace reflux {
+
+void Cancellation::Cancel() {
+  std::map<int64_t, std::function<void()>> callbacks;
+  {
+    MutexLock lock(mutex_);
+    if (cancelled_) return;
+    cancelled_ = running_ = true;
+    callbacks.swap(callbacks_);
+  }
+  for (auto& [id, callback] : callbacks) callback();
+  MutexLock lock(mutex_);
+  running_ = false;
+  idle_.NotifyAll();
+}
+
+bool Cancellation::cancelled() const {
+  MutexLock lock(mutex_);
+  return cancelled_;
+}
+
+Cancellation::Registration Cancellation::OnCancel(std::function<void()> callback) {
+  int64_t id = 0;
+  {
+    MutexLock lock(mutex_);
+    if (!cancelled_) {
+      id = ++next_id_;
+      callbacks_[id] = std::move(callback);
+    }
+  }
+  if (id == 0) {
+    callback();
+    return nullptr;
+  }
+  return Registration(this, [id](void* self) { static_cast<Cancellation*>(self)->Unregister(id); });
+}
+
+void Cancellation::Unregister(int64_t id) {
+  MutexLock lock(mutex_);
+  callbacks_.erase(id);
+  while (running_) idle_.Wait(mutex_);
+}
+
+}  // namespace reflux

@@ -1,0 +1,138 @@
+#include "common/targets/target.h"
+
+#include <xxhash.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+
+namespace reflux {
+namespace {
+
+constexpr char kSampleNeededUrl[] = "reflux.v1.SampleNeeded";
+
+}  // namespace
+
+absl::Status View::Validate() const {
+  const auto side_ok = [](int32_t side) { return side > 0 && side <= kMaxSide; };
+  if (!side_ok(resized_height) || !side_ok(resized_width) || !side_ok(crop_height) ||
+      !side_ok(crop_width)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("view: sides must be in 1..", kMaxSide, " pixels"));
+  }
+  if (crop_y < 0 || crop_x < 0 || crop_y >= resized_height || crop_x >= resized_width) {
+    return absl::InvalidArgumentError("view: the crop must begin inside the resized image");
+  }
+  return absl::OkStatus();
+}
+
+int64_t BytesPerElement(DType dtype) { return dtype == DType::kFloat32 ? 4 : 2; }
+
+std::string_view Name(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32: return "float32";
+    case DType::kBFloat16: return "bfloat16";
+    case DType::kFloat16: return "float16";
+  }
+  return "unknown";
+}
+
+std::string_view Name(Codec codec) {
+  switch (codec) {
+    case Codec::kFp32: return "fp32";
+    case Codec::kBf16: return "bf16";
+    case Codec::kFp16: return "fp16";
+  }
+  return "unknown";
+}
+
+absl::StatusOr<Codec> ParseCodec(std::string_view name) {
+  for (Codec codec : {Codec::kFp32, Codec::kBf16, Codec::kFp16}) {
+    if (name == Name(codec)) return codec;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown codec '", std::string(name), "', known: fp32, bf16, fp16"));
+}
+
+DType StoredDType(Codec codec) {
+  switch (codec) {
+    case Codec::kFp32: return DType::kFloat32;
+    case Codec::kBf16: return DType::kBFloat16;
+    case Codec::kFp16: return DType::kFloat16;
+  }
+  return DType::kFloat32;
+}
+
+absl::Status TargetRequest::Validate() const {
+  if (samples.empty() || samples.size() > kMaxSamples) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("samples: a request has 1..", kMaxSamples, ", not ", samples.size()));
+  }
+  if (specs.empty() || specs.size() > kMaxSpecs) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("specs: a request has 1..", kMaxSpecs, ", not ", specs.size()));
+  }
+  for (const TargetSpec& spec : specs) {
+    if (spec.tap.empty() || spec.tap.size() > kMaxTapName) {
+      return absl::InvalidArgumentError(absl::StrCat("specs.tap: 1..", kMaxTapName, " bytes"));
+    }
+  }
+  for (const SampleRef& sample : samples) {
+    REFLUX_RETURN_IF_ERROR(sample.view.Validate());
+    if (sample.locator.path.size() > kMaxPath || sample.locator.dataset.size() > kMaxPath) {
+      return absl::InvalidArgumentError(absl::StrCat("samples.locator: over ", kMaxPath, " bytes"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+uint64_t TargetChecksum(std::string_view bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
+EncodedTarget EncodedTarget::FromBytes(std::string bytes, DType dtype, Codec codec,
+                                       std::array<int32_t, 3> shape) {
+  auto owner = std::make_shared<const std::string>(std::move(bytes));
+  EncodedTarget target{.bytes = *owner, .owner = owner, .dtype = dtype, .codec = codec,
+                       .shape = shape, .checksum = TargetChecksum(*owner)};
+  return target;
+}
+
+absl::Status EncodedTarget::Verify() const {
+  int64_t elements = 1;
+  for (int32_t side : shape) {
+    if (side <= 0 || side > kMaxBytes) return absl::DataLossError("target: a side is out of range");
+    elements *= side;
+    if (elements > kMaxBytes) return absl::DataLossError("target: over 1 GiB");
+  }
+  const int64_t expected = elements * BytesPerElement(dtype);
+  if (static_cast<int64_t>(bytes.size()) != expected) {
+    return absl::DataLossError(absl::StrCat("target: ", bytes.size(), " bytes, its shape needs ",
+                                            expected));
+  }
+  if (TargetChecksum(bytes) != checksum) return absl::DataLossError("target: wrong checksum");
+  return absl::OkStatus();
+}
+
+absl::Status SampleNeededError(const SampleRef& sample) {
+  absl::Status status = absl::FailedPreconditionError(
+      absl::StrCat("the image ", sample.locator.path, " (", sample.digest.Short(),
+                   ") is not here: send its bytes"));
+  status.SetPayload(kSampleNeededUrl, absl::Cord(sample.digest.AsBytes()));
+  return status;
+}
+
+bool IsSampleNeeded(const absl::Status& status) {
+  return status.GetPayload(kSampleNeededUrl).has_value();
+}
+
+absl::Status FetchContext::Check() const {
+  if (cancellation != nullptr && cancellation->cancelled()) {
+    return absl::CancelledError("the caller cancelled the fetch");
+  }
+  if (absl::Now() >= deadline) return absl::DeadlineExceededError("the fetch's deadline passed");
+  return absl::OkStatus();
+}
+
+}  // namespace reflux

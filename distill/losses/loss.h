@@ -1,0 +1,48 @@
+// The seam that every training loss meets: two stages, so that one definition serves any number of
+// ranks (design 6). Not thread-safe.
+//
+// Stage 1 (`Local`) computes differentiable sums and undifferentiable counts over this rank's share
+// of the batch. Both are summed over the ranks. Stage 2 (`Finish`) is a function of the global sums
+// and counts alone. With one rank, Finish(Local(x)) is the loss of the paper.
+//
+// Losses run in the maps' floating type, float32 or float64, outside autocast: the caller casts.
+// Every rank must build the same graph each step: a loss with nothing to do (no valid pixel, absent
+// class) returns zeros that are still connected to its inputs and parameters.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace reflux {
+
+// One batch as the losses see it.
+struct LossInputs {
+  std::map<std::string, torch::Tensor> student;  // tap -> [N,C,h,w], requires grad
+  std::map<std::string, torch::Tensor> teacher;  // tap -> [N,C,h,w], constant
+  torch::Tensor labels;                          // [N,H,W] int64
+  int64_t ignore_index = 255;
+};
+
+struct LossStatistics {
+  torch::Tensor sums;    // 1-D, differentiable
+  torch::Tensor counts;  // 1-D float64, no gradient
+};
+
+class Loss : public torch::nn::Module {
+ public:
+  virtual LossStatistics Local(const LossInputs& inputs) = 0;
+  // Scalar, from statistics summed over all ranks.
+  virtual torch::Tensor Finish(const LossStatistics& global) = 0;
+  // True when the loss is sums[0] / max(counts[0], 1), with sums and counts of one element: then no
+  // collective is needed for the sums (GlobalLosses uses sums[0] * world_size / global count).
+  virtual bool additive() const = 0;
+  // Taps it reads from each side.
+  virtual std::vector<std::string> student_taps() const = 0;
+  virtual std::vector<std::string> teacher_taps() const = 0;
+};
+
+}  // namespace reflux
