@@ -2,9 +2,9 @@
 
 #include <cstring>
 #include <numeric>
-#include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/digest.h"
 
 namespace reflux {
@@ -29,8 +29,8 @@ std::array<uint32_t, 4> Philox4x32(uint64_t key, uint64_t counter_low, uint64_t 
   return c;
 }
 
-CounterRandom::CounterRandom(uint64_t seed, std::string_view purpose) {
-  const Digest digest = Sha256::Of(std::to_string(seed) + "/" + std::string(purpose));
+CounterRandom::CounterRandom(uint64_t seed, absl::string_view purpose) {
+  const Digest digest = Sha256::Of(absl::StrCat(seed, "/", purpose));
   std::memcpy(&key_, digest.bytes.data(), sizeof(key_));
 }
 

@@ -1,5 +1,5 @@
-// Counter-based random numbers: a pure function of (seed, purpose, counters), so that no worker keeps
-// random state and a resumed or re-sharded run draws the same numbers.
+// Counter-based random numbers: a pure function of (seed, purpose, counters), so that no worker
+// keeps random state and a resumed or re-sharded run draws the same numbers.
 //
 // Philox4x32-10 of Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3" (SC 2011).
 // All functions are thread-safe and never fail.
@@ -7,8 +7,9 @@
 
 #include <array>
 #include <cstdint>
-#include <string_view>
 #include <vector>
+
+#include "absl/strings/string_view.h"
 
 namespace reflux {
 
@@ -19,7 +20,7 @@ std::array<uint32_t, 4> Philox4x32(uint64_t key, uint64_t counter_low, uint64_t 
 // so that two uses never share numbers.
 class CounterRandom {
  public:
-  CounterRandom(uint64_t seed, std::string_view purpose);
+  CounterRandom(uint64_t seed, absl::string_view purpose);
 
   // 64 random bits for the counter pair (a, b), e.g. (step, position in the global batch).
   uint64_t Bits(uint64_t a, uint64_t b = 0) const;

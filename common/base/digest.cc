@@ -11,7 +11,7 @@ namespace reflux {
 
 std::string Digest::Hex() const { return absl::BytesToHexString(AsBytes()); }
 
-absl::StatusOr<Digest> Digest::FromBytes(std::string_view raw) {
+absl::StatusOr<Digest> Digest::FromBytes(absl::string_view raw) {
   if (raw.size() != kSize) {
     return absl::InvalidArgumentError(absl::StrCat("a digest has 32 bytes, not ", raw.size()));
   }
@@ -20,7 +20,7 @@ absl::StatusOr<Digest> Digest::FromBytes(std::string_view raw) {
   return digest;
 }
 
-absl::StatusOr<Digest> Digest::FromHex(std::string_view hex) {
+absl::StatusOr<Digest> Digest::FromHex(absl::string_view hex) {
   const bool valid = hex.size() == 2 * kSize && std::all_of(hex.begin(), hex.end(), [](char c) {
                        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
                      });
@@ -40,7 +40,7 @@ Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
-void Sha256::Update(std::string_view bytes) {
+void Sha256::Update(absl::string_view bytes) {
   EVP_DigestUpdate(state_->context, bytes.data(), bytes.size());
 }
 
@@ -50,7 +50,7 @@ Digest Sha256::Finish() {
   return digest;
 }
 
-Digest Sha256::Of(std::string_view bytes) {
+Digest Sha256::Of(absl::string_view bytes) {
   Sha256 sha;
   sha.Update(bytes);
   return sha.Finish();

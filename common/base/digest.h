@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace reflux {
 
@@ -21,12 +21,12 @@ struct Digest {
   // 64 lower-case hexadecimal digits; Short() the first 8.
   std::string Hex() const;
   std::string Short() const { return Hex().substr(0, 8); }
-  std::string_view AsBytes() const {
+  absl::string_view AsBytes() const {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
   // InvalidArgument unless `hex` has 64 hexadecimal digits / `raw` has 32 bytes.
-  static absl::StatusOr<Digest> FromHex(std::string_view hex);
-  static absl::StatusOr<Digest> FromBytes(std::string_view raw);
+  static absl::StatusOr<Digest> FromHex(absl::string_view hex);
+  static absl::StatusOr<Digest> FromBytes(absl::string_view raw);
 
   template <typename H>
   friend H AbslHashValue(H h, const Digest& d) {
@@ -42,11 +42,11 @@ class Sha256 {
   Sha256(Sha256&&) noexcept;
   Sha256& operator=(Sha256&&) noexcept;
 
-  void Update(std::string_view bytes);
+  void Update(absl::string_view bytes);
   // Ends the stream: nothing may follow.
   Digest Finish();
 
-  static Digest Of(std::string_view bytes);
+  static Digest Of(absl::string_view bytes);
 
  private:
   struct State;

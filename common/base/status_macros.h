@@ -6,8 +6,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-#define REFLUX_RETURN_IF_ERROR(expr)                  \
-  do {                                                \
+#define REFLUX_RETURN_IF_ERROR(expr)                                                       \
+  do {                                                                                     \
     if (absl::Status reflux_status_ = (expr); !reflux_status_.ok()) return reflux_status_; \
   } while (false)
 

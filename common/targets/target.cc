@@ -29,37 +29,46 @@ absl::Status View::Validate() const {
 
 int64_t BytesPerElement(DType dtype) { return dtype == DType::kFloat32 ? 4 : 2; }
 
-std::string_view Name(DType dtype) {
+absl::string_view Name(DType dtype) {
   switch (dtype) {
-    case DType::kFloat32: return "float32";
-    case DType::kBFloat16: return "bfloat16";
-    case DType::kFloat16: return "float16";
+    case DType::kFloat32:
+      return "float32";
+    case DType::kBFloat16:
+      return "bfloat16";
+    case DType::kFloat16:
+      return "float16";
   }
   return "unknown";
 }
 
-std::string_view Name(Codec codec) {
+absl::string_view Name(Codec codec) {
   switch (codec) {
-    case Codec::kFp32: return "fp32";
-    case Codec::kBf16: return "bf16";
-    case Codec::kFp16: return "fp16";
+    case Codec::kFp32:
+      return "fp32";
+    case Codec::kBf16:
+      return "bf16";
+    case Codec::kFp16:
+      return "fp16";
   }
   return "unknown";
 }
 
-absl::StatusOr<Codec> ParseCodec(std::string_view name) {
+absl::StatusOr<Codec> ParseCodec(absl::string_view name) {
   for (Codec codec : {Codec::kFp32, Codec::kBf16, Codec::kFp16}) {
     if (name == Name(codec)) return codec;
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("unknown codec '", std::string(name), "', known: fp32, bf16, fp16"));
+      absl::StrCat("unknown codec '", name, "', known: fp32, bf16, fp16"));
 }
 
 DType StoredDType(Codec codec) {
   switch (codec) {
-    case Codec::kFp32: return DType::kFloat32;
-    case Codec::kBf16: return DType::kBFloat16;
-    case Codec::kFp16: return DType::kFloat16;
+    case Codec::kFp32:
+      return DType::kFloat32;
+    case Codec::kBf16:
+      return DType::kBFloat16;
+    case Codec::kFp16:
+      return DType::kFloat16;
   }
   return DType::kFloat32;
 }
@@ -87,15 +96,17 @@ absl::Status TargetRequest::Validate() const {
   return absl::OkStatus();
 }
 
-uint64_t TargetChecksum(std::string_view bytes) {
-  return XXH3_64bits(bytes.data(), bytes.size());
-}
+uint64_t TargetChecksum(absl::string_view bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
 EncodedTarget EncodedTarget::FromBytes(std::string bytes, DType dtype, Codec codec,
                                        std::array<int32_t, 3> shape) {
   auto owner = std::make_shared<const std::string>(std::move(bytes));
-  EncodedTarget target{.bytes = *owner, .owner = owner, .dtype = dtype, .codec = codec,
-                       .shape = shape, .checksum = TargetChecksum(*owner)};
+  EncodedTarget target{.bytes = *owner,
+                       .owner = owner,
+                       .dtype = dtype,
+                       .codec = codec,
+                       .shape = shape,
+                       .checksum = TargetChecksum(*owner)};
   return target;
 }
 
@@ -108,8 +119,8 @@ absl::Status EncodedTarget::Verify() const {
   }
   const int64_t expected = elements * BytesPerElement(dtype);
   if (static_cast<int64_t>(bytes.size()) != expected) {
-    return absl::DataLossError(absl::StrCat("target: ", bytes.size(), " bytes, its shape needs ",
-                                            expected));
+    return absl::DataLossError(
+        absl::StrCat("target: ", bytes.size(), " bytes, its shape needs ", expected));
   }
   if (TargetChecksum(bytes) != checksum) return absl::DataLossError("target: wrong checksum");
   return absl::OkStatus();

@@ -8,11 +8,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/base/cancellation.h"
 #include "common/base/digest.h"
@@ -21,9 +21,9 @@ namespace reflux {
 
 // How an image becomes network input, resolved to integers (pixels): resize the whole image to
 // resized_height x resized_width (bilinear), then take the window [crop_y, crop_y + crop_height) x
-// [crop_x, crop_x + crop_width), then mirror it left-right if `flip`. What of the window lies beyond
-// the resized image (only to the right and below) is padding: the preprocessing's mean colour in the
-// image, the ignore index in the label.
+// [crop_x, crop_x + crop_width), then mirror it left-right if `flip`. What of the window lies
+// beyond the resized image (only to the right and below) is padding: the preprocessing's mean
+// colour in the image, the ignore index in the label.
 struct View {
   int32_t resized_height = 0, resized_width = 0;
   int32_t crop_y = 0, crop_x = 0;
@@ -56,9 +56,9 @@ enum class Codec : uint8_t { kFp32 = 1, kBf16 = 2, kFp16 = 3 };            // ne
 enum class Reduction : uint8_t { kNone = 1 };                              // never renumber
 
 int64_t BytesPerElement(DType dtype);
-std::string_view Name(DType dtype);
-std::string_view Name(Codec codec);
-absl::StatusOr<Codec> ParseCodec(std::string_view name);  // "fp32", "bf16", "fp16"
+absl::string_view Name(DType dtype);
+absl::string_view Name(Codec codec);
+absl::StatusOr<Codec> ParseCodec(absl::string_view name);  // "fp32", "bf16", "fp16"
 DType StoredDType(Codec codec);
 
 // Which map of the teacher, and how it is stored.
@@ -69,8 +69,8 @@ struct TargetSpec {
   auto operator<=>(const TargetSpec&) const = default;
 };
 
-// What belongs to a checkpoint besides its weights: (pixel / divisor - mean) / deviation, per channel
-// in `order`.
+// What belongs to a checkpoint besides its weights: (pixel / divisor - mean) / deviation, per
+// channel in `order`.
 struct Preprocessing {
   bool bgr = false;  // false: RGB
   double divisor = 255.0;
@@ -115,7 +115,7 @@ struct TargetRequest {
 
 // The bytes of one target as they were encoded; immutable, shared by reference.
 struct EncodedTarget {
-  std::string_view bytes;
+  absl::string_view bytes;
   std::shared_ptr<const void> owner;  // keeps `bytes` alive: heap, RocksDB slice, gRPC slice
   DType dtype = DType::kFloat32;
   Codec codec = Codec::kFp32;
@@ -129,7 +129,7 @@ struct EncodedTarget {
   absl::Status Verify() const;
   static constexpr int64_t kMaxBytes = int64_t{1} << 30;
 };
-uint64_t TargetChecksum(std::string_view bytes);
+uint64_t TargetChecksum(absl::string_view bytes);
 
 // A sample whose image the source cannot find: ask again with SampleRef::image.
 absl::Status SampleNeededError(const SampleRef& sample);

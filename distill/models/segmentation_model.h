@@ -12,9 +12,9 @@ namespace reflux {
 
 // A named feature map of a network.
 struct TapInfo {
-  std::string name;      // "logits", "aspp", "c1".."c4", "aux"
+  std::string name;  // "logits", "aspp", "c1".."c4", "aux"
   int64_t channels = 0;
-  int64_t stride = 0;    // input pixels per map position
+  int64_t stride = 0;  // input pixels per map position
 };
 
 // Tap name -> [N,C,h,w].
@@ -25,7 +25,8 @@ class SegmentationModel : public torch::nn::Module {
   // `images` is [N,3,H,W], preprocessed. Returns at least "logits" (at the network's stride, not
   // resized) and every tap in `wanted`; in training mode also "aux" when the network has an
   // auxiliary head. Throws c10::Error for a tap that is not in taps().
-  virtual TapOutputs Forward(const torch::Tensor& images, const std::vector<std::string>& wanted) = 0;
+  virtual TapOutputs Forward(const torch::Tensor& images,
+                             const std::vector<std::string>& wanted) = 0;
   virtual std::vector<TapInfo> taps() const = 0;
   virtual int64_t num_classes() const = 0;
   // Architecture name as in the job file, e.g. "deeplabv3_resnet18".
