@@ -1,0 +1,14 @@
+// SIGTERM and SIGINT as a Cancellation.
+#pragma once
+
+#include <memory>
+
+#include "common/base/cancellation.h"
+
+namespace reflux {
+
+// Blocks SIGTERM and SIGINT in the calling thread (call it first in main: later threads inherit
+// that) and starts a thread that cancels on the first and exits with 130 on the third.
+std::shared_ptr<Cancellation> InstallShutdownSignals();
+
+}  // namespace reflux
