@@ -1,0 +1,37 @@
+// A TargetSource on the other end of a wire.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "common/metrics/registry.h"
+#include "common/targets/target.h"
+
+namespace reflux {
+
+struct RemoteSourceOptions {
+  // "host:port" or "@FILE" (common/rpc/endpoints.h); resolved again at every connection.
+  std::string endpoint;
+  // First and largest pause between tries of a target that came back UNAVAILABLE, RESOURCE_EXHAUSTED,
+  // DATA_LOSS or ABORTED. Tries go on until the caller's deadline.
+  absl::Duration min_backoff = absl::Milliseconds(50);
+  absl::Duration max_backoff = absl::Seconds(2);
+  // Deadline of a single try: a server that hangs costs this much.
+  absl::Duration try_timeout = absl::Minutes(5);
+  // Reads an image when the server answers SAMPLE_NEEDED. Null: the answer goes on to the caller.
+  std::function<absl::StatusOr<std::string>(const Locator&)> read_image;
+};
+
+struct RemoteSourceMetrics {
+  Counter targets, bytes, retries, images_sent;
+  static RemoteSourceMetrics Register(MetricRegistry& registry, const std::string& component);
+};
+
+// Thread-safe; several Fetch calls run at once. A connection that breaks in mid-answer costs a retry
+// of the targets that are still missing, never a second delivery. Checksums are verified before
+// delivery. Deliveries run on the calling thread.
+std::unique_ptr<TargetSource> MakeRemoteSource(const RemoteSourceOptions& options,
+                                               const RemoteSourceMetrics& metrics = {});
+
+}  // namespace reflux

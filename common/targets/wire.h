@@ -1,0 +1,24 @@
+// Between the vocabulary (target.h) and its messages. From-functions check every bound and name the
+// field in InvalidArgument; nothing is allocated by a size that was not checked.
+#pragma once
+
+#include "common/targets/target.h"
+#include "reflux/v1/targets.pb.h"
+
+namespace reflux {
+
+v1::Preprocessing ToProto(const Preprocessing& preprocessing);
+v1::Numerics ToProto(const Numerics& numerics);
+v1::TeacherIdentity ToProto(const TeacherIdentity& identity);
+v1::View ToProto(const View& view);
+v1::TargetSpec ToProto(const TargetSpec& spec);
+v1::TeacherInfo ToProto(const TeacherInfo& info);
+v1::FetchRequest ToProto(const TargetRequest& request, Priority priority);
+
+absl::StatusOr<TeacherIdentity> FromProto(const v1::TeacherIdentity& message);
+absl::StatusOr<TargetSpec> FromProto(const v1::TargetSpec& message);
+absl::StatusOr<TeacherInfo> FromProto(const v1::TeacherInfo& message);
+// Moves images out of `message`.
+absl::StatusOr<TargetRequest> FromProto(v1::FetchRequest&& message);
+
+}  // namespace reflux
