@@ -75,7 +75,9 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
   return result;
 }
 
-RpcServer::~RpcServer() { Shutdown(absl::ZeroDuration()); }
+RpcServer::~RpcServer() {
+  if (server_ != nullptr) Shutdown(absl::ZeroDuration());
+}
 
 void RpcServer::SetServing(bool serving) {
   if (auto* health = server_->GetHealthCheckService()) health->SetServingStatus(serving);

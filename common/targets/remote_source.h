@@ -13,8 +13,8 @@ namespace reflux {
 struct RemoteSourceOptions {
   // "host:port" or "@FILE" (common/rpc/endpoints.h); resolved again at every connection.
   std::string endpoint;
-  // First and largest pause between tries of a target that came back UNAVAILABLE, RESOURCE_EXHAUSTED,
-  // DATA_LOSS or ABORTED. Tries go on until the caller's deadline.
+  // First and largest pause between tries of a target that came back UNAVAILABLE,
+  // RESOURCE_EXHAUSTED, DATA_LOSS or ABORTED. Tries go on until the caller's deadline.
   absl::Duration min_backoff = absl::Milliseconds(50);
   absl::Duration max_backoff = absl::Seconds(2);
   // Deadline of a single try: a server that hangs costs this much.
@@ -28,9 +28,9 @@ struct RemoteSourceMetrics {
   static RemoteSourceMetrics Register(MetricRegistry& registry, const std::string& component);
 };
 
-// Thread-safe; several Fetch calls run at once. A connection that breaks in mid-answer costs a retry
-// of the targets that are still missing, never a second delivery. Checksums are verified before
-// delivery. Deliveries run on the calling thread.
+// Thread-safe; several Fetch calls run at once. A connection that breaks in mid-answer costs a
+// retry of the targets that are still missing, never a second delivery. Checksums are verified
+// before delivery. Deliveries run on the calling thread.
 std::unique_ptr<TargetSource> MakeRemoteSource(const RemoteSourceOptions& options,
                                                const RemoteSourceMetrics& metrics = {});
 

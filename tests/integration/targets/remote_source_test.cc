@@ -1,0 +1,189 @@
+// RemoteSource against the real TargetService on a real port.
+#include "common/targets/remote_source.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+
+#include "absl/time/clock.h"
+#include "common/rpc/endpoints.h"
+#include "common/rpc/server.h"
+#include "common/targets/target_service.h"
+#include "tests/integration/targets/fake_source.h"
+
+namespace reflux {
+namespace {
+
+struct Served {
+  explicit Served(TargetSource& source)
+      : service(MakeTargetService(source, {}, {})),
+        server(
+            RpcServer::Start({.max_receive_bytes = kTargetServiceMaxReceiveBytes}, {service.get()})
+                .value()) {}
+  std::unique_ptr<v1::TargetService::Service> service;
+  std::unique_ptr<RpcServer> server;
+};
+
+RemoteSourceOptions Fast(const std::string& endpoint) {
+  return {.endpoint = endpoint,
+          .min_backoff = absl::Milliseconds(1),
+          .max_backoff = absl::Milliseconds(5)};
+}
+
+FetchContext Within(absl::Duration limit) { return {.deadline = absl::Now() + limit}; }
+
+TEST(RemoteSource, DeliversEveryTargetOnceAndWhole) {
+  FakeSource source([](const SampleRef& s, const TargetSpec&) { return MakeTarget(s, 1000); });
+  Served served(source);
+  const auto remote = MakeRemoteSource(Fast(served.server->address()));
+  const TargetRequest request = MakeRequest(3, {"logits", "aspp"});
+  CollectingSink sink;
+  ASSERT_TRUE(remote->Fetch(Within(absl::Seconds(20)), request, sink).ok());
+  EXPECT_EQ(sink.deliveries, 6);
+  for (const auto& [index, target] : sink.targets) {
+    ASSERT_TRUE(target.ok()) << target.status();
+    EXPECT_EQ(target->bytes, MakeTarget(request.samples[index.first], 1000).bytes);
+  }
+}
+
+TEST(RemoteSource, CarriesAMapOf134MegabytesInChunks) {
+  constexpr int32_t kElements = 2048 * 128 * 128;
+  FakeSource source([](const SampleRef& s, const TargetSpec&) { return MakeTarget(s, kElements); });
+  Served served(source);
+  const auto remote = MakeRemoteSource(Fast(served.server->address()));
+  CollectingSink sink;
+  ASSERT_TRUE(remote->Fetch(Within(absl::Seconds(60)), MakeRequest(1, {"c4"}), sink).ok());
+  const auto& target = sink.targets.at({0, 0});
+  ASSERT_TRUE(target.ok()) << target.status();
+  EXPECT_EQ(target->bytes.size(), size_t{134217728});
+  EXPECT_TRUE(target->Verify().ok());
+}
+
+TEST(RemoteSource, RetriesOnlyWhatFailedForATime) {
+  std::atomic<int> calls{0};
+  FakeSource source([&](const SampleRef& s, const TargetSpec&) -> absl::StatusOr<EncodedTarget> {
+    if (++calls == 2) return absl::UnavailableError("busy");
+    return MakeTarget(s, 4);
+  });
+  Served served(source);
+  const auto remote = MakeRemoteSource(Fast(served.server->address()));
+  CollectingSink sink;
+  ASSERT_TRUE(remote->Fetch(Within(absl::Seconds(20)), MakeRequest(3, {"logits"}), sink).ok());
+  EXPECT_EQ(sink.deliveries, 3);
+  EXPECT_EQ(calls, 4);
+  EXPECT_TRUE(sink.targets.at({1, 0}).ok());
+}
+
+TEST(RemoteSource, GivesPermanentErrorsToTheCallerWithoutRetry) {
+  FakeSource source([&](const SampleRef&, const TargetSpec&) -> absl::StatusOr<EncodedTarget> {
+    return absl::NotFoundError("no tap 'aspq', taps: aspp, logits");
+  });
+  Served served(source);
+  const auto remote = MakeRemoteSource(Fast(served.server->address()));
+  CollectingSink sink;
+  ASSERT_TRUE(remote->Fetch(Within(absl::Seconds(20)), MakeRequest(1, {"aspq"}), sink).ok());
+  EXPECT_EQ(sink.targets.at({0, 0}).status().message(), "no tap 'aspq', taps: aspp, logits");
+  EXPECT_EQ(source.fetches(), 1);
+}
+
+TEST(RemoteSource, AWholeRequestThatIsRefusedDeliversNothing) {
+  FakeSource source([](const SampleRef& s, const TargetSpec&) { return MakeTarget(s, 4); });
+  source.Refuse(absl::FailedPreconditionError("another teacher"));
+  Served served(source);
+  const auto remote = MakeRemoteSource(Fast(served.server->address()));
+  CollectingSink sink;
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      remote->Fetch(Within(absl::Seconds(20)), MakeRequest(1, {"logits"}), sink)));
+  EXPECT_EQ(sink.deliveries, 0);
+}
+
+TEST(RemoteSource, SendsTheImageWhenTheServerHasNoSuchFile) {
+  FakeSource source([](const SampleRef& s, const TargetSpec&) -> absl::StatusOr<EncodedTarget> {
+    if (s.image == nullptr) return SampleNeededError(s);
+    return MakeTarget(s, 4);
+  });
+  Served served(source);
+  RemoteSourceOptions options = Fast(served.server->address());
+  options.read_image = [](const Locator& locator) { return locator.path; };
+  CollectingSink sink;
+  ASSERT_TRUE(MakeRemoteSource(options)
+                  ->Fetch(Within(absl::Seconds(20)), MakeRequest(2, {"logits", "aspp"}), sink)
+                  .ok());
+  EXPECT_EQ(sink.deliveries, 4);
+  for (const auto& [index, target] : sink.targets) EXPECT_TRUE(target.ok()) << target.status();
+  EXPECT_EQ(source.fetches(), 2);
+}
+
+TEST(RemoteSource, RefusesAnImageThatChangedSinceItsDigestWasTaken) {
+  FakeSource source([](const SampleRef& s, const TargetSpec&) { return SampleNeededError(s); });
+  Served served(source);
+  RemoteSourceOptions options = Fast(served.server->address());
+  options.read_image = [](const Locator&) { return std::string("other bytes"); };
+  CollectingSink sink;
+  ASSERT_TRUE(MakeRemoteSource(options)
+                  ->Fetch(Within(absl::Seconds(20)), MakeRequest(1, {"a"}), sink)
+                  .ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(sink.targets.at({0, 0}).status()));
+}
+
+TEST(RemoteSource, AServerThatKeepsAskingForTheImageIsAnErrorNotALoop) {
+  FakeSource source([](const SampleRef& s, const TargetSpec&) { return SampleNeededError(s); });
+  Served served(source);
+  RemoteSourceOptions options = Fast(served.server->address());
+  options.read_image = [](const Locator& locator) { return locator.path; };
+  CollectingSink sink;
+  ASSERT_TRUE(MakeRemoteSource(options)
+                  ->Fetch(Within(absl::Seconds(20)), MakeRequest(1, {"a"}), sink)
+                  .ok());
+  EXPECT_TRUE(IsSampleNeeded(sink.targets.at({0, 0}).status()));
+  EXPECT_EQ(source.fetches(), 2);
+}
+
+TEST(RemoteSource, FindsARestartedServerThroughItsEndpointFile) {
+  const std::string file = testing::TempDir() + "remote_source_restart/endpoint";
+  FakeSource source([](const SampleRef& s, const TargetSpec&) { return MakeTarget(s, 4); });
+  auto first = std::make_unique<Served>(source);
+  ASSERT_TRUE(PublishEndpoint(file, first->server->address()).ok());
+  const auto remote = MakeRemoteSource(Fast("@" + file));
+  CollectingSink sink;
+  ASSERT_TRUE(remote->Fetch(Within(absl::Seconds(20)), MakeRequest(1, {"a"}), sink).ok());
+  first.reset();
+  Served second(source);
+  ASSERT_TRUE(PublishEndpoint(file, second.server->address()).ok());
+  ASSERT_TRUE(remote->Fetch(Within(absl::Seconds(20)), MakeRequest(1, {"a"}), sink).ok());
+  EXPECT_TRUE(sink.targets.at({0, 0}).ok());
+  std::filesystem::remove_all(testing::TempDir() + "remote_source_restart");
+}
+
+TEST(RemoteSource, GivesUpAtTheDeadlineWhenNobodyListens) {
+  const auto remote = MakeRemoteSource(Fast("127.0.0.1:1"));
+  CollectingSink sink;
+  const absl::Status status =
+      remote->Fetch(Within(absl::Milliseconds(200)), MakeRequest(1, {"a"}), sink);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  EXPECT_EQ(sink.deliveries, 0);
+}
+
+TEST(RemoteSource, CancellationEndsTheWait) {
+  const auto remote = MakeRemoteSource(Fast("127.0.0.1:1"));
+  FetchContext context = Within(absl::Seconds(60));
+  context.cancellation = std::make_shared<Cancellation>();
+  context.cancellation->Cancel();
+  CollectingSink sink;
+  EXPECT_TRUE(absl::IsCancelled(remote->Fetch(context, MakeRequest(1, {"a"}), sink)));
+}
+
+TEST(RpcServer, APortInUseIsAClearError) {
+  FakeSource source([](const SampleRef& s, const TargetSpec&) { return MakeTarget(s, 4); });
+  Served served(source);
+  const auto second = RpcServer::Start({.address = served.server->address()}, {});
+  EXPECT_TRUE(absl::IsAlreadyExists(second.status())) << second.status();
+}
+
+TEST(RpcServer, RefusesToListenBeyondLoopbackUnlessToldTo) {
+  EXPECT_TRUE(absl::IsInvalidArgument(RpcServer::Start({.address = "0.0.0.0:0"}, {}).status()));
+}
+
+}  // namespace
+}  // namespace reflux
