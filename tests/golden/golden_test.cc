@@ -35,6 +35,7 @@ std::string Folder() {
 GoldenOps AllOps() {
   GoldenOps ops;
   AddFillOps(ops);
+  AddModelOps(ops);
   return ops;
 }
 

@@ -79,5 +79,6 @@ std::vector<GoldenCase> ReadCases(const std::string& folder);
 void Compare(const GoldenCase& golden, const GoldenOutcome& outcome);
 
 void AddFillOps(GoldenOps& ops);
+void AddModelOps(GoldenOps& ops);
 
 }  // namespace reflux::golden

@@ -1,0 +1,26 @@
+// Makes networks by name.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "distill/models/model_options.h"
+#include "distill/models/segmentation_model.h"
+
+namespace reflux {
+
+// A network in training mode on the CPU in float32, its weights LibTorch's random ones: call
+// InitializeWeights or load a checkpoint. InvalidArgument for invalid options; NotFound for an
+// unknown architecture, listing the known ones.
+absl::StatusOr<std::shared_ptr<SegmentationModel>> BuildModel(const ModelOptions& options);
+
+// The options as BuildModel completes them: aspp_width filled in.
+absl::StatusOr<ModelOptions> ResolveModelOptions(ModelOptions options);
+
+// Draws every weight anew, as the reference code does: convolutions of the backbone ("pretrained.")
+// from a normal distribution with variance 2 / fan_out (He et al. 2015), others uniformly within
+// 1 / sqrt(fan_in), norms 1 and 0 with fresh statistics. A function of (seed, parameter name,
+// shape) alone. Throws c10::Error for a parameter of another kind.
+void InitializeWeights(torch::nn::Module& model, uint64_t seed);
+
+}  // namespace reflux

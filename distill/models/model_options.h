@@ -1,0 +1,32 @@
+// What network to build. Torch-free.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace reflux {
+
+struct ModelOptions {
+  std::string architecture = "deeplabv3_resnet18";  // one of KnownArchitectures()
+  int64_t num_classes = 19;
+  int64_t output_stride = 8;  // 8 or 16
+  // Channels of the ASPP branches and the head; 0: the architecture's own (128 for ResNet-18, 256
+  // for ResNet-101 as in Af-DCD; CIRKD's checkpoints have 512).
+  int64_t aspp_width = 0;
+  bool aux = true;  // auxiliary head on c3
+  double head_dropout = 0.1;
+  double aspp_dropout = 0.5;
+  double norm_epsilon = 1e-5;
+  double norm_momentum = 0.1;
+
+  // InvalidArgument names the field, its value and what is allowed. Fields only.
+  absl::Status Validate() const;
+  static constexpr int64_t kMaxClasses = 65536, kMaxWidth = 4096;
+};
+
+std::vector<std::string> KnownArchitectures();
+
+}  // namespace reflux
