@@ -1,0 +1,26 @@
+// Teacher maps to bytes and back.
+//
+//   codec  stored as   error of one element x
+//   fp32   float32     none
+//   bf16   bfloat16    |x| 2^-8 at most
+//   fp16   float16     |x| 2^-11 at most for 6.2e-5 <= |x| <= 65504, 3e-8 below
+//
+// Bytes are little-endian, row-major [C,h,w]. Functions are thread-safe.
+#pragma once
+
+#include <torch/torch.h>
+
+#include "absl/status/statusor.h"
+#include "common/targets/target.h"
+
+namespace reflux {
+
+// Encodes `map` ([C,h,w], any floating type, on the CPU). DataLoss-free: a map with NaN or Inf, or
+// with values that the codec cannot hold, is refused with OutOfRange and is never stored.
+absl::StatusOr<EncodedTarget> EncodeMap(const torch::Tensor& map, Codec codec);
+
+// Decodes into `out`, a contiguous [C,h,w] slot of the batch tensor (float32 or float64): one pass
+// from the stored bytes to the batch. InvalidArgument when shape or size differ.
+absl::Status DecodeMapInto(const EncodedTarget& target, torch::Tensor out);
+
+}  // namespace reflux

@@ -1,0 +1,133 @@
+#include "teacher_server/batching_source.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "absl/time/clock.h"
+#include "tests/integration/targets/fake_source.h"
+
+namespace reflux {
+namespace {
+
+// Keeps the sizes of the requests it gets; can hold them back until opened.
+class GatedSource : public TargetSource {
+ public:
+  absl::Status Fetch(const FetchContext&, const TargetRequest& request, TargetSink& sink) override {
+    {
+      MutexLock lock(mutex_);
+      sizes_.push_back(request.samples.size());
+      arrived_.NotifyAll();
+      while (!open_) arrived_.Wait(mutex_);
+      if (!failure_.ok()) return failure_;
+    }
+    for (size_t i = 0; i < request.samples.size(); ++i) {
+      for (size_t j = 0; j < request.specs.size(); ++j) {
+        sink.Deliver(i, j, MakeTarget(request.samples[i], 4));
+      }
+    }
+    return absl::OkStatus();
+  }
+  absl::StatusOr<TeacherInfo> GetTeacherInfo(const FetchContext&) override { return TeacherInfo{}; }
+
+  void Open() {
+    MutexLock lock(mutex_);
+    open_ = true;
+    arrived_.NotifyAll();
+  }
+  void FailWith(absl::Status failure) {
+    MutexLock lock(mutex_);
+    failure_ = std::move(failure);
+  }
+  void AwaitRequests(size_t count) {
+    MutexLock lock(mutex_);
+    while (sizes_.size() < count) arrived_.Wait(mutex_);
+  }
+  std::vector<size_t> sizes() {
+    MutexLock lock(mutex_);
+    return sizes_;
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar arrived_;
+  bool open_ REFLUX_GUARDED_BY(mutex_) = false;
+  absl::Status failure_ REFLUX_GUARDED_BY(mutex_);
+  std::vector<size_t> sizes_ REFLUX_GUARDED_BY(mutex_);
+};
+
+BatchingOptions Options(int max_batch) {
+  return {.max_batch = max_batch, .max_delay = absl::Milliseconds(1)};
+}
+
+TEST(BatchingSource, SplitsALargeRequestAndDeliversEverything) {
+  GatedSource upstream;
+  upstream.Open();
+  auto source = MakeBatchingSource(upstream, Options(4));
+  const TargetRequest request = MakeRequest(10, {"logits", "aspp"});
+  CollectingSink sink;
+  ASSERT_TRUE(source->Fetch({}, request, sink).ok());
+  EXPECT_EQ(sink.deliveries, 20);
+  for (const auto& [index, target] : sink.targets) {
+    EXPECT_EQ(target->bytes[0], static_cast<char>(request.samples[index.first].digest.bytes[0]));
+  }
+  for (size_t size : upstream.sizes()) EXPECT_LE(size, 4);
+}
+
+TEST(BatchingSource, CallersShareABatchWhileTheRunnerIsBusy) {
+  GatedSource upstream;
+  auto source = MakeBatchingSource(upstream, Options(4));
+  CollectingSink first_sink, second_sink, third_sink;
+  std::thread first(
+      [&] { EXPECT_TRUE(source->Fetch({}, MakeRequest(1, {"a"}), first_sink).ok()); });
+  upstream.AwaitRequests(1);
+  std::thread second(
+      [&] { EXPECT_TRUE(source->Fetch({}, MakeRequest(2, {"a"}), second_sink).ok()); });
+  std::thread third(
+      [&] { EXPECT_TRUE(source->Fetch({}, MakeRequest(2, {"a"}), third_sink).ok()); });
+  upstream.Open();
+  first.join();
+  second.join();
+  third.join();
+  EXPECT_EQ(second_sink.deliveries, 2);
+  EXPECT_EQ(third_sink.deliveries, 2);
+}
+
+TEST(BatchingSource, RefusesWhatExceedsTheQueue) {
+  GatedSource upstream;
+  BatchingOptions options = Options(1);
+  options.max_queue = 2;
+  auto source = MakeBatchingSource(upstream, options);
+  CollectingSink running_sink, waiting_sink, refused_sink;
+  std::thread running(
+      [&] { EXPECT_TRUE(source->Fetch({}, MakeRequest(2, {"a"}), running_sink).ok()); });
+  upstream.AwaitRequests(1);  // one sample runs, one waits
+  EXPECT_TRUE(absl::IsResourceExhausted(source->Fetch({}, MakeRequest(2, {"a"}), refused_sink)));
+  EXPECT_EQ(refused_sink.deliveries, 0);
+  upstream.Open();
+  running.join();
+}
+
+TEST(BatchingSource, AnExpiredCallerIsAnsweredWithoutCompute) {
+  GatedSource upstream;
+  upstream.Open();
+  auto source = MakeBatchingSource(upstream, Options(4));
+  CollectingSink sink;
+  ASSERT_TRUE(source->Fetch({.deadline = absl::InfinitePast()}, MakeRequest(1, {"a"}), sink).ok());
+  EXPECT_TRUE(absl::IsDeadlineExceeded(sink.targets.at({0, 0}).status()));
+  EXPECT_TRUE(upstream.sizes().empty());
+}
+
+TEST(BatchingSource, ARefusedBatchFailsItsSamplesOnly) {
+  GatedSource upstream;
+  upstream.Open();
+  upstream.FailWith(absl::FailedPreconditionError("another teacher"));
+  auto source = MakeBatchingSource(upstream, Options(4));
+  CollectingSink sink;
+  ASSERT_TRUE(source->Fetch({}, MakeRequest(2, {"a"}), sink).ok());
+  EXPECT_EQ(sink.deliveries, 2);
+  EXPECT_TRUE(absl::IsFailedPrecondition(sink.targets.at({1, 0}).status()));
+}
+
+}  // namespace
+}  // namespace reflux
