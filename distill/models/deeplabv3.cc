@@ -99,6 +99,11 @@ std::vector<TapInfo> DeepLabV3::taps() const {
   return taps;
 }
 
+std::string DeepLabV3::configuration() const {
+  return absl::StrCat("output_stride=", options_.output_stride,
+                      " norm_epsilon=", options_.norm_epsilon);
+}
+
 void DeepLabV3::CheckTaps(const std::vector<std::string>& wanted) const {
   std::vector<std::string> known;
   for (const auto& tap : taps()) known.push_back(tap.name);

@@ -51,6 +51,7 @@ class DeepLabV3 : public SegmentationModel {
   std::vector<TapInfo> taps() const override;
   int64_t num_classes() const override { return options_.num_classes; }
   std::string architecture() const override { return options_.architecture; }
+  std::string configuration() const override;
 
  private:
   void CheckTaps(const std::vector<std::string>& wanted) const;

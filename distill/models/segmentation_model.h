@@ -31,6 +31,9 @@ class SegmentationModel : public torch::nn::Module {
   virtual int64_t num_classes() const = 0;
   // Architecture name as in the job file, e.g. "deeplabv3_resnet18".
   virtual std::string architecture() const = 0;
+  // What decides an output besides architecture and weights, "output_stride=8 norm_epsilon=1e-05":
+  // part of the teacher's identity. Empty when the weights say it all.
+  virtual std::string configuration() const { return ""; }
 };
 
 }  // namespace reflux

@@ -1,0 +1,14 @@
+// The metadata of a model file and what its tensors say. Internal to distill/checkpoint.
+#pragma once
+
+#include "distill/checkpoint/model_checkpoint.h"
+
+namespace reflux {
+
+StringMap EncodeCheckpointInfo(const CheckpointInfo& info);
+
+// From the metadata, or without any from the tensors' names and shapes; the class count and width
+// are always the tensors'. InvalidArgument when both speak and differ.
+absl::StatusOr<CheckpointInfo> ReadCheckpointInfo(const SafetensorsFile& file);
+
+}  // namespace reflux
