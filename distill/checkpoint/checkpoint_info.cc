@@ -124,8 +124,7 @@ absl::Status ReadOptions(const SafetensorsFile& file, ModelOptions& options) {
       found != metadata.end() && !absl::SimpleAtod(found->second, &options.norm_epsilon)) {
     return Invalid(file, "metadata 'norm_epsilon' is not a number");
   }
-  const absl::Status valid = options.Validate();
-  return valid.ok() ? valid : Invalid(file, std::string(valid.message()));
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -156,8 +155,12 @@ absl::StatusOr<CheckpointInfo> ReadCheckpointInfo(const SafetensorsFile& file) {
   CheckpointInfo info;
   REFLUX_ASSIGN_OR_RETURN(info.options, OptionsFromTensors(file));
   // Another program's metadata ("format": "pt") says nothing about our fields.
-  if (format == metadata.end() || format->second != kFormat) return info;
-  REFLUX_RETURN_IF_ERROR(ReadOptions(file, info.options));
+  const bool ours = format != metadata.end() && format->second == kFormat;
+  if (ours) REFLUX_RETURN_IF_ERROR(ReadOptions(file, info.options));
+  if (const absl::Status valid = info.options.Validate(); !valid.ok()) {
+    return Invalid(file, std::string(valid.message()));
+  }
+  if (!ours) return info;
   if (const auto found = metadata.find("preprocessing"); found != metadata.end()) {
     REFLUX_ASSIGN_OR_RETURN(info.preprocessing, ParsePreprocessing(file, found->second));
   }

@@ -1,0 +1,166 @@
+#include "distill/models/deeplabv3.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "distill/models/build_model.h"
+#include "tests/unit/distill/models/thread_ranks.h"
+
+namespace reflux {
+namespace {
+
+using testing::HasSubstr;
+using torch::Tensor;
+
+std::shared_ptr<SegmentationModel> Build(const ModelOptions& options) {
+  auto model = BuildModel(options);
+  EXPECT_TRUE(model.ok()) << model.status();
+  return *model;
+}
+
+std::shared_ptr<SegmentationModel> SmallResNet18(int64_t output_stride = 8) {
+  return Build({.num_classes = 3, .output_stride = output_stride, .aspp_width = 8});
+}
+
+class ParameterNamesTest : public testing::TestWithParam<std::string> {};
+
+TEST_P(ParameterNamesTest, AreTheReferences) {
+  const auto model = Build({.architecture = GetParam(), .num_classes = 19});
+  std::set<std::string> ours, theirs;
+  const auto add = [&](const auto& item, const char* dtype) {
+    ours.insert(
+        absl::StrCat(item.key(), "\t[", absl::StrJoin(item.value().sizes(), ", "), "]\t", dtype));
+  };
+  for (const auto& item : model->named_parameters()) add(item, "float32");
+  for (const auto& item : model->named_buffers()) {
+    add(item, item.value().is_floating_point() ? "float32" : "int64");
+  }
+  std::ifstream in(
+      absl::StrCat(REFLUX_SOURCE_DIR "/tests/golden/data/keys_afdcd_", GetParam(), ".txt"));
+  for (std::string line; std::getline(in, line);) {
+    if (line[0] != '#') theirs.insert(line);
+  }
+  EXPECT_EQ(ours, theirs);
+}
+
+INSTANTIATE_TEST_SUITE_P(Architectures, ParameterNamesTest,
+                         testing::ValuesIn(KnownArchitectures()));
+
+TEST(BuildModelTest, ErrorsSayWhatIsAllowed) {
+  const auto unknown = BuildModel({.architecture = "deeplabv4"}).status();
+  EXPECT_EQ(unknown.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(unknown.message()), HasSubstr("deeplabv3_resnet101"));
+  for (const ModelOptions& options :
+       {ModelOptions{.num_classes = 1}, ModelOptions{.output_stride = 32},
+        ModelOptions{.aspp_width = -1}, ModelOptions{.head_dropout = 1},
+        ModelOptions{.norm_epsilon = 0}, ModelOptions{.norm_momentum = 0}}) {
+    EXPECT_EQ(BuildModel(options).status().code(), absl::StatusCode::kInvalidArgument);
+  }
+}
+
+TEST(DeepLabV3Test, TapsHaveTheAnnouncedShapes) {
+  torch::NoGradGuard no_grad;
+  for (const int64_t output_stride : {8, 16}) {
+    const auto model = SmallResNet18(output_stride);
+    model->eval();
+    std::vector<std::string> names;
+    for (const auto& tap : model->taps()) names.push_back(tap.name);
+    const TapOutputs outputs = model->Forward(torch::rand({1, 3, 64, 96}), names);
+    ASSERT_EQ(outputs.size(), names.size());
+    for (const auto& tap : model->taps()) {
+      EXPECT_EQ(outputs.at(tap.name).sizes(),
+                torch::IntArrayRef({1, tap.channels, 64 / tap.stride, 96 / tap.stride}))
+          << tap.name << " at output stride " << output_stride;
+    }
+  }
+}
+
+TEST(DeepLabV3Test, UnknownTapListsThoseThatExist) {
+  const auto model = SmallResNet18();
+  model->eval();
+  try {
+    model->Forward(torch::rand({1, 3, 16, 16}), {"c5"});
+    FAIL() << "no error";
+  } catch (const c10::Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("c1, c2, c3, c4, aspp, logits, aux"));
+  }
+}
+
+TEST(DeepLabV3Test, AuxiliaryOutputInTrainingOrOnDemand) {
+  const auto model = SmallResNet18();
+  const Tensor images = torch::rand({2, 3, 16, 16});
+  SetDropoutContext(*model, {});
+  EXPECT_EQ(model->Forward(images, {}).count("aux"), 1u);
+  model->eval();
+  EXPECT_EQ(model->Forward(images, {}).count("aux"), 0u);
+  EXPECT_EQ(model->Forward(images, {"aux"}).count("aux"), 1u);
+}
+
+TEST(InitializeWeightsTest, DependsOnSeedAndNameOnly) {
+  const auto a = SmallResNet18(8), b = SmallResNet18(16);
+  InitializeWeights(*a, 3);
+  InitializeWeights(*b, 3);
+  const auto of_b = b->named_parameters();
+  for (const auto& item : a->named_parameters()) {
+    EXPECT_TRUE(torch::equal(item.value(), of_b[item.key()])) << item.key();
+  }
+  const Tensor weight = a->named_parameters()["pretrained.layer4.1.conv2.weight"].detach();
+  EXPECT_NEAR(weight.std().item<double>(), std::sqrt(2.0 / (512 * 9)), 1e-4);
+  EXPECT_NEAR(weight.mean().item<double>(), 0, 1e-4);
+  const Tensor head = a->named_parameters()["head.aspp.b1.block.0.weight"].detach();
+  EXPECT_LE(head.abs().max().item<double>(), 1 / std::sqrt(512.0 * 9));
+  EXPECT_NEAR(head.std().item<double>(), 1 / std::sqrt(3 * 512.0 * 9), 1e-3);
+  InitializeWeights(*b, 4);
+  EXPECT_FALSE(torch::equal(weight, of_b["pretrained.layer4.1.conv2.weight"]));
+}
+
+// One training pass of the whole network in double: two ranks with uneven shares against one.
+struct Pass {
+  Tensor logits;
+  std::vector<Tensor> gradients;
+};
+
+Pass TrainingPass(SegmentationModel& model, const Tensor& images, uint64_t first, double scale) {
+  SetDropoutContext(model, {5, 9, first});
+  const TapOutputs outputs = model.Forward(images, {"logits"});
+  ((outputs.at("logits").square().sum() + 0.4 * outputs.at("aux").square().sum()) * scale)
+      .backward();
+  Pass pass{outputs.at("logits").detach(), {}};
+  for (const auto& parameter : model.parameters()) pass.gradients.push_back(parameter.grad());
+  return pass;
+}
+
+TEST(DeepLabV3Test, TwoRanksTrainAsOne) {
+  std::vector<std::shared_ptr<SegmentationModel>> models;
+  for (int i = 0; i < 3; ++i) {
+    models.push_back(SmallResNet18());
+    InitializeWeights(*models.back(), 1);
+    models.back()->to(torch::kFloat64);
+  }
+  const Tensor images =
+      torch::sin(torch::arange(3 * 3 * 33 * 33, torch::kFloat64) * 0.37).reshape({3, 3, 33, 33});
+  const Pass whole = TrainingPass(*models[2], images, 40, 1);
+  std::vector<Pass> passes(2);
+  ThreadRanks(2).Run([&](int rank, const std::shared_ptr<BatchNormSync>& sync) {
+    SetBatchNormSync(*models[rank], sync);
+    passes[rank] =
+        TrainingPass(*models[rank], images.slice(0, rank, rank == 0 ? 1 : 3), 40 + rank, 2);
+  });
+  const Tensor logits = torch::cat({passes[0].logits, passes[1].logits});
+  EXPECT_TRUE(torch::allclose(logits, whole.logits, 1e-9, 1e-10));
+  for (size_t i = 0; i < whole.gradients.size(); ++i) {
+    const Tensor mean = (passes[0].gradients[i] + passes[1].gradients[i]) / 2;
+    const Tensor& reference = whole.gradients[i];
+    EXPECT_LE((mean - reference).abs().max().item<double>(),
+              1e-9 * reference.abs().max().item<double>() + 1e-12)
+        << models[0]->named_parameters().keys()[i];
+  }
+}
+
+}  // namespace
+}  // namespace reflux
