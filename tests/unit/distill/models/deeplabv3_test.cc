@@ -1,5 +1,6 @@
 #include "distill/models/deeplabv3.h"
 
+#include <ATen/autocast_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -160,6 +161,49 @@ TEST(DeepLabV3Test, TwoRanksTrainAsOne) {
               1e-9 * reference.abs().max().item<double>() + 1e-12)
         << models[0]->named_parameters().keys()[i];
   }
+}
+
+class CpuAutocast {
+ public:
+  CpuAutocast() {
+    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+    at::autocast::set_autocast_enabled(at::kCPU, true);
+  }
+  ~CpuAutocast() {
+    at::autocast::clear_cache();
+    at::autocast::set_autocast_enabled(at::kCPU, false);
+  }
+};
+
+// Weights, gradients and statistics stay float32; maps are bfloat16, with and without ranks.
+TEST(DeepLabV3Test, TrainsUnderBFloat16Autocast) {
+  const Tensor images =
+      torch::sin(torch::arange(4 * 3 * 33 * 33, torch::kFloat32) * 0.37).reshape({4, 3, 33, 33});
+  const auto train = [&](const std::shared_ptr<BatchNormSync>& sync, int64_t from, int64_t to) {
+    const auto model = SmallResNet18();
+    InitializeWeights(*model, 1);
+    SetBatchNormSync(*model, sync);
+    SetDropoutContext(*model, {5, 9, static_cast<uint64_t>(from)});
+    const CpuAutocast autocast;
+    const Tensor logits = model->Forward(images.slice(0, from, to), {}).at("logits");
+    EXPECT_EQ(logits.scalar_type(), torch::kBFloat16);
+    logits.to(torch::kFloat32).square().sum().backward();
+    for (const auto& item : model->named_parameters()) {
+      if (item.key().rfind("auxlayer", 0) == 0) continue;
+      EXPECT_EQ(item.value().grad().scalar_type(), torch::kFloat32) << item.key();
+      EXPECT_TRUE(item.value().grad().isfinite().all().item<bool>()) << item.key();
+    }
+    return std::make_pair(logits.detach().to(torch::kFloat32),
+                          model->named_buffers()["pretrained.bn1.running_var"]);
+  };
+  const auto whole = train(nullptr, 0, 4);
+  std::vector<std::pair<Tensor, Tensor>> halves(2);
+  ThreadRanks(2).Run([&](int rank, const std::shared_ptr<BatchNormSync>& sync) {
+    halves[rank] = train(sync, 2 * rank, 2 * rank + 2);
+  });
+  const Tensor logits = torch::cat({halves[0].first, halves[1].first});
+  EXPECT_LE(((logits - whole.first).norm() / whole.first.norm()).item<double>(), 0.1);
+  EXPECT_TRUE(torch::allclose(halves[0].second, whole.second, 1e-4));
 }
 
 }  // namespace
