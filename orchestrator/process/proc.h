@@ -1,0 +1,34 @@
+// What /proc says about processes. Thread-safe, never blocks for long.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace reflux {
+
+// Changes with every boot: a pid of another boot says nothing.
+std::string BootId();
+
+// Clock ticks after boot at which `pid` started; with the boot id this tells a reused pid from the
+// process that had it. NotFound when there is no such process.
+absl::StatusOr<uint64_t> ProcessStartTime(pid_t pid);
+
+std::vector<pid_t> ChildrenOf(pid_t parent);
+
+// Set by reflux-supervise for everything below it.
+inline constexpr char kLaunchIdVariable[] = "REFLUX_LAUNCH_ID";
+
+// Living processes of this user that carry the launch id in their environment.
+std::vector<pid_t> ProcessesOfLaunch(absl::string_view launch_id);
+
+// pidfd_open and pidfd_send_signal (glibc 2.36 declares them without extern "C"); -1 and errno.
+int PidfdOpen(pid_t pid);
+int PidfdSignal(int pidfd, int signal);
+
+}  // namespace reflux
