@@ -1,0 +1,83 @@
+#include "distill/data/manifest.h"
+
+#include <filesystem>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/base/file.h"
+#include "common/base/status_macros.h"
+
+namespace reflux {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kHeader[] = "reflux-manifest-1";
+constexpr int64_t kMaxManifestBytes = int64_t{1} << 30;
+
+// "path\tsize\tmtime" -> digest. One line each in the file, the digest last.
+using Manifest = std::map<std::string, Digest>;
+
+std::string ManifestPath(const Dataset& dataset, const std::string& cache_folder) {
+  const std::string root = fs::absolute(dataset.root()).lexically_normal().string();
+  return (fs::path(cache_folder) / absl::StrCat("manifest-", Sha256::Of(root).Short(), ".tsv"))
+      .string();
+}
+
+Manifest ReadManifest(const std::string& path) {
+  Manifest manifest;
+  const absl::StatusOr<std::string> content = ReadFile(path, kMaxManifestBytes);
+  if (!content.ok()) return manifest;
+  const std::vector<std::string> lines = absl::StrSplit(*content, '\n', absl::SkipEmpty());
+  if (lines.empty() || lines[0] != kHeader) return manifest;
+  for (const std::string& line : lines) {
+    const size_t tab = line.rfind('\t');
+    if (tab == std::string::npos) continue;
+    const absl::StatusOr<Digest> digest = Digest::FromHex(line.substr(tab + 1));
+    if (digest.ok()) manifest[line.substr(0, tab)] = *digest;
+  }
+  return manifest;
+}
+
+absl::StatusOr<std::string> KeyOf(const Dataset& dataset, const std::string& path) {
+  std::error_code error;
+  const fs::path file = fs::path(dataset.root()) / path;
+  const auto size = fs::file_size(file, error);
+  if (error)
+    return absl::NotFoundError(absl::StrCat("cannot read ", file.string(), ": ", error.message()));
+  const auto modified = fs::last_write_time(file, error).time_since_epoch().count();
+  return absl::StrCat(path, "\t", size, "\t", modified);
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Digest>> SampleDigests(const Dataset& dataset,
+                                                  const std::string& cache_folder) {
+  const std::string path = ManifestPath(dataset, cache_folder);
+  Manifest manifest = ReadManifest(path);
+  bool changed = false;
+  std::vector<Digest> digests;
+  for (size_t i = 0; i < dataset.samples().size(); ++i) {
+    REFLUX_ASSIGN_OR_RETURN(const std::string key, KeyOf(dataset, dataset.samples()[i].image.path));
+    auto it = manifest.find(key);
+    if (it == manifest.end()) {
+      REFLUX_ASSIGN_OR_RETURN(const std::string bytes, dataset.ReadImage(i));
+      it = manifest.emplace(key, Sha256::Of(bytes)).first;
+      changed = true;
+    }
+    digests.push_back(it->second);
+  }
+  if (changed) {
+    std::string content = absl::StrCat(kHeader, "\n");
+    for (const auto& [key, digest] : manifest)
+      absl::StrAppend(&content, key, "\t", digest.Hex(), "\n");
+    std::error_code error;
+    fs::create_directories(cache_folder, error);
+    WriteFileAtomically(path, content).IgnoreError();
+  }
+  return digests;
+}
+
+}  // namespace reflux

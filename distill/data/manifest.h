@@ -1,0 +1,20 @@
+// Digests of a data set's images, so that nothing is hashed twice. Torch-free.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/base/digest.h"
+#include "distill/data/dataset.h"
+
+namespace reflux {
+
+// SHA-256 of every image of `dataset`, in the order of its samples. Known digests are read from a
+// manifest file in `cache_folder` (created if needed), keyed by path, size and modification time; a
+// missing, broken or foreign manifest is made anew. A folder that cannot be written costs time
+// only.
+absl::StatusOr<std::vector<Digest>> SampleDigests(const Dataset& dataset,
+                                                  const std::string& cache_folder);
+
+}  // namespace reflux

@@ -1,0 +1,37 @@
+#include "distill/data/sample_stream.h"
+
+namespace reflux {
+
+SampleStream::SampleStream(const SampleStreamOptions& options)
+    : options_(options), order_(options.seed, "order"), view_(options.seed, "view number") {}
+
+int64_t ShareBegin(int64_t total, int64_t rank, int64_t world_size) {
+  return total * rank / world_size;
+}
+
+std::vector<Draw> SampleStream::Draws(int64_t step, int64_t rank, int64_t world_size) const {
+  const int64_t batch = options_.global_batch;
+  std::vector<Draw> draws;
+  std::vector<int64_t> order;
+  int64_t ordered_epoch = -1;
+  for (int64_t i = ShareBegin(batch, rank, world_size); i < ShareBegin(batch, rank + 1, world_size);
+       ++i) {
+    const int64_t position = step * batch + i;
+    const int64_t epoch = position / options_.samples;
+    if (epoch != ordered_epoch) order = order_.Permutation(options_.samples, epoch);
+    ordered_epoch = epoch;
+    Draw draw = At(position, order);
+    draw.position = i;
+    draws.push_back(draw);
+  }
+  return draws;
+}
+
+Draw SampleStream::At(int64_t position, const std::vector<int64_t>& order) const {
+  const int64_t epoch = position / options_.samples;
+  Draw draw{.sample = order[position % options_.samples]};
+  draw.view = options_.replay > 0 ? view_.Below(options_.replay, epoch, draw.sample) : position;
+  return draw;
+}
+
+}  // namespace reflux

@@ -1,0 +1,130 @@
+#include "distill/data/view.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <opencv2/core.hpp>
+#include <opencv2/imgproc.hpp>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "common/base/counter_random.h"
+
+namespace reflux {
+namespace {
+
+constexpr int64_t kMaxReplay = 1 << 20;
+
+// What of the resized image the crop covers.
+cv::Rect Covered(const View& view) {
+  return cv::Rect(view.crop_x, view.crop_y,
+                  std::min(view.crop_width, view.resized_width - view.crop_x),
+                  std::min(view.crop_height, view.resized_height - view.crop_y));
+}
+
+cv::Mat Resize(const cv::Mat& image, const View& view, int interpolation) {
+  if (image.rows == view.resized_height && image.cols == view.resized_width) return image;
+  cv::Mat resized;
+  cv::resize(image, resized, cv::Size(view.resized_width, view.resized_height), 0, 0,
+             interpolation);
+  return resized;
+}
+
+// Copies one channel of a row, normalised by a table of its 256 possible values.
+void WriteRow(const uint8_t* pixels, int channel, int count, const std::array<float, 256>& table,
+              bool flip, int width, float* out) {
+  for (int x = 0; x < count; ++x) out[flip ? width - 1 - x : x] = table[pixels[3 * x + channel]];
+}
+
+}  // namespace
+
+absl::Status ViewPolicy::Validate() const {
+  if (replay < 0 || replay > kMaxReplay)
+    return absl::InvalidArgumentError("targets.views: replay must be 1..1048576");
+  if (crop_height < 8 || crop_width < 8 || crop_height > View::kMaxSide ||
+      crop_width > View::kMaxSide) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data.crop: sides must be 8..", View::kMaxSide, " pixels"));
+  }
+  if (!(min_scale > 0.05) || !(max_scale >= min_scale) || max_scale > 8) {
+    return absl::InvalidArgumentError("data.scale: needs 0.05 < low <= high <= 8");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ParseViewPolicy(absl::string_view text, ViewPolicy* policy) {
+  text = absl::StripAsciiWhitespace(text);
+  if (text == "live") {
+    policy->replay = 0;
+    return absl::OkStatus();
+  }
+  if (text == "whole" || text == "auto") {
+    return absl::UnimplementedError(
+        absl::StrCat("not available in this version: targets.views ", text));
+  }
+  if (!absl::ConsumePrefix(&text, "replay:") || !absl::SimpleAtoi(text, &policy->replay) ||
+      policy->replay < 1 || policy->replay > kMaxReplay) {
+    return absl::InvalidArgumentError(
+        "targets.views: write `replay: K` with K from 1 to 1048576, or `live`");
+  }
+  return absl::OkStatus();
+}
+
+View DrawView(const ViewPolicy& policy, uint64_t view_seed, const Digest& sample,
+              int32_t image_height, int32_t image_width, int64_t number) {
+  const CounterRandom random(view_seed, absl::StrCat("view/", sample.Hex()));
+  const double scale =
+      policy.min_scale + (policy.max_scale - policy.min_scale) * random.Uniform(number, 0);
+  const auto resized = [&](int32_t side) {
+    return std::clamp<int32_t>(static_cast<int32_t>(std::lround(side * scale)), 1, View::kMaxSide);
+  };
+  View view{.resized_height = resized(image_height),
+            .resized_width = resized(image_width),
+            .crop_height = policy.crop_height,
+            .crop_width = policy.crop_width};
+  view.crop_y = random.Below(std::max(0, view.resized_height - view.crop_height) + 1, number, 1);
+  view.crop_x = random.Below(std::max(0, view.resized_width - view.crop_width) + 1, number, 2);
+  view.flip = policy.flip && random.Uniform(number, 3) < 0.5;
+  return view;
+}
+
+View WholeView(int32_t height, int32_t width) {
+  return {
+      .resized_height = height, .resized_width = width, .crop_height = height, .crop_width = width};
+}
+
+void ApplyView(const cv::Mat& image, const View& view, const Preprocessing& preprocessing,
+               float* out) {
+  const cv::Mat resized = Resize(image, view, cv::INTER_LINEAR);
+  const cv::Rect covered = Covered(view);
+  const int64_t plane = int64_t{view.crop_height} * view.crop_width;
+  std::fill(out, out + 3 * plane, 0.0F);
+  for (int channel = 0; channel < 3; ++channel) {
+    std::array<float, 256> table;
+    for (int value = 0; value < 256; ++value) {
+      table[value] =
+          static_cast<float>((value / preprocessing.divisor - preprocessing.mean[channel]) /
+                             preprocessing.deviation[channel]);
+    }
+    const int source = preprocessing.bgr ? channel : 2 - channel;
+    for (int y = 0; y < covered.height; ++y) {
+      WriteRow(resized.ptr<uint8_t>(covered.y + y) + 3 * covered.x, source, covered.width, table,
+               view.flip, view.crop_width, out + channel * plane + int64_t{y} * view.crop_width);
+    }
+  }
+}
+
+void ApplyViewToLabel(const cv::Mat& label, const View& view, int64_t ignore, int64_t* out) {
+  const cv::Mat resized = Resize(label, view, cv::INTER_NEAREST);
+  const cv::Rect covered = Covered(view);
+  std::fill(out, out + int64_t{view.crop_height} * view.crop_width, ignore);
+  for (int y = 0; y < covered.height; ++y) {
+    const uint8_t* row = resized.ptr<uint8_t>(covered.y + y) + covered.x;
+    int64_t* to = out + int64_t{y} * view.crop_width;
+    for (int x = 0; x < covered.width; ++x) to[view.flip ? view.crop_width - 1 - x : x] = row[x];
+  }
+}
+
+}  // namespace reflux

@@ -1,0 +1,49 @@
+// Views of images: how they are chosen and how they are applied. Torch-free, thread-safe.
+//
+// `ApplyView` is the definition behind every cache key: student and teacher call it on the same
+// bytes and get the same pixels. Changing its arithmetic means raising
+// Numerics::kInferenceRevision.
+#pragma once
+
+#include <cstdint>
+#include <opencv2/core/mat.hpp>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/targets/target.h"
+
+namespace reflux {
+
+// Which views training takes of an image (design 4).
+struct ViewPolicy {
+  int64_t replay = 8;  // number of deterministic views; 0: live, a fresh view at every draw
+  int32_t crop_height = 360, crop_width = 360;
+  double min_scale = 0.5, max_scale = 2.0;
+  bool flip = true;
+
+  absl::Status Validate() const;
+};
+
+// Reads `replay: K` or `live` into policy->replay. Unimplemented for `whole` and `auto`.
+absl::Status ParseViewPolicy(absl::string_view text, ViewPolicy* policy);
+
+// View `number` of an image: a pure function of (policy, view_seed, sample, image size, number).
+// Scale uniform in [min_scale, max_scale], crop origin uniform, flip with probability 1/2.
+View DrawView(const ViewPolicy& policy, uint64_t view_seed, const Digest& sample,
+              int32_t image_height, int32_t image_width, int64_t number);
+
+// The whole image at the given size (for evaluation).
+View WholeView(int32_t height, int32_t width);
+
+// `image` is 8-bit BGR; `out` receives [3, crop_height, crop_width] floats: resized bilinearly
+// (half-pixel centres), cropped, flipped, channels ordered and normalised. Padding is 0, the mean
+// colour.
+void ApplyView(const cv::Mat& image, const View& view, const Preprocessing& preprocessing,
+               float* out);
+
+// `label` is 8-bit; `out` receives [crop_height, crop_width] class indices: nearest resize, padding
+// = `ignore`.
+void ApplyViewToLabel(const cv::Mat& label, const View& view, int64_t ignore, int64_t* out);
+
+}  // namespace reflux

@@ -1,0 +1,57 @@
+#include "distill/data/sample_stream.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace reflux {
+namespace {
+
+TEST(SampleStream, EveryEpochHoldsEachSampleOnce) {
+  const SampleStream stream({.samples = 12, .global_batch = 4, .replay = 3, .seed = 5});
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    std::set<int64_t> seen;
+    for (int step = 3 * epoch; step < 3 * epoch + 3; ++step) {
+      for (const Draw& draw : stream.Draws(step, 0, 1)) {
+        seen.insert(draw.sample);
+        EXPECT_LT(draw.view, 3);
+      }
+    }
+    EXPECT_EQ(seen.size(), 12);
+  }
+}
+
+TEST(SampleStream, SharesOfTheRanksAreTheWholeBatch) {
+  const SampleStream stream({.samples = 7, .global_batch = 5, .replay = 3, .seed = 5});
+  for (int world : {1, 2, 3, 5}) {
+    for (int step = 0; step < 6; ++step) {
+      std::vector<Draw> together;
+      for (int rank = 0; rank < world; ++rank) {
+        const std::vector<Draw> share = stream.Draws(step, rank, world);
+        EXPECT_LE(share.size(), (5 + world - 1) / world);
+        EXPECT_GE(share.size(), 5 / world);
+        together.insert(together.end(), share.begin(), share.end());
+      }
+      EXPECT_EQ(together, stream.Draws(step, 0, 1));
+    }
+  }
+}
+
+TEST(SampleStream, OrderAndViewsDependOnTheSeed) {
+  const SampleStream a({.samples = 50, .global_batch = 50, .replay = 8, .seed = 1});
+  const SampleStream b({.samples = 50, .global_batch = 50, .replay = 8, .seed = 2});
+  EXPECT_NE(a.Draws(0, 0, 1), b.Draws(0, 0, 1));
+  EXPECT_NE(a.Draws(0, 0, 1), a.Draws(1, 0, 1));
+}
+
+TEST(SampleStream, LiveViewNumbersNeverRepeat) {
+  const SampleStream stream({.samples = 3, .global_batch = 2, .replay = 0, .seed = 1});
+  std::set<int64_t> views;
+  for (int step = 0; step < 20; ++step) {
+    for (const Draw& draw : stream.Draws(step, 0, 1)) views.insert(draw.view);
+  }
+  EXPECT_EQ(views.size(), 40);
+}
+
+}  // namespace
+}  // namespace reflux

@@ -1,0 +1,116 @@
+#include "distill/data/view.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <opencv2/core.hpp>
+#include <vector>
+
+namespace reflux {
+namespace {
+
+const ViewPolicy kPolicy{.replay = 4, .crop_height = 96, .crop_width = 128};
+
+// Part of the cache key: a change here makes every stored target of every user unreachable.
+TEST(DrawView, IsPinned) {
+  const Digest sample = Sha256::Of("image");
+  const View first = DrawView(kPolicy, 0, sample, 360, 480, 0);
+  const View second = DrawView(kPolicy, 0, sample, 360, 480, 1);
+  EXPECT_EQ(first, (View{.resized_height = 241,
+                         .resized_width = 322,
+                         .crop_y = 128,
+                         .crop_x = 13,
+                         .crop_height = 96,
+                         .crop_width = 128,
+                         .flip = false}));
+  EXPECT_EQ(second, (View{.resized_height = 330,
+                          .resized_width = 440,
+                          .crop_y = 165,
+                          .crop_x = 303,
+                          .crop_height = 96,
+                          .crop_width = 128,
+                          .flip = false}));
+}
+
+TEST(DrawView, VariesWithEveryArgumentAndStaysInBounds) {
+  const Digest sample = Sha256::Of("image");
+  EXPECT_NE(DrawView(kPolicy, 0, sample, 360, 480, 0), DrawView(kPolicy, 1, sample, 360, 480, 0));
+  EXPECT_NE(DrawView(kPolicy, 0, sample, 360, 480, 0),
+            DrawView(kPolicy, 0, Sha256::Of("x"), 360, 480, 0));
+  int flips = 0;
+  for (int number = 0; number < 400; ++number) {
+    const View view = DrawView(kPolicy, 0, sample, 100, 130, number);
+    ASSERT_TRUE(view.Validate().ok());
+    EXPECT_GE(view.resized_height, 50);
+    EXPECT_LE(view.resized_height, 200);
+    EXPECT_LE(view.crop_y, std::max(0, view.resized_height - 96));
+    flips += view.flip;
+  }
+  EXPECT_NEAR(flips, 200, 50);
+}
+
+TEST(ParseViewPolicy, ReadsWhatIsAvailable) {
+  ViewPolicy policy;
+  EXPECT_TRUE(ParseViewPolicy("replay: 50", &policy).ok());
+  EXPECT_EQ(policy.replay, 50);
+  EXPECT_TRUE(ParseViewPolicy("live", &policy).ok());
+  EXPECT_EQ(policy.replay, 0);
+  EXPECT_TRUE(absl::IsUnimplemented(ParseViewPolicy("whole", &policy)));
+  EXPECT_TRUE(absl::IsInvalidArgument(ParseViewPolicy("replay: 0", &policy)));
+  EXPECT_TRUE(absl::IsInvalidArgument(ParseViewPolicy("often", &policy)));
+}
+
+class ApplyViewTest : public testing::Test {
+ protected:
+  // 2 rows of 3 pixels, blue = 10 * row + column.
+  const cv::Mat image_ = [] {
+    cv::Mat image(2, 3, CV_8UC3);
+    for (int y = 0; y < 2; ++y) {
+      for (int x = 0; x < 3; ++x) image.at<cv::Vec3b>(y, x) = cv::Vec3b(10 * y + x, 100, 200);
+    }
+    return image;
+  }();
+  const Preprocessing raw_{.bgr = true, .divisor = 1, .mean = {0, 0, 0}, .deviation = {1, 1, 1}};
+};
+
+TEST_F(ApplyViewTest, CropsFlipsAndPadsWithTheMean) {
+  const View view{.resized_height = 2,
+                  .resized_width = 3,
+                  .crop_y = 1,
+                  .crop_x = 1,
+                  .crop_height = 2,
+                  .crop_width = 3,
+                  .flip = true};
+  std::vector<float> out(3 * 2 * 3, -1);
+  ApplyView(image_, view, raw_, out.data());
+  // The crop holds columns 1 and 2 of row 1; mirrored, padding is first.
+  EXPECT_EQ(std::vector<float>(out.begin(), out.begin() + 6),
+            (std::vector<float>{0, 12, 11, 0, 0, 0}));
+}
+
+TEST_F(ApplyViewTest, OrdersAndNormalisesChannels) {
+  const View view = WholeView(2, 3);
+  std::vector<float> out(3 * 2 * 3);
+  ApplyView(image_, view, {.bgr = false, .divisor = 100, .mean = {1, 0, 0}, .deviation = {2, 1, 1}},
+            out.data());
+  EXPECT_FLOAT_EQ(out[0], 0.5F);        // red 200
+  EXPECT_FLOAT_EQ(out[6], 1.0F);        // green 100
+  EXPECT_FLOAT_EQ(out[12 + 5], 0.12F);  // blue 12
+}
+
+TEST_F(ApplyViewTest, TheLabelFollowsTheImage) {
+  const cv::Mat label = (cv::Mat_<uint8_t>(2, 3) << 0, 1, 2, 3, 4, 5);
+  const View view{.resized_height = 2,
+                  .resized_width = 3,
+                  .crop_y = 1,
+                  .crop_x = 1,
+                  .crop_height = 2,
+                  .crop_width = 3,
+                  .flip = true};
+  std::vector<int64_t> out(6);
+  ApplyViewToLabel(label, view, 11, out.data());
+  EXPECT_EQ(out, (std::vector<int64_t>{11, 5, 4, 11, 11, 11}));
+}
+
+}  // namespace
+}  // namespace reflux
