@@ -1,0 +1,77 @@
+#include "cache/index_record.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+
+namespace reflux {
+namespace {
+
+constexpr uint8_t kRecordVersion = 1;
+
+void AppendBigEndian(std::string& out, uint64_t value, int bytes) {
+  for (int i = bytes - 1; i >= 0; --i) out.push_back(static_cast<char>(value >> (8 * i)));
+}
+
+uint64_t TakeBigEndian(absl::string_view& bytes, int count) {
+  uint64_t value = 0;
+  for (int i = 0; i < count; ++i) value = value << 8 | static_cast<uint8_t>(bytes[i]);
+  bytes.remove_prefix(count);
+  return value;
+}
+
+}  // namespace
+
+std::string EncodeIndexRecord(const IndexRecord& record) {
+  std::string out;
+  out.reserve(kIndexRecordSize);
+  AppendBigEndian(out, kRecordVersion, 1);
+  AppendBigEndian(out, record.insertion, 8);
+  AppendBigEndian(out, record.size, 8);
+  AppendBigEndian(out, record.checksum, 8);
+  out.append(record.set.digest.AsBytes().data(), Digest::kSize);
+  AppendBigEndian(out, static_cast<uint8_t>(record.dtype), 1);
+  AppendBigEndian(out, static_cast<uint8_t>(record.codec), 1);
+  for (int32_t side : record.shape) AppendBigEndian(out, static_cast<uint32_t>(side), 4);
+  return out;
+}
+
+absl::StatusOr<IndexRecord> DecodeIndexRecord(absl::string_view bytes) {
+  if (bytes.size() != kIndexRecordSize) {
+    return absl::DataLossError(
+        absl::StrCat("index record: ", bytes.size(), " bytes instead of ", kIndexRecordSize));
+  }
+  if (TakeBigEndian(bytes, 1) != kRecordVersion) {
+    return absl::DataLossError("index record: unknown version");
+  }
+  IndexRecord record;
+  record.insertion = TakeBigEndian(bytes, 8);
+  record.size = TakeBigEndian(bytes, 8);
+  record.checksum = TakeBigEndian(bytes, 8);
+  REFLUX_ASSIGN_OR_RETURN(record.set.digest, Digest::FromBytes(bytes.substr(0, Digest::kSize)));
+  bytes.remove_prefix(Digest::kSize);
+  const uint64_t dtype = TakeBigEndian(bytes, 1);
+  const uint64_t codec = TakeBigEndian(bytes, 1);
+  if (dtype < 1 || dtype > 3 || codec < 1 || codec > 3 ||
+      record.size > static_cast<uint64_t>(EncodedTarget::kMaxBytes)) {
+    return absl::DataLossError("index record: a field is out of range");
+  }
+  record.dtype = static_cast<DType>(dtype);
+  record.codec = static_cast<Codec>(codec);
+  for (int32_t& side : record.shape) side = static_cast<int32_t>(TakeBigEndian(bytes, 4));
+  return record;
+}
+
+std::string EncodeInsertion(uint64_t insertion) {
+  std::string out;
+  AppendBigEndian(out, insertion, 8);
+  return out;
+}
+
+absl::StatusOr<uint64_t> DecodeInsertion(absl::string_view key) {
+  if (key.size() != 8) return absl::DataLossError("values: a key is not 8 bytes long");
+  return TakeBigEndian(key, 8);
+}
+
+}  // namespace reflux

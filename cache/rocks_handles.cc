@@ -1,0 +1,188 @@
+#include "cache/rocks_handles.h"
+
+#include <fcntl.h>
+#include <rocksdb/cache.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/file.h"
+#include "common/base/status_macros.h"
+
+namespace reflux {
+namespace {
+
+constexpr size_t kMiB = size_t{1} << 20;
+
+// Half of the descriptors that the process may open; tables beyond that are opened again on use.
+int MaxOpenTables() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 256;
+  return static_cast<int>(std::clamp<rlim_t>(limit.rlim_cur / 2, 64, 500000));
+}
+
+rocksdb::DBOptions DatabaseOptions() {
+  rocksdb::DBOptions options;
+  options.create_if_missing = true;
+  options.create_missing_column_families = true;
+  options.max_open_files = MaxOpenTables();
+  // `index` fills its memtable long after `values`: without this limit the log would grow with it.
+  options.max_total_wal_size = 256 * kMiB;
+  options.max_background_jobs = 2;
+  options.bytes_per_sync = options.wal_bytes_per_sync = 8 * kMiB;
+  options.info_log_level = rocksdb::WARN_LEVEL;
+  options.keep_log_file_num = 2;
+  return options;
+}
+
+// Large values under ascending keys, read once an epoch: no compression (maps do not compress), no
+// block cache (the page cache does it; a read value then owns its block, without a copy).
+rocksdb::ColumnFamilyOptions ValuesOptions() {
+  rocksdb::BlockBasedTableOptions table;
+  table.no_block_cache = true;
+  table.checksum = rocksdb::kXXH3;
+  rocksdb::ColumnFamilyOptions options;
+  options.compression = rocksdb::kNoCompression;
+  options.write_buffer_size = 64 * kMiB;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return options;
+}
+
+rocksdb::ColumnFamilyOptions SmallOptions(const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::BlockBasedTableOptions table;
+  table.checksum = rocksdb::kXXH3;
+  table.block_cache = cache;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  rocksdb::ColumnFamilyOptions options;
+  options.compression = rocksdb::kNoCompression;
+  options.write_buffer_size = 8 * kMiB;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return options;
+}
+
+absl::Status PrepareDirectory(const std::string& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) return ErrnoStatus(error.value(), "cannot create the cache directory", directory);
+  if (access(directory.c_str(), W_OK | X_OK) != 0) {
+    return ErrnoStatus(errno, "the cache directory must be writable:", directory);
+  }
+  return absl::OkStatus();
+}
+
+// The FORMAT file is read before the database is touched: a newer layout may not even open.
+absl::Status CheckFormat(const std::string& directory) {
+  const std::string path = directory + "/FORMAT";
+  const absl::StatusOr<std::string> content = ReadFile(path, 64);
+  if (absl::IsNotFound(content.status())) {
+    if (std::filesystem::exists(directory + "/db")) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(directory, " holds a db folder without ", path,
+                       ": not a Reflux cache; choose another directory"));
+    }
+    return WriteFileAtomically(path, absl::StrCat(kCacheFormatVersion, "\n"));
+  }
+  REFLUX_RETURN_IF_ERROR(content.status());
+  int version = 0;
+  if (!absl::SimpleAtoi(absl::StripAsciiWhitespace(*content), &version) ||
+      version != kCacheFormatVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(directory, " has cache format '", absl::StripAsciiWhitespace(*content),
+                     "', this program reads format ", kCacheFormatVersion,
+                     ": choose another directory, or the program version that wrote it"));
+  }
+  return absl::OkStatus();
+}
+
+// "process 123 (reflux-cache)" for the holder of a database's lock file.
+std::string LockHolder(const std::string& lock_file) {
+  const int fd = open(lock_file.c_str(), O_RDWR | O_CLOEXEC);
+  if (fd < 0) return "another process";
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  const bool known = fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0;
+  close(fd);
+  if (!known) return "another process";
+  std::string name = ReadFile(absl::StrCat("/proc/", lock.l_pid, "/comm"), 64).value_or("");
+  absl::StripAsciiWhitespace(&name);
+  return absl::StrCat("process ", lock.l_pid, name.empty() ? "" : absl::StrCat(" (", name, ")"));
+}
+
+absl::Status OpenError(const rocksdb::Status& status, const std::string& directory) {
+  const std::string message = status.ToString();
+  // Never look at the lock file when this process holds it: closing it would give the lock up.
+  if (absl::StrContains(message, "lock hold by current process")) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the cache directory ", directory, " is already open in this process"));
+  }
+  if (absl::StrContains(message, "While lock file")) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the cache directory ", directory, " is locked by ", LockHolder(directory + "/db/LOCK"),
+        ": stop it, use it as the cache server, or choose another directory"));
+  }
+  if (status.IsNoSpace() || absl::StrContains(message, "Permission denied") ||
+      absl::StrContains(message, "Read-only")) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("the cache directory ", directory, " is not writable: ", message));
+  }
+  return absl::DataLossError(absl::StrCat("the cache in ", directory, " does not open: ", message,
+                                          "; remove the directory to begin an empty cache"));
+}
+
+}  // namespace
+
+RocksHandles::~RocksHandles() {
+  if (db == nullptr) return;
+  for (rocksdb::ColumnFamilyHandle* family : {meta, values, index, sets}) {
+    db->DestroyColumnFamilyHandle(family);
+  }
+  // The process ends or reopens: nothing can be done about an error, and nothing acknowledged is
+  // lost by it.
+  db->Close();
+}
+
+absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocks(const std::string& directory) {
+  REFLUX_RETURN_IF_ERROR(PrepareDirectory(directory));
+  REFLUX_RETURN_IF_ERROR(CheckFormat(directory));
+  const auto cache = rocksdb::NewLRUCache(32 * kMiB);
+  const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
+      {rocksdb::kDefaultColumnFamilyName, SmallOptions(cache)},
+      {"values", ValuesOptions()},
+      {"index", SmallOptions(cache)},
+      {"sets", SmallOptions(cache)}};
+  std::vector<rocksdb::ColumnFamilyHandle*> opened;
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status =
+      rocksdb::DB::Open(DatabaseOptions(), directory + "/db", families, &opened, &db);
+  if (!status.ok()) return OpenError(status, directory);
+  auto handles = std::make_shared<RocksHandles>();
+  handles->db.reset(db);
+  handles->meta = opened[0];
+  handles->values = opened[1];
+  handles->index = opened[2];
+  handles->sets = opened[3];
+  return handles;
+}
+
+absl::Status FromRocks(const rocksdb::Status& status, absl::string_view what) {
+  if (status.ok()) return absl::OkStatus();
+  const std::string message = absl::StrCat(what, ": ", status.ToString());
+  if (status.IsNotFound()) return absl::NotFoundError(message);
+  if (status.IsCorruption()) return absl::DataLossError(message);
+  if (status.IsNoSpace()) return absl::ResourceExhaustedError(message);
+  return absl::InternalError(message);
+}
+
+}  // namespace reflux

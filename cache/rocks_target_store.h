@@ -1,0 +1,76 @@
+// A TargetStore on a local disk, over RocksDB; layout in docs/cache_format.md.
+//
+// Values are read without a copy: a target's owner holds the block that RocksDB read, and the
+// database with it. One process at a time has a directory open.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "cache/index_record.h"
+#include "cache/key_locks.h"
+#include "cache/rocks_handles.h"
+#include "cache/set_usage.h"
+#include "cache/target_store.h"
+
+namespace reflux {
+
+struct RocksTargetStoreOptions {
+  std::string directory;  // created if missing
+  // Limit of live bytes; 0: none but the disk's.
+  int64_t capacity_bytes = 0;
+  // Nothing is stored that would leave less than this on the disk.
+  int64_t min_free_disk_bytes = int64_t{1} << 30;
+  // After a write failed: pause before the next is tried.
+  absl::Duration retry_after = absl::Seconds(10);
+
+  absl::Status Validate() const;
+};
+
+// Thread-safe. The directory is free for another process once the store and every target read from
+// it are gone.
+class RocksTargetStore : public TargetStore {
+ public:
+  // Errors: those of OpenRocks; InvalidArgument for the options.
+  static absl::StatusOr<std::unique_ptr<RocksTargetStore>> Open(
+      const RocksTargetStoreOptions& options);
+  ~RocksTargetStore() override;
+
+  absl::StatusOr<EncodedTarget> Get(const TargetKey& key) override;
+  bool Contains(const TargetKey& key) override;
+  absl::Status Put(const TargetKey& key, const TargetSet& set,
+                   const EncodedTarget& target) override;
+  absl::Status Drop(const TargetKey& key) override;
+  StoreStats stats() const override;
+  absl::StatusOr<std::vector<StoredSet>> ListSets() override;
+  absl::StatusOr<VerifyReport> Verify(const FetchContext& context) override;
+  absl::StatusOr<std::string> GetMeta(const std::string& name) override;
+  absl::Status PutMeta(const std::string& name, const std::string& value) override;
+
+ private:
+  RocksTargetStore(const RocksTargetStoreOptions& options, std::shared_ptr<RocksHandles> handles);
+
+  absl::Status LoadSets();
+  absl::Status LoadIndex();
+  absl::StatusOr<IndexRecord> ReadRecord(const TargetKey& key);
+  absl::StatusOr<EncodedTarget> ReadValue(const IndexRecord& record);
+  // ResourceExhausted when `bytes` more should not be written; else they are reserved.
+  absl::Status MakeRoom(int64_t bytes);
+  absl::Status Write(const TargetKey& key, const TargetSet& set, const EncodedTarget& target);
+  absl::Status Refuse(const std::string& why);
+
+  const RocksTargetStoreOptions options_;
+  const std::shared_ptr<RocksHandles> handles_;
+  SetUsage usage_;
+  KeyLocks writers_;
+  std::atomic<uint64_t> next_insertion_{0};
+  std::atomic<int64_t> refused_{0};
+  std::atomic<bool> storing_{true};
+  std::atomic<bool> said_full_{false};
+  std::atomic<int64_t> retry_at_unix_ms_{0};  // 0: the last write succeeded
+};
+
+}  // namespace reflux

@@ -1,0 +1,45 @@
+#include "cache/set_record.h"
+
+#include "common/base/status_macros.h"
+#include "common/targets/wire.h"
+
+namespace reflux {
+
+v1::TargetSet ToProto(const StoredSet& set) {
+  v1::TargetSet message;
+  message.set_id(set.set.DisplayName());
+  message.set_dataset(set.set.dataset);
+  *message.mutable_teacher() = ToProto(set.set.teacher);
+  message.set_model(set.set.model);
+  *message.mutable_spec() = ToProto(set.set.spec);
+  message.set_entries(set.entries);
+  message.set_bytes(set.bytes);
+  message.set_last_used_unix_seconds(absl::ToUnixSeconds(set.last_used));
+  return message;
+}
+
+std::string EncodeSetRecord(const StoredSet& set) {
+  v1::TargetSet message = ToProto(set);
+  // Counted at open: a stored count could be wrong.
+  message.clear_entries();
+  message.clear_bytes();
+  return message.SerializeAsString();
+}
+
+absl::StatusOr<StoredSet> DecodeSetRecord(absl::string_view key, absl::string_view bytes) {
+  v1::TargetSet message;
+  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return absl::DataLossError("set record: not a TargetSet message");
+  }
+  StoredSet set;
+  REFLUX_ASSIGN_OR_RETURN(set.set.teacher, FromProto(message.teacher()));
+  REFLUX_ASSIGN_OR_RETURN(set.set.spec, FromProto(message.spec()));
+  set.set.dataset = message.dataset();
+  set.set.model = message.model();
+  set.last_used = absl::FromUnixSeconds(message.last_used_unix_seconds());
+  set.id = MakeTargetSetId(set.set);
+  if (set.id.digest.AsBytes() != key) return absl::DataLossError("set record: wrong id");
+  return set;
+}
+
+}  // namespace reflux

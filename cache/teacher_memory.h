@@ -1,0 +1,31 @@
+// The teacher's last description, kept in the store: a warm cache works with no teacher alive.
+// Thread-safe.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "cache/target_store.h"
+#include "common/base/mutex.h"
+
+namespace reflux {
+
+class TeacherMemory {
+ public:
+  // Reads what the store remembers.
+  explicit TeacherMemory(TargetStore& store);
+
+  std::optional<TeacherInfo> Recall() const;
+  // Kept in memory and, when it changed, in the store; a store that cannot write is logged only.
+  void Remember(const TeacherInfo& info);
+  // Of the remembered teacher, if it is this one; else empty.
+  std::string ModelOf(const TeacherIdentity& teacher) const;
+
+ private:
+  TargetStore& store_;
+  mutable Mutex mutex_;
+  std::optional<TeacherInfo> info_ REFLUX_GUARDED_BY(mutex_);
+  std::string stored_ REFLUX_GUARDED_BY(mutex_);  // serialised, as the store has it
+};
+
+}  // namespace reflux
