@@ -1,0 +1,60 @@
+#include "distill/evaluation/confusion_matrix.h"
+
+#include <cmath>
+#include <limits>
+
+namespace reflux {
+
+ConfusionMatrix::ConfusionMatrix(int64_t num_classes)
+    : counts_(torch::zeros({num_classes, num_classes}, torch::kInt64)) {}
+
+void ConfusionMatrix::Add(const torch::Tensor& predictions, const torch::Tensor& labels,
+                          int64_t ignore_index) {
+  const int64_t classes = counts_.size(0);
+  const torch::Tensor valid = labels.ne(ignore_index);
+  const torch::Tensor rows = labels.masked_select(valid),
+                      columns = predictions.masked_select(valid);
+  if (rows.numel() == 0) return;
+  TORCH_CHECK_VALUE(rows.min().item<int64_t>() >= 0 && rows.max().item<int64_t>() < classes,
+                    "a label lies outside 0..", classes - 1);
+  counts_ += torch::bincount(rows * classes + columns, {}, classes * classes)
+                 .view({classes, classes})
+                 .cpu();
+}
+
+std::vector<double> ConfusionMatrix::ClassIou() const {
+  const torch::Tensor inter = counts_.diagonal();
+  const torch::Tensor all = counts_.sum(0) + counts_.sum(1) - inter;
+  std::vector<double> result;
+  for (int64_t c = 0; c < counts_.size(0); ++c) {
+    const int64_t of_class = all[c].item<int64_t>();
+    result.push_back(of_class == 0 ? std::numeric_limits<double>::quiet_NaN()
+                                   : static_cast<double>(inter[c].item<int64_t>()) /
+                                         static_cast<double>(of_class));
+  }
+  return result;
+}
+
+double ConfusionMatrix::MeanIou() const {
+  double sum = 0;
+  int64_t present = 0;
+  for (double iou : ClassIou()) {
+    if (std::isnan(iou)) continue;
+    sum += iou;
+    ++present;
+  }
+  return present == 0 ? 0 : sum / static_cast<double>(present);
+}
+
+double ConfusionMatrix::MeanIouPublished() const {
+  double sum = 0;
+  for (double iou : ClassIou()) sum += std::isnan(iou) ? 0 : iou;
+  return sum / static_cast<double>(counts_.size(0));
+}
+
+double ConfusionMatrix::PixelAccuracy() const {
+  const auto all = static_cast<double>(counts_.sum().item<int64_t>());
+  return all == 0 ? 0 : static_cast<double>(counts_.diagonal().sum().item<int64_t>()) / all;
+}
+
+}  // namespace reflux

@@ -1,0 +1,36 @@
+// Segmentation metrics from counts in int64. Not thread-safe.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <vector>
+
+namespace reflux {
+
+class ConfusionMatrix {
+ public:
+  explicit ConfusionMatrix(int64_t num_classes);
+
+  // Counts the pixels of `labels` != ignore_index. `predictions` and `labels` are int64 of equal
+  // shape; predictions lie in 0..num_classes-1. Throws c10::Error for a label out of range.
+  void Add(const torch::Tensor& predictions, const torch::Tensor& labels, int64_t ignore_index);
+  void Merge(const ConfusionMatrix& other) { counts_ += other.counts_; }
+
+  // [C,C] int64, row = label, column = prediction. Writable, so that ranks can sum it.
+  torch::Tensor& counts() { return counts_; }
+  const torch::Tensor& counts() const { return counts_; }
+
+  // Intersection over union of each class; NaN for a class in neither labels nor predictions.
+  std::vector<double> ClassIou() const;
+  // Mean over the classes that occur. 0 when none does.
+  double MeanIou() const;
+  // As CIRKD's score.py publishes it: absent classes count as 0.
+  double MeanIouPublished() const;
+  // Right pixels over counted pixels. 0 when none was counted.
+  double PixelAccuracy() const;
+
+ private:
+  torch::Tensor counts_;
+};
+
+}  // namespace reflux

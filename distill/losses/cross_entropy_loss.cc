@@ -1,0 +1,66 @@
+#include "distill/losses/cross_entropy_loss.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace reflux {
+namespace {
+
+namespace F = torch::nn::functional;
+
+torch::Tensor Resize(const torch::Tensor& map, int64_t height, int64_t width, bool align_corners) {
+  if (map.size(2) == height && map.size(3) == width) return map;
+  return F::interpolate(map, F::InterpolateFuncOptions()
+                                 .size(std::vector<int64_t>{height, width})
+                                 .mode(torch::kBilinear)
+                                 .align_corners(align_corners));
+}
+
+}  // namespace
+
+absl::Status CrossEntropyOptions::Validate() const {
+  if (aux_weight >= 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("losses.ce.aux_weight: ", aux_weight, " is negative"));
+}
+
+torch::Tensor CrossEntropySum(const torch::Tensor& logits, const torch::Tensor& labels,
+                              int64_t ignore_index, bool align_corners) {
+  const torch::Tensor resized = Resize(logits, labels.size(1), labels.size(2), align_corners);
+  return F::cross_entropy(
+      resized, labels,
+      F::CrossEntropyFuncOptions().ignore_index(ignore_index).reduction(torch::kSum));
+}
+
+torch::Tensor FinishAdditive(const LossStatistics& global) {
+  return global.sums[0] / global.counts[0].clamp_min(1).to(global.sums.dtype());
+}
+
+torch::Tensor CountOf(int64_t count) {
+  return torch::full({1}, static_cast<double>(count), torch::kFloat64);
+}
+
+torch::Tensor ResizeLike(const torch::Tensor& map, const torch::Tensor& reference) {
+  return Resize(map, reference.size(2), reference.size(3), /*align_corners=*/true);
+}
+
+LossStatistics CrossEntropyLoss::Local(const LossInputs& inputs) {
+  const torch::Tensor& labels = inputs.labels;
+  torch::Tensor sum = CrossEntropySum(inputs.student.at("logits"), labels, inputs.ignore_index,
+                                      options_.align_corners);
+  if (options_.aux_weight > 0) {
+    sum = sum + options_.aux_weight * CrossEntropySum(inputs.student.at("aux"), labels,
+                                                      inputs.ignore_index, options_.align_corners);
+  }
+  return {sum.reshape({1}), CountOf(labels.ne(inputs.ignore_index).sum().item<int64_t>())};
+}
+
+torch::Tensor CrossEntropyLoss::Finish(const LossStatistics& global) {
+  return FinishAdditive(global);
+}
+
+std::vector<std::string> CrossEntropyLoss::student_taps() const {
+  if (options_.aux_weight > 0) return {"logits", "aux"};
+  return {"logits"};
+}
+
+}  // namespace reflux

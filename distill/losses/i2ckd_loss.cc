@@ -1,0 +1,123 @@
+#include "distill/losses/i2ckd_loss.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "distill/losses/cross_entropy_loss.h"
+#include "distill/models/build_model.h"
+
+namespace reflux {
+namespace {
+
+template <typename Enum>
+absl::StatusOr<Enum> Choose(absl::string_view field, absl::string_view name,
+                            std::initializer_list<std::pair<const char*, Enum>> choices) {
+  std::string allowed;
+  for (const auto& [text, value] : choices) {
+    if (name == text) return value;
+    absl::StrAppend(&allowed, allowed.empty() ? "" : ", ", text);
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("losses.i2ckd.", field, ": '", name, "' is none of ", allowed));
+}
+
+// Sums [N,K,C] to means where there are pixels, 0 elsewhere.
+torch::Tensor MeanOf(const torch::Tensor& sums, const torch::Tensor& counts) {
+  return sums / counts.clamp_min(1).to(sums.dtype()).unsqueeze(-1);
+}
+
+}  // namespace
+
+absl::StatusOr<I2ckdOptions::Mean> ParsePrototypeMean(absl::string_view name) {
+  using Mean = I2ckdOptions::Mean;
+  return Choose<Mean>(
+      "prototypes", name,
+      {{"batch", Mean::kBatch}, {"image_mean", Mean::kImageMean}, {"per_image", Mean::kPerImage}});
+}
+absl::StatusOr<PrototypeDistance> ParsePrototypeDistance(absl::string_view name) {
+  using D = PrototypeDistance;
+  return Choose<D>("distance", name,
+                   {{"l2", D::kL2}, {"squared", D::kSquared}, {"cosine", D::kCosine}});
+}
+absl::StatusOr<PrototypeNegatives> ParsePrototypeNegatives(absl::string_view name) {
+  using N = PrototypeNegatives;
+  return Choose<N>("negatives", name, {{"all", N::kAll}, {"hardest", N::kHardest}});
+}
+absl::StatusOr<PrototypeAnchor> ParsePrototypeAnchor(absl::string_view name) {
+  using A = PrototypeAnchor;
+  return Choose<A>("anchor", name, {{"student", A::kStudent}, {"teacher", A::kTeacher}});
+}
+
+absl::Status I2ckdOptions::Validate() const {
+  if (num_classes < 2)
+    return absl::InvalidArgumentError("losses.i2ckd: needs at least two classes");
+  if (!(triplet.margin >= 0)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("losses.i2ckd.margin: ", triplet.margin, " is negative"));
+  }
+  if (student_channels < 1 || teacher_channels < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("losses.i2ckd.tap: '", tap, "' has no channels"));
+  }
+  return absl::OkStatus();
+}
+
+I2ckdLoss::I2ckdLoss(const I2ckdOptions& options) : options_(options) {
+  if (options.student_channels == options.teacher_channels) return;
+  align_ = register_module("align", torch::nn::Conv2d(torch::nn::Conv2dOptions(
+                                        options.student_channels, options.teacher_channels, 1)));
+  InitializeWeights(*this, options.seed);
+}
+
+LossStatistics I2ckdLoss::Local(const LossInputs& inputs) {
+  torch::Tensor student = inputs.student.at(options_.tap);
+  const torch::Tensor teacher = inputs.teacher.at(options_.tap).detach();
+  if (!align_.is_empty()) student = align_->forward(student);
+  const auto sum = [&](const torch::Tensor& map) {
+    return SumByClass(map, DownsampleLabels(inputs.labels, map.size(2), map.size(3)),
+                      options_.num_classes, inputs.ignore_index);
+  };
+  const ClassSums of_student = sum(student), of_teacher = sum(teacher);
+  switch (options_.mean) {
+    case I2ckdOptions::Mean::kPerImage:
+      return PerImage(of_student, of_teacher);
+    case I2ckdOptions::Mean::kBatch:
+      return {torch::cat({of_student.sums.sum(0).flatten(), of_teacher.sums.sum(0).flatten()}),
+              torch::cat({of_student.counts.sum(0), of_teacher.counts.sum(0)})};
+    case I2ckdOptions::Mean::kImageMean:
+      break;
+  }
+  return {torch::cat({MeanOf(of_student.sums, of_student.counts).sum(0).flatten(),
+                      MeanOf(of_teacher.sums, of_teacher.counts).sum(0).flatten()}),
+          torch::cat({(of_student.counts > 0).sum(0), (of_teacher.counts > 0).sum(0)})
+              .to(torch::kFloat64)};
+}
+
+LossStatistics I2ckdLoss::PerImage(const ClassSums& student, const ClassSums& teacher) const {
+  const torch::Tensor present = (student.counts > 0) & (teacher.counts > 0);
+  const torch::Tensor student_mean = MeanOf(student.sums, student.counts);
+  const torch::Tensor teacher_mean = MeanOf(teacher.sums, teacher.counts);
+  torch::Tensor total = student.sums.sum() * 0;
+  for (int64_t i = 0; i < present.size(0); ++i) {
+    total =
+        total + PrototypeTriplet(student_mean[i], teacher_mean[i], present[i], options_.triplet);
+  }
+  return {total.reshape({1}), CountOf((present.sum(1) >= 2).sum().item<int64_t>())};
+}
+
+I2ckdLoss::Prototypes I2ckdLoss::PrototypesOf(const LossStatistics& global) const {
+  const int64_t classes = options_.num_classes;
+  const std::vector<torch::Tensor> sums = global.sums.view({2, classes, -1}).unbind(0);
+  const std::vector<torch::Tensor> counts = global.counts.view({2, classes}).unbind(0);
+  return {MeanOf(sums[0], counts[0]), MeanOf(sums[1], counts[1]),
+          (counts[0] > 0) & (counts[1] > 0)};
+}
+
+torch::Tensor I2ckdLoss::Finish(const LossStatistics& global) {
+  if (additive()) return FinishAdditive(global);
+  const Prototypes prototypes = PrototypesOf(global);
+  return PrototypeTriplet(prototypes.student, prototypes.teacher, prototypes.present,
+                          options_.triplet);
+}
+
+}  // namespace reflux

@@ -1,0 +1,83 @@
+#include "distill/losses/icsd_loss.h"
+
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "distill/losses/cross_entropy_loss.h"
+
+namespace reflux {
+namespace {
+
+torch::Tensor NormalizeRows(const torch::Tensor& matrix) {
+  namespace F = torch::nn::functional;
+  return F::normalize(matrix, F::NormalizeFuncOptions().p(2).dim(-1).eps(1e-12));
+}
+
+// sum_n P_i ln P_i - sum_n P_i ln P_j, [B,C,C].
+torch::Tensor PairwiseKl(const torch::Tensor& logits, double temperature) {
+  const torch::Tensor log_p = torch::log_softmax(logits.flatten(2) / temperature, 2);
+  const torch::Tensor p = log_p.exp();
+  return (p * log_p).sum(2, /*keepdim=*/true) - p.bmm(log_p.transpose(1, 2));
+}
+
+// M_ij = M_ji = sum over h, w of p_j (ln p_j - p_i) for i <= j, p = softmax over the rows of a
+// column.
+torch::Tensor PublishedMatrix(const torch::Tensor& logits, double temperature) {
+  const torch::Tensor log_p = torch::log_softmax(logits / temperature, 2).flatten(2);
+  const torch::Tensor p = log_p.exp();
+  const torch::Tensor upper = ((p * log_p).sum(2).unsqueeze(1) - p.bmm(p.transpose(1, 2))).triu();
+  return upper + upper.triu(1).transpose(1, 2);
+}
+
+}  // namespace
+
+absl::Status IcsdOptions::Validate() const {
+  if (temperature > 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("losses.icsd.temperature: ", temperature, " is not positive"));
+}
+
+absl::StatusOr<IcsdOptions::Form> ParseIcsdForm(absl::string_view name) {
+  using Form = IcsdOptions::Form;
+  if (name == "full") return Form::kFull;
+  if (name == "mirror") return Form::kMirror;
+  if (name == "per_image") return Form::kPerImage;
+  if (name == "full_raw") return Form::kFullRaw;
+  if (name == "code") return Form::kCode;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "losses.icsd.form: '", name, "' is none of full, mirror, per_image, full_raw, code"));
+}
+
+torch::Tensor SimilarityMatrices(const torch::Tensor& logits, const IcsdOptions& options) {
+  if (options.form == IcsdOptions::Form::kCode) return PublishedMatrix(logits, options.temperature);
+  const torch::Tensor kl = PairwiseKl(logits, options.temperature);
+  if (options.form != IcsdOptions::Form::kMirror) return kl;
+  const torch::Tensor upper = kl.transpose(1, 2).triu(1);
+  return upper + upper.transpose(1, 2);
+}
+
+LossStatistics IcsdLoss::Local(const LossInputs& inputs) {
+  const torch::Tensor& teacher_logits = inputs.teacher.at("logits");
+  const torch::Tensor student =
+      SimilarityMatrices(ResizeLike(inputs.student.at("logits"), teacher_logits), options_);
+  const torch::Tensor teacher = SimilarityMatrices(teacher_logits.detach(), options_);
+  const torch::Tensor images = CountOf(student.size(0));
+  if (options_.form == IcsdOptions::Form::kPerImage) {
+    const torch::Tensor difference = NormalizeRows(student) - NormalizeRows(teacher);
+    const double entries = static_cast<double>(student.size(1) * student.size(2));
+    return {(difference.square().sum() / entries).reshape({1}), images};
+  }
+  return {torch::cat({student.sum(0).flatten(), teacher.sum(0).flatten()}), images};
+}
+
+torch::Tensor IcsdLoss::Finish(const LossStatistics& global) {
+  const torch::Tensor images = global.counts[0].clamp_min(1).to(global.sums.dtype());
+  if (options_.form == IcsdOptions::Form::kPerImage) return global.sums[0] / (images * images);
+  const int64_t classes = std::llround(std::sqrt(static_cast<double>(global.sums.numel() / 2)));
+  torch::Tensor matrices = global.sums.view({2, classes, classes}) / images;
+  if (options_.form != IcsdOptions::Form::kFullRaw) matrices = NormalizeRows(matrices);
+  return (matrices[0] - matrices[1]).square().sum() /
+         (images * static_cast<double>(classes * classes));
+}
+
+}  // namespace reflux

@@ -1,0 +1,65 @@
+#include "distill/losses/prototypes.h"
+
+namespace reflux {
+namespace {
+
+// [M,C] x [M,C] -> [M,M]. The Euclidean distance has an infinite gradient at 0: there it is given
+// 0.
+torch::Tensor Distances(const torch::Tensor& from, const torch::Tensor& to,
+                        PrototypeDistance distance) {
+  if (distance == PrototypeDistance::kCosine) {
+    namespace F = torch::nn::functional;
+    const auto unit = F::NormalizeFuncOptions().p(2).dim(1).eps(1e-12);
+    return 1 - F::normalize(from, unit).matmul(F::normalize(to, unit).t());
+  }
+  const torch::Tensor squared = (from.unsqueeze(1) - to.unsqueeze(0)).square().sum(2);
+  if (distance == PrototypeDistance::kSquared) return squared;
+  const torch::Tensor positive = squared > 0;
+  const torch::Tensor safe = torch::where(positive, squared, torch::ones_like(squared));
+  return torch::where(positive, safe.sqrt(), torch::zeros_like(squared));
+}
+
+}  // namespace
+
+torch::Tensor DownsampleLabels(const torch::Tensor& labels, int64_t height, int64_t width) {
+  const auto options = torch::TensorOptions().dtype(torch::kInt64).device(labels.device());
+  const auto source = [&](int64_t count, int64_t size) {
+    return torch::arange(count, options).mul(size).div(count, "floor");
+  };
+  return labels.index_select(1, source(height, labels.size(1)))
+      .index_select(2, source(width, labels.size(2)));
+}
+
+ClassSums SumByClass(const torch::Tensor& features, const torch::Tensor& labels,
+                     int64_t num_classes, int64_t ignore_index) {
+  const torch::Tensor flat = labels.flatten(1);
+  const torch::Tensor classes = torch::arange(
+      num_classes, torch::TensorOptions().dtype(torch::kInt64).device(labels.device()));
+  const torch::Tensor mask =
+      flat.unsqueeze(1).eq(classes.view({1, -1, 1})) & flat.ne(ignore_index).unsqueeze(1);
+  const torch::Tensor positions = features.flatten(2).transpose(1, 2);  // [N,hw,C]
+  return {mask.to(features.dtype()).bmm(positions), mask.sum(2).to(torch::kFloat64)};
+}
+
+torch::Tensor PrototypeTriplet(const torch::Tensor& student, const torch::Tensor& teacher,
+                               const torch::Tensor& present, const TripletOptions& options) {
+  const torch::Tensor classes = present.nonzero().flatten();
+  const int64_t count = classes.numel();
+  if (count < 2) return (student.sum() + teacher.sum()) * 0;
+  const bool student_anchors = options.anchor == PrototypeAnchor::kStudent;
+  const torch::Tensor anchors = (student_anchors ? student : teacher).index_select(0, classes);
+  const torch::Tensor others = (student_anchors ? teacher : student).index_select(0, classes);
+  const torch::Tensor distances = Distances(anchors, others, options.distance);
+  const torch::Tensor positive = distances.diagonal();
+  const torch::Tensor diagonal =
+      torch::eye(count, torch::TensorOptions().dtype(torch::kBool).device(distances.device()));
+  if (options.negatives == PrototypeNegatives::kHardest) {
+    const torch::Tensor nearest = std::get<0>(
+        distances.masked_fill(diagonal, std::numeric_limits<double>::infinity()).min(1));
+    return torch::relu(positive - nearest + options.margin).mean();
+  }
+  const torch::Tensor hinge = torch::relu(positive.unsqueeze(1) - distances + options.margin);
+  return hinge.masked_fill(diagonal, 0).sum() / static_cast<double>(count * (count - 1));
+}
+
+}  // namespace reflux
