@@ -23,7 +23,7 @@ std::string FakeBytes(uint32_t seed, int32_t elements) {
 
 }  // namespace
 
-TemporaryFolder::TemporaryFolder() : path_(testing::TempDir() + "/reflux-XXXXXX") {
+TemporaryFolder::TemporaryFolder() : path_(testing::TempDir() + "reflux-XXXXXX") {
   if (mkdtemp(path_.data()) == nullptr) ADD_FAILURE() << "no temporary folder " << path_;
 }
 

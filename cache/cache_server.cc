@@ -1,0 +1,48 @@
+#include "cache/cache_server.h"
+
+#include "cache/admin_service.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/endpoints.h"
+#include "common/targets/remote_source.h"
+
+namespace reflux {
+namespace {
+
+std::unique_ptr<TargetSource> MakeUpstream(const std::string& teacher, MetricRegistry* registry) {
+  if (teacher.empty()) return MakeAbsentTeacher();
+  return MakeRemoteSource({.endpoint = teacher},
+                          registry == nullptr ? RemoteSourceMetrics{}
+                                              : RemoteSourceMetrics::Register(*registry, "cache"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<CacheServer>> CacheServer::Start(const CacheServerOptions& options,
+                                                                MetricRegistry* registry) {
+  REFLUX_RETURN_IF_ERROR(options.source.Validate());
+  auto server = std::unique_ptr<CacheServer>(new CacheServer);
+  REFLUX_ASSIGN_OR_RETURN(server->store_, RocksTargetStore::Open(options.store));
+  server->upstream_ = MakeUpstream(options.teacher, registry);
+  server->source_ = MakeCachingSource(
+      *server->store_, *server->upstream_, options.source,
+      registry == nullptr ? CachingSourceMetrics{} : CachingSourceMetrics::Register(*registry));
+  server->targets_ =
+      MakeTargetService(*server->source_, options.service,
+                        registry == nullptr ? TargetServiceMetrics{}
+                                            : TargetServiceMetrics::Register(*registry, "cache"));
+  server->admin_ = MakeCacheAdminService(*server->store_, *server->source_);
+  const std::string& file = options.endpoint_file;
+  REFLUX_ASSIGN_OR_RETURN(
+      server->rpc_, RpcServer::Start({.address = options.listen,
+                                      .insecure = options.insecure,
+                                      .preferred_port = file.empty() ? 0 : PublishedPort(file),
+                                      .max_receive_bytes = kTargetServiceMaxReceiveBytes},
+                                     {server->targets_.get(), server->admin_.get()}));
+  if (!file.empty()) REFLUX_RETURN_IF_ERROR(PublishEndpoint(file, server->rpc_->address()));
+  server->rpc_->SetServing(true);
+  return server;
+}
+
+CacheServer::~CacheServer() = default;
+
+}  // namespace reflux

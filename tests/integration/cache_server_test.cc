@@ -1,0 +1,148 @@
+// Student, cache server and teacher server over real gRPC in one process.
+#include "cache/cache_server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/rpc/endpoints.h"
+#include "common/rpc/server.h"
+#include "common/targets/remote_source.h"
+#include "common/targets/target_service.h"
+#include "reflux/v1/targets.grpc.pb.h"
+#include "tests/contract/cache_fixtures.h"
+
+namespace reflux {
+namespace {
+
+class CacheServerTest : public testing::Test {
+ protected:
+  void StartTeacher(TargetSource& teacher) {
+    teacher_service_ = MakeTargetService(teacher, {}, {});
+    auto server = RpcServer::Start({.max_receive_bytes = kTargetServiceMaxReceiveBytes},
+                                   {teacher_service_.get()});
+    ASSERT_TRUE(server.ok()) << server.status();
+    teacher_server_ = *std::move(server);
+  }
+  void StartCache() {
+    auto server = CacheServer::Start(
+        {.store = {.directory = folder_.path() + "/cache", .min_free_disk_bytes = 0},
+         .teacher = teacher_server_ == nullptr ? "" : teacher_server_->address(),
+         .endpoint_file = folder_.path() + "/endpoint"},
+        nullptr);
+    ASSERT_TRUE(server.ok()) << server.status();
+    cache_ = *std::move(server);
+  }
+  std::unique_ptr<TargetSource> Student() {
+    return MakeRemoteSource({.endpoint = "@" + folder_.path() + "/endpoint"});
+  }
+  static FetchContext Soon() { return {.deadline = absl::Now() + absl::Seconds(60)}; }
+
+  TemporaryFolder folder_;
+  std::unique_ptr<v1::TargetService::Service> teacher_service_;
+  std::unique_ptr<RpcServer> teacher_server_;
+  std::unique_ptr<CacheServer> cache_;
+};
+
+TEST_F(CacheServerTest, ServesWarmTargetsWithNoTeacherAlive) {
+  FakeTeacher teacher;
+  StartTeacher(teacher);
+  StartCache();
+  const TargetRequest request = FakeRequest(4, 2);
+  CollectingSink cold, warm;
+  ASSERT_TRUE(Student()->GetTeacherInfo(Soon()).ok());
+  ASSERT_TRUE(Student()->Fetch(Soon(), request, cold).ok());
+  ASSERT_TRUE(cold.AllOk());
+  EXPECT_EQ(teacher.targets(), 8);
+  const std::string address = cache_->address();
+  cache_.reset();
+  teacher_server_.reset();
+  StartCache();
+  EXPECT_EQ(cache_->address(), address) << "the port published before is tried first";
+  const auto info = Student()->GetTeacherInfo(Soon());
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(info->identity, FakeIdentity());
+  ASSERT_TRUE(Student()->Fetch(Soon(), request, warm).ok());
+  for (size_t i = 0; i < 4; ++i) {
+    for (size_t j = 0; j < 2; ++j) {
+      ASSERT_TRUE(warm.at(i, j).ok()) << warm.at(i, j).status();
+      EXPECT_EQ(warm.at(i, j)->bytes, teacher.Expected(request, i, j).bytes);
+    }
+  }
+}
+
+TEST_F(CacheServerTest, CarriesAMapOf134Megabytes) {
+  FakeTeacher teacher(/*elements=*/2048 * 128 * 128);
+  StartTeacher(teacher);
+  StartCache();
+  const TargetRequest request = FakeRequest(1);
+  for (int pass = 0; pass < 2; ++pass) {
+    CollectingSink sink;
+    ASSERT_TRUE(Student()->Fetch(Soon(), request, sink).ok());
+    ASSERT_TRUE(sink.at(0).ok()) << sink.at(0).status();
+    EXPECT_EQ(sink.at(0)->bytes, teacher.Expected(request, 0).bytes);
+  }
+  EXPECT_EQ(teacher.targets(), 1);
+}
+
+TEST_F(CacheServerTest, SendsImagesThroughToTheTeacher) {
+  FakeTeacher teacher;
+  teacher.set_hook([](const FetchContext&, const SampleRef& sample, const TargetSpec&) {
+    return sample.image == nullptr ? SampleNeededError(sample) : absl::OkStatus();
+  });
+  StartTeacher(teacher);
+  StartCache();
+  TargetRequest request = FakeRequest(2);
+  request.samples[0].digest = Sha256::Of("image a");
+  request.samples[1].digest = Sha256::Of("image b");
+  const auto student =
+      MakeRemoteSource({.endpoint = cache_->address(),
+                        .read_image = [](const Locator& locator) -> absl::StatusOr<std::string> {
+                          return std::string(locator.path == "train/0.png" ? "image a" : "image b");
+                        }});
+  CollectingSink sink;
+  ASSERT_TRUE(student->Fetch(Soon(), request, sink).ok());
+  EXPECT_TRUE(sink.AllOk()) << sink.at(0).status();
+  EXPECT_EQ(teacher.targets(), 2);
+}
+
+TEST_F(CacheServerTest, AnswersTheAdminsQuestions) {
+  FakeTeacher teacher;
+  StartTeacher(teacher);
+  StartCache();
+  CollectingSink cold, warm;
+  ASSERT_TRUE(Student()->GetTeacherInfo(Soon()).ok());
+  ASSERT_TRUE(Student()->Fetch(Soon(), FakeRequest(3), cold).ok());
+  ASSERT_TRUE(Student()->Fetch(Soon(), FakeRequest(3), warm).ok());
+  const auto stub = v1::CacheAdminService::NewStub(
+      grpc::CreateChannel(cache_->address(), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext stats_call, sets_call, verify_call;
+  v1::CacheStats stats;
+  ASSERT_TRUE(stub->Stats(&stats_call, {}, &stats).ok());
+  EXPECT_EQ(stats.entries(), 3);
+  EXPECT_EQ(stats.live_bytes(), 3 * 64);
+  EXPECT_EQ(stats.hits(), 3);
+  EXPECT_EQ(stats.misses(), 3);
+  EXPECT_EQ(stats.fills(), 3);
+  EXPECT_TRUE(stats.storing());
+  EXPECT_GT(stats.free_disk_bytes(), 0);
+  EXPECT_EQ(stats.directory(), folder_.path() + "/cache");
+  v1::ListTargetSetsResponse sets;
+  ASSERT_TRUE(stub->ListTargetSets(&sets_call, {}, &sets).ok());
+  ASSERT_EQ(sets.sets_size(), 1);
+  EXPECT_EQ(sets.sets(0).id(), "fake/fake@" + FakeIdentity().digest.Short());
+  EXPECT_EQ(sets.sets(0).entries(), 3);
+  EXPECT_EQ(sets.sets(0).spec().tap(), "logits");
+  v1::VerifyResponse report;
+  ASSERT_TRUE(stub->Verify(&verify_call, {}, &report).ok());
+  EXPECT_EQ(report.entries(), 3);
+  EXPECT_EQ(report.corrupted(), 0);
+}
+
+TEST_F(CacheServerTest, ALockedDirectoryIsAStartError) {
+  StartCache();
+  const auto second = CacheServer::Start({.store = {.directory = folder_.path() + "/cache"}}, {});
+  EXPECT_TRUE(absl::IsFailedPrecondition(second.status())) << second.status();
+}
+
+}  // namespace
+}  // namespace reflux

@@ -1,0 +1,181 @@
+// What is special to the store on disk: opening, errors, durability of what it counted.
+#include "cache/rocks_target_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "cache/index_record.h"
+#include "tests/contract/cache_fixtures.h"
+#include "tests/contract/rewrite_stored_value.h"
+
+namespace reflux {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+class RocksTargetStoreTest : public testing::Test {
+ protected:
+  std::unique_ptr<RocksTargetStore> Open() {
+    auto store = RocksTargetStore::Open(options_);
+    EXPECT_TRUE(store.ok()) << store.status();
+    return *std::move(store);
+  }
+  void Put(TargetStore& store, size_t sample, int32_t elements = 16) {
+    ASSERT_TRUE(store
+                    .Put(KeyOf(request_, sample), SetOf(request_),
+                         FakeTarget(static_cast<int>(sample), elements))
+                    .ok());
+  }
+
+  TemporaryFolder folder_;
+  const RocksTargetStoreOptions options_{.directory = folder_.path() + "/cache",
+                                         .min_free_disk_bytes = 0};
+  const TargetRequest request_ = FakeRequest(8);
+};
+
+TEST(IndexRecordTest, RoundTripsAndMatchesTheGoldenBytes) {
+  IndexRecord record{.insertion = 258,
+                     .size = 8,
+                     .checksum = 0x0102030405060708,
+                     .dtype = DType::kFloat16,
+                     .codec = Codec::kFp16,
+                     .shape = {1, 2, 2}};
+  record.set.digest.bytes.fill(0xab);
+  const std::string bytes = EncodeIndexRecord(record);
+  std::string golden("\x01\0\0\0\0\0\0\x01\x02\0\0\0\0\0\0\0\x08\x01\x02\x03\x04\x05\x06\x07\x08",
+                     25);
+  golden += std::string(32, '\xab');
+  golden += std::string("\x03\x03\0\0\0\x01\0\0\0\x02\0\0\0\x02", 14);
+  EXPECT_EQ(bytes, golden);
+  EXPECT_EQ(*DecodeIndexRecord(bytes), record);
+  EXPECT_EQ(EncodeInsertion(258), std::string("\0\0\0\0\0\0\x01\x02", 8));
+  EXPECT_EQ(*DecodeInsertion(EncodeInsertion(258)), 258u);
+}
+
+TEST(IndexRecordTest, RefusesWhatItDidNotWrite) {
+  const std::string good = EncodeIndexRecord({.size = 8, .shape = {1, 1, 2}});
+  EXPECT_TRUE(absl::IsDataLoss(DecodeIndexRecord(good.substr(1)).status()));
+  for (const size_t field : {size_t{0}, size_t{9}, size_t{57}, size_t{58}}) {
+    std::string bad = good;
+    bad[field] = '\x7f';
+    EXPECT_TRUE(absl::IsDataLoss(DecodeIndexRecord(bad).status())) << "byte " << field;
+  }
+}
+
+TEST_F(RocksTargetStoreTest, FindsEverythingAgainAfterReopening) {
+  {
+    const auto store = Open();
+    for (size_t i = 0; i < 3; ++i) Put(*store, i);
+    ASSERT_TRUE(store->Drop(KeyOf(request_, 2)).ok());
+    ASSERT_TRUE(store->PutMeta("name", "value").ok());
+  }
+  const auto store = Open();
+  EXPECT_EQ(store->stats().entries, 2);
+  EXPECT_EQ(store->stats().live_bytes, 128);
+  EXPECT_EQ(*store->GetMeta("name"), "value");
+  ASSERT_THAT(*store->ListSets(), SizeIs(1));
+  EXPECT_EQ(store->ListSets()->front().entries, 2);
+  EXPECT_GT(store->ListSets()->front().last_used, absl::UnixEpoch());
+  Put(*store, 2);  // its insertion number is new
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(store->Get(KeyOf(request_, i))->bytes, FakeTarget(static_cast<int>(i)).bytes);
+  }
+}
+
+TEST_F(RocksTargetStoreTest, SaysThatItIsOpenAlready) {
+  const auto store = Open();
+  const auto second = RocksTargetStore::Open(options_);
+  EXPECT_TRUE(absl::IsFailedPrecondition(second.status()));
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("already open in this process"));
+}
+
+TEST_F(RocksTargetStoreTest, NamesTheProcessThatHoldsTheLock) {
+  int ready[2], done[2];
+  ASSERT_EQ(pipe(ready), 0);
+  ASSERT_EQ(pipe(done), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto store = RocksTargetStore::Open(options_);
+    char byte = store.ok() ? 'y' : 'n';
+    if (write(ready[1], &byte, 1) != 1 || read(done[0], &byte, 1) != 1) _exit(1);
+    _exit(0);
+  }
+  char byte = 0;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  ASSERT_EQ(byte, 'y');
+  const auto second = RocksTargetStore::Open(options_);
+  EXPECT_TRUE(absl::IsFailedPrecondition(second.status()));
+  EXPECT_THAT(std::string(second.status().message()),
+              HasSubstr(absl::StrCat("locked by process ", child)));
+  ASSERT_EQ(write(done[1], &byte, 1), 1);
+  EXPECT_EQ(waitpid(child, nullptr, 0), child);
+}
+
+TEST_F(RocksTargetStoreTest, RefusesAnotherFormat) {
+  std::filesystem::create_directories(options_.directory);
+  std::ofstream(options_.directory + "/FORMAT") << "7\n";
+  const absl::Status status = RocksTargetStore::Open(options_).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("cache format '7'"));
+}
+
+TEST_F(RocksTargetStoreTest, RefusesAFolderThatCannotBeWritten) {
+  const absl::Status status = RocksTargetStore::Open({.directory = "/proc/reflux"}).status();
+  EXPECT_FALSE(status.ok());
+  EXPECT_THAT(std::string(status.message()), HasSubstr("/proc/reflux"));
+  EXPECT_TRUE(absl::IsInvalidArgument(RocksTargetStore::Open({}).status()));
+}
+
+TEST_F(RocksTargetStoreTest, KeepsTheFreeDiskFloor) {
+  RocksTargetStoreOptions options = options_;
+  options.min_free_disk_bytes = std::numeric_limits<int64_t>::max();
+  const auto store = RocksTargetStore::Open(options);
+  ASSERT_TRUE(store.ok());
+  EXPECT_TRUE(
+      absl::IsResourceExhausted((*store)->Put(KeyOf(request_, 0), SetOf(request_), FakeTarget(1))));
+  EXPECT_FALSE((*store)->stats().storing);
+  EXPECT_EQ((*store)->stats().refused, 1);
+}
+
+TEST_F(RocksTargetStoreTest, VerifyFindsAndDropsWhatIsCorrupted) {
+  {
+    const auto store = Open();
+    for (size_t i = 0; i < 3; ++i) Put(*store, i);
+  }
+  ASSERT_TRUE(
+      RewriteStoredValue(
+          options_.directory, 1, [](std::string& value) { value[0] ^= 1; }, IndexChecksum::kKept)
+          .ok());
+  const auto store = Open();
+  EXPECT_TRUE(absl::IsDataLoss(store->Get(KeyOf(request_, 1)).status()));
+  const auto report = store->Verify({});
+  ASSERT_TRUE(report.ok());
+  EXPECT_EQ(report->entries, 3);
+  EXPECT_EQ(report->corrupted, 1);
+  EXPECT_TRUE(absl::IsNotFound(store->Get(KeyOf(request_, 1)).status()));
+  EXPECT_EQ(store->Verify({})->corrupted, 0);
+}
+
+TEST_F(RocksTargetStoreTest, ARewrittenValuePassesForTheRightOne) {
+  {
+    const auto store = Open();
+    Put(*store, 0);
+  }
+  ASSERT_TRUE(
+      RewriteStoredValue(options_.directory, 0, [](std::string& value) { value[0] ^= 1; }).ok());
+  EXPECT_TRUE(absl::IsOutOfRange(RewriteStoredValue(options_.directory, 1, [](std::string&) {})));
+  const auto read = Open()->Get(KeyOf(request_, 0));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_NE(read->bytes, FakeTarget(0).bytes);
+}
+
+}  // namespace
+}  // namespace reflux
