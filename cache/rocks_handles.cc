@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 #include <vector>
 
@@ -115,8 +116,8 @@ std::string LockHolder(const std::string& lock_file) {
   const bool known = fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0;
   close(fd);
   if (!known) return "another process";
-  std::string name = ReadFile(absl::StrCat("/proc/", lock.l_pid, "/comm"), 64).value_or("");
-  absl::StripAsciiWhitespace(&name);
+  std::string name;
+  std::getline(std::ifstream(absl::StrCat("/proc/", lock.l_pid, "/comm")), name);
   return absl::StrCat("process ", lock.l_pid, name.empty() ? "" : absl::StrCat(" (", name, ")"));
 }
 

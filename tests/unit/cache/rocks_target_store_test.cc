@@ -114,7 +114,7 @@ TEST_F(RocksTargetStoreTest, NamesTheProcessThatHoldsTheLock) {
   const auto second = RocksTargetStore::Open(options_);
   EXPECT_TRUE(absl::IsFailedPrecondition(second.status()));
   EXPECT_THAT(std::string(second.status().message()),
-              HasSubstr(absl::StrCat("locked by process ", child)));
+              HasSubstr(absl::StrCat("locked by process ", child, " (")));
   ASSERT_EQ(write(done[1], &byte, 1), 1);
   EXPECT_EQ(waitpid(child, nullptr, 0), child);
 }
