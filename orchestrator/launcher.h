@@ -11,7 +11,7 @@ namespace reflux {
 
 struct LaunchSpec {
   std::string launch_id;   // unique for ever; stored by the caller before Start
-  std::string record_dir;  // where the process leaves its records
+  std::string record_dir;  // absolute; where the process leaves its records
   std::string log_file;
   std::string program;  // absolute path
   std::vector<std::string> arguments;

@@ -77,11 +77,11 @@ absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& command) {
   return pid;
 }
 
-// Kills what carries the launch id and waits for its end, at most a few seconds.
-void KillStrays(const std::string& launch_id) {
+// Kills what belongs to the launch and waits for its end, at most a few seconds.
+void KillStrays(const std::string& record) {
   const absl::Time deadline = absl::Now() + absl::Seconds(10);
   while (absl::Now() < deadline) {
-    const std::vector<pid_t> strays = ProcessesOfLaunch(launch_id);
+    const std::vector<pid_t> strays = ProcessesOfLaunch(record);
     if (strays.empty()) return;
     for (pid_t pid : strays) {
       const Fd handle(PidfdOpen(pid));
@@ -237,7 +237,7 @@ class LocalLauncher : public Launcher {
     } else {
       const auto started = ReadProcessRecord(record);
       exit.cause = started.ok() && started->supervisor_pid != 0 ? "lost" : "never started";
-      KillStrays(launch_id);
+      KillStrays(record);
     }
     std::function<void(const ProcessExit&)> on_exit;
     {

@@ -69,8 +69,8 @@ std::vector<pid_t> ChildrenOf(pid_t parent) {
   });
 }
 
-std::vector<pid_t> ProcessesOfLaunch(absl::string_view launch_id) {
-  const std::string wanted = absl::StrCat(kLaunchIdVariable, "=", launch_id);
+std::vector<pid_t> ProcessesOfLaunch(absl::string_view record) {
+  const std::string wanted = absl::StrCat(kLaunchVariable, "=", record);
   return Processes([&wanted](pid_t pid) {
     for (absl::string_view variable :
          absl::StrSplit(ReadProc(absl::StrCat("/proc/", pid, "/environ")), '\0')) {

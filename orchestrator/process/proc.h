@@ -21,11 +21,12 @@ absl::StatusOr<uint64_t> ProcessStartTime(pid_t pid);
 
 std::vector<pid_t> ChildrenOf(pid_t parent);
 
-// Set by reflux-supervise for everything below it.
-inline constexpr char kLaunchIdVariable[] = "REFLUX_LAUNCH_ID";
+// Set by reflux-supervise, for everything below it, to the path of its record: a launch id may also
+// exist under another state folder.
+inline constexpr char kLaunchVariable[] = "REFLUX_LAUNCH";
 
-// Living processes of this user that carry the launch id in their environment.
-std::vector<pid_t> ProcessesOfLaunch(absl::string_view launch_id);
+// Living processes of this user that carry that path in their environment.
+std::vector<pid_t> ProcessesOfLaunch(absl::string_view record);
 
 // pidfd_open and pidfd_send_signal (glibc 2.36 declares them without extern "C"); -1 and errno.
 int PidfdOpen(pid_t pid);

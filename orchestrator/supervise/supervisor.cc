@@ -94,7 +94,7 @@ class Supervisor {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
-    setenv(kLaunchIdVariable, launch_id_.c_str(), 1);
+    setenv(kLaunchVariable, options_.record.c_str(), 1);
     std::vector<char*> arguments;
     for (const std::string& argument : options_.command) {
       arguments.push_back(const_cast<char*>(argument.c_str()));

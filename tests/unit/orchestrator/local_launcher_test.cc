@@ -70,7 +70,8 @@ class LocalLauncherTest : public testing::Test {
  protected:
   void SetUp() override {
     static std::atomic<int> count{0};
-    folder_ = absl::StrCat(testing::TempDir(), "/launcher-", getpid(), "-", count++);
+    folder_ = absl::StrCat(std::filesystem::absolute(testing::TempDir()).string(), "/launcher-",
+                           getpid(), "-", count++);
     std::filesystem::create_directories(folder_);
     options_ = {.supervisor = SUPERVISOR,
                 .lease_file = folder_ + "/lease",
@@ -82,7 +83,7 @@ class LocalLauncherTest : public testing::Test {
     for (const std::string& id : started_) launcher_->Stop(id, StopMode::kKill);
     launcher_ = nullptr;
     for (const std::string& id : started_) {
-      EXPECT_TRUE(Eventually([&] { return ProcessesOfLaunch(id).empty(); })) << id;
+      EXPECT_TRUE(Eventually([&] { return ProcessesOfLaunch(Record(id)).empty(); })) << id;
     }
     std::filesystem::remove_all(folder_);
   }
@@ -92,9 +93,8 @@ class LocalLauncherTest : public testing::Test {
     launcher_ = MakeLocalLauncher(options_).value();
     launcher_->SetOnExit(exits_.Callback());
   }
-  // Unique in /proc, where launches are looked for.
   std::string Start(const std::string& name, const std::vector<std::string>& arguments) {
-    const std::string id = absl::StrCat(name, ".", absl::ToUnixNanos(absl::Now()));
+    const std::string id = absl::StrCat(name, ".", started_.size());
     const absl::Status status = launcher_->Start({.launch_id = id,
                                                   .record_dir = folder_ + "/processes",
                                                   .log_file = Log(id),
@@ -112,7 +112,7 @@ class LocalLauncherTest : public testing::Test {
   }
   // The program itself runs, so its signal handlers are not those of the supervisor's fork.
   ProcessRecord AwaitRunning(const std::string& id) {
-    EXPECT_TRUE(Eventually([&] { return !ProcessesOfLaunch(id).empty(); })) << id;
+    EXPECT_TRUE(Eventually([&] { return !ProcessesOfLaunch(Record(id)).empty(); })) << id;
     return AwaitRecord(id);
   }
 

@@ -1,0 +1,226 @@
+#include "orchestrator/job_plan.h"
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/digest.h"
+#include "common/base/file.h"
+#include "common/base/status_macros.h"
+
+namespace reflux {
+namespace {
+
+constexpr int kMaxStudents = 64;
+
+// Names become file names.
+bool IsName(const std::string& name) {
+  return !name.empty() && name.size() <= 100 && name[0] != '.' &&
+         std::all_of(name.begin(), name.end(), [](unsigned char c) {
+           return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+         });
+}
+
+// The teachers that losses name.
+std::set<std::string> UsedTeachers(const v1::LossesSpec& losses) {
+  std::set<std::string> used;
+  const auto add = [&used](bool present, const std::string& teacher) {
+    if (present) used.insert(teacher.empty() ? "default" : teacher);
+  };
+  add(losses.has_kd(), losses.kd().teacher());
+  add(losses.has_i2ckd(), losses.i2ckd().teacher());
+  add(losses.has_icsd(), losses.icsd().teacher());
+  return used;
+}
+
+std::string CacheName(const v1::JobSpec& spec) {
+  return spec.targets().cache().empty() ? "default" : spec.targets().cache();
+}
+
+int Teachers(const v1::JobSpec& spec) {
+  return spec.run().has_teachers() ? spec.run().teachers() : 1;
+}
+
+std::string Hash(const std::vector<std::string>& fields) {
+  Sha256 hash;
+  for (const std::string& field : fields) hash.Update(absl::StrCat(field.size(), ":", field));
+  return hash.Finish().Hex();
+}
+
+absl::StatusOr<std::string> HashFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return ErrnoStatus(errno, "cannot open", path);
+  Sha256 hash;
+  std::string block(1 << 20, '\0');
+  while (file.read(block.data(), block.size()) || file.gcount() > 0) {
+    hash.Update(absl::string_view(block.data(), file.gcount()));
+  }
+  if (!file.eof()) return absl::InternalError(absl::StrCat("cannot read ", path));
+  return hash.Finish().Hex();
+}
+
+std::string TeacherRole(const v1::JobSpec& spec, const std::string& name,
+                        const std::string& teacher_id) {
+  const v1::TeacherSpec& teacher = spec.teachers().at(name);
+  std::vector<std::string> fields = {teacher_id,
+                                     absl::StrCat(teacher.has_expect_miou(), teacher.expect_miou()),
+                                     teacher.device(),
+                                     spec.data().format(),
+                                     spec.data().root(),
+                                     spec.data().val_split(),
+                                     absl::StrCat(spec.data().max_val_images())};
+  for (int side : spec.data().eval_size()) fields.push_back(absl::StrCat(side));
+  return absl::StrCat("teacher/", Hash(fields).substr(0, 8));
+}
+
+// What every service is told.
+std::vector<std::string> CommonArguments(const std::string& role, const StateLayout& state) {
+  return {
+      "--listen",         "127.0.0.1:0", "--endpoint-file", state.Endpoint(role),
+      "--metrics-listen", "127.0.0.1:0", "--orchestrator",  "@" + state.Endpoint("orchestrator"),
+      "--role",           role};
+}
+
+ServicePlan PlanTeacher(const std::string& name, const std::string& role,
+                        const StateLayout& state) {
+  ServicePlan plan = {.role = role, .program = "reflux-teacher"};
+  plan.arguments = {"--job", StateLayout::SpecFile(state.Service(role)), "--teacher", name};
+  for (std::string& argument : CommonArguments(role, state)) plan.arguments.push_back(argument);
+  return plan;
+}
+
+ServicePlan PlanCache(const std::string& name, const std::string& teacher_id,
+                      const std::string& teacher_role, bool teacher_runs,
+                      const StateLayout& state) {
+  const std::string short_id = teacher_id.substr(0, 8);
+  ServicePlan plan = {.role = absl::StrCat("cache/", name, "/", short_id),
+                      .program = "reflux-cache"};
+  if (teacher_runs) plan.upstream = teacher_role;
+  plan.arguments = {"--dir", state.Cache(name, short_id), "--teacher",
+                    "@" + state.Endpoint(teacher_role)};
+  for (std::string& argument : CommonArguments(plan.role, state)) {
+    plan.arguments.push_back(argument);
+  }
+  return plan;
+}
+
+absl::Status CheckTeachers(const v1::JobSpec& spec) {
+  const std::set<std::string> used = UsedTeachers(spec.losses());
+  for (const std::string& name : used) {
+    if (!IsName(name) || !spec.teachers().contains(name)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("losses: teacher '", name, "' is not among `teachers`"));
+    }
+  }
+  if (used.size() > 1) {
+    return absl::InvalidArgumentError(
+        "not available in this version: losses with different teachers in one job");
+  }
+  if (Teachers(spec) < 0 || Teachers(spec) > 1) {
+    return absl::InvalidArgumentError(
+        "not available in this version: run.teachers other than 0 or 1");
+  }
+  if (spec.targets().cache() == "none" && Teachers(spec) == 0 && !used.empty()) {
+    return absl::InvalidArgumentError(
+        "run.teachers is 0 and targets.cache is none: no one could answer for the teacher");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckSpec(const v1::JobSpec& spec) {
+  if (!IsName(spec.name())) {
+    return absl::InvalidArgumentError(
+        "name: 1 to 100 letters, digits, '-', '_', '.', not beginning with '.'");
+  }
+  if (!spec.run().launcher().empty() && spec.run().launcher() != "local") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("not available in this version: run.launcher ", spec.run().launcher()));
+  }
+  const int students = spec.run().has_students() ? spec.run().students() : 1;
+  if (students < 1 || students > kMaxStudents) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("run.students: ", students, ", must be 1 to ", kMaxStudents));
+  }
+  if (spec.run().max_restarts() < 0) {
+    return absl::InvalidArgumentError("run.max_restarts: must not be negative");
+  }
+  if (!IsName(CacheName(spec))) {
+    return absl::InvalidArgumentError("targets.cache: letters, digits, '-', '_', '.'");
+  }
+  return CheckTeachers(spec);
+}
+
+bool NeedsTeacher(const v1::JobSpec& spec) { return !UsedTeachers(spec.losses()).empty(); }
+
+absl::StatusOr<std::string> TeacherId(const v1::JobSpec& spec) {
+  const std::set<std::string> used = UsedTeachers(spec.losses());
+  if (used.empty()) return std::string();
+  const v1::TeacherSpec& teacher = spec.teachers().at(*used.begin());
+  const absl::StatusOr<std::string> checkpoint = HashFile(teacher.checkpoint());
+  if (!checkpoint.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("teachers.", *used.begin(), ".checkpoint: ", checkpoint.status().message()));
+  }
+  return Hash({*checkpoint, teacher.layout(), teacher.numerics(), absl::StrCat(teacher.threads()),
+               absl::StrCat(teacher.batch()), teacher.compute()});
+}
+
+JobPlan PlanJob(const v1::JobSpec& spec, const std::string& teacher_id, const StateLayout& state) {
+  JobPlan plan;
+  const std::set<std::string> used = UsedTeachers(spec.losses());
+  if (used.empty()) return plan;
+  const std::string teacher_role = TeacherRole(spec, *used.begin(), teacher_id);
+  const bool teacher_runs = Teachers(spec) > 0;
+  if (teacher_runs) plan.services.push_back(PlanTeacher(*used.begin(), teacher_role, state));
+  std::string answers = teacher_role;
+  if (CacheName(spec) != "none") {
+    plan.services.push_back(
+        PlanCache(CacheName(spec), teacher_id, teacher_role, teacher_runs, state));
+    answers = plan.services.back().role;
+  }
+  plan.targets = "@" + state.Endpoint(answers);
+  return plan;
+}
+
+std::string WorkerLaunchId(const std::string& job_id, int generation, int rank) {
+  return absl::StrCat(job_id, ".g", generation, ".r", rank);
+}
+
+LaunchSpec WorkerLaunch(const store::JobRecord& job, const JobPlan& plan, int rank,
+                        const StateLayout& state, const std::string& bin_dir) {
+  const store::JobStatus& status = job.status();
+  LaunchSpec launch = {.launch_id = WorkerLaunchId(job.job_id(), status.generation(), rank),
+                       .record_dir = StateLayout::ProcessDir(job.directory()),
+                       .log_file = StateLayout::LogFile(
+                           job.directory(), absl::StrCat("worker/", rank), status.generation()),
+                       .program = bin_dir + "/reflux-worker"};
+  launch.arguments = {"--job",
+                      StateLayout::SpecFile(job.directory()),
+                      "--dir",
+                      job.directory(),
+                      "--rank",
+                      absl::StrCat(rank),
+                      "--world-size",
+                      absl::StrCat(status.world_size()),
+                      "--generation",
+                      absl::StrCat(status.generation()),
+                      "--job-id",
+                      job.job_id(),
+                      "--orchestrator",
+                      "@" + state.Endpoint("orchestrator"),
+                      "--launch-id",
+                      launch.launch_id,
+                      "--metrics-listen",
+                      "127.0.0.1:0"};
+  if (!plan.targets.empty()) {
+    launch.arguments.push_back("--targets");
+    launch.arguments.push_back(plan.targets);
+  }
+  return launch;
+}
+
+}  // namespace reflux

@@ -1,0 +1,148 @@
+// reflux-orchestrator: runs jobs on this machine.
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+
+#include "absl/time/clock.h"
+#include "common/base/build_version.h"
+#include "common/base/exit_codes.h"
+#include "common/base/mutex.h"
+#include "common/base/shutdown.h"
+#include "common/base/status_macros.h"
+#include "common/metrics/prometheus_registry.h"
+#include "common/rpc/endpoints.h"
+#include "common/rpc/server.h"
+#include "orchestrator/job_service.h"
+#include "orchestrator/local_launcher.h"
+#include "orchestrator/orchestrator.h"
+#include "orchestrator/state_layout.h"
+
+namespace reflux {
+namespace {
+
+struct Flags {
+  std::string state;
+  std::string listen = "127.0.0.1:0";
+  std::string metrics_listen;
+  std::string bin_dir = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  double orphan_timeout = 600;
+  double grace = 30;
+  double service_linger = 600;
+  double lease = 30;
+  double start_timeout = 600;
+  double restart_backoff = 1;
+  bool insecure = false;
+};
+
+void AwaitCancelled(Cancellation& shutdown) {
+  Mutex mutex;
+  CondVar woken;
+  const auto registration = shutdown.OnCancel([&] {
+    MutexLock lock(mutex);
+    woken.NotifyAll();
+  });
+  MutexLock lock(mutex);
+  while (!shutdown.cancelled()) woken.Wait(mutex);
+}
+
+absl::StatusOr<std::unique_ptr<Orchestrator>> StartOrchestrator(const Flags& flags,
+                                                                const StateLayout& layout,
+                                                                MetricRegistry* metrics) {
+  // The store first: its lock keeps a second orchestrator from touching anything.
+  REFLUX_ASSIGN_OR_RETURN(auto store, JobStore::Open(layout.Database()));
+  REFLUX_ASSIGN_OR_RETURN(auto launcher,
+                          MakeLocalLauncher({.supervisor = flags.bin_dir + "/reflux-supervise",
+                                             .lease_file = layout.Lease(),
+                                             .orphan_timeout = absl::Seconds(flags.orphan_timeout),
+                                             .grace = absl::Seconds(flags.grace)}));
+  OrchestratorOptions options = {.state_dir = layout.root,
+                                 .bin_dir = flags.bin_dir,
+                                 .lease = absl::Seconds(flags.lease),
+                                 .start_timeout = absl::Seconds(flags.start_timeout),
+                                 .service_linger = absl::Seconds(flags.service_linger)};
+  options.restart.min_backoff = absl::Seconds(flags.restart_backoff);
+  options.restart.max_backoff = std::max(options.restart.max_backoff, options.restart.min_backoff);
+  return Orchestrator::Start(options, std::move(store), std::move(launcher), metrics);
+}
+
+absl::Status Run(const Flags& flags) {
+  const std::shared_ptr<Cancellation> shutdown = InstallShutdownSignals();
+  const StateLayout layout = {std::filesystem::absolute(flags.state).lexically_normal()};
+  std::unique_ptr<PrometheusRegistry> metrics;
+  if (!flags.metrics_listen.empty()) {
+    REFLUX_ASSIGN_OR_RETURN(metrics, PrometheusRegistry::Start(flags.metrics_listen));
+    spdlog::info("metrics at http://{}/metrics", metrics->address());
+  }
+  REFLUX_ASSIGN_OR_RETURN(auto orchestrator, StartOrchestrator(flags, layout, metrics.get()));
+  const auto jobs = MakeJobService(*orchestrator);
+  const auto membership = MakeMembershipService(*orchestrator);
+  const std::string endpoint = layout.Endpoint("orchestrator");
+  auto started = RpcServer::Start({.address = flags.listen,
+                                   .insecure = flags.insecure,
+                                   .preferred_port = PublishedPort(endpoint)},
+                                  {jobs.get(), membership.get()});
+  const absl::Duration patience = 2 * absl::Seconds(flags.grace) + absl::Seconds(10);
+  if (!started.ok()) {  // nobody could reach what has been started or adopted
+    (void)orchestrator->Shutdown(absl::Now() + patience);
+    return started.status();
+  }
+  const std::unique_ptr<RpcServer> server = *std::move(started);
+  REFLUX_RETURN_IF_ERROR(PublishEndpoint(endpoint, server->address()));
+  server->SetServing(true);
+  spdlog::info("reflux-orchestrator {} listens on {}, state in {}", std::string(BuildVersion()),
+               server->address(), layout.root);
+  AwaitCancelled(*shutdown);
+  spdlog::info("stopping: jobs go on at the next start");
+  // Served meanwhile: the processes still report their last progress.
+  const absl::Status stopped = orchestrator->Shutdown(absl::Now() + patience);
+  server->Shutdown(absl::Seconds(1));
+  return stopped;
+}
+
+}  // namespace
+}  // namespace reflux
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Runs distillation jobs on this machine: starts and watches teachers, caches and student\n"
+      "workers. SIGTERM or Ctrl-C stops them all resumably; after kill -9 the next start takes "
+      "over\n"
+      "what is still running."};
+  reflux::Flags flags;
+  app.set_version_flag("--version", std::string(reflux::BuildVersion()));
+  app.add_option("--state", flags.state, "Folder of jobs, logs, caches and endpoints")->required();
+  app.add_option("--listen", flags.listen, "host:port of the API; port 0: the former or a free one")
+      ->capture_default_str();
+  app.add_option("--metrics-listen", flags.metrics_listen, "host:port of /metrics; none if absent");
+  app.add_option("--bin-dir", flags.bin_dir, "Folder of the other reflux programs")
+      ->capture_default_str();
+  app.add_option("--orphan-timeout", flags.orphan_timeout,
+                 "Seconds without an orchestrator after which processes stop themselves")
+      ->capture_default_str();
+  app.add_option("--grace", flags.grace, "Seconds between SIGTERM and SIGKILL")
+      ->capture_default_str();
+  app.add_option("--service-linger", flags.service_linger,
+                 "Seconds that a teacher or cache is kept after its last job")
+      ->capture_default_str();
+  app.add_option("--lease", flags.lease, "Seconds without a heartbeat until a process is lost")
+      ->capture_default_str();
+  app.add_option("--start-timeout", flags.start_timeout,
+                 "Seconds from the start of a process to its registration")
+      ->capture_default_str();
+  app.add_option("--restart-backoff", flags.restart_backoff,
+                 "Seconds before the first restart; doubles up to 30")
+      ->capture_default_str();
+  app.add_flag("--insecure", flags.insecure,
+               "Listen on other than loopback addresses, without TLS");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? reflux::kExitDone : reflux::kExitUsage;
+  }
+  const absl::Status status = reflux::Run(flags);
+  if (status.ok()) return reflux::kExitDone;
+  std::fprintf(stderr, "reflux-orchestrator: %s\n", std::string(status.message()).c_str());
+  return absl::IsInvalidArgument(status) ? reflux::kExitUsage : reflux::kExitFailed;
+}
