@@ -11,7 +11,8 @@ if(MOLD_PROGRAM)
   add_link_options(-fuse-ld=mold)
 endif()
 
-add_compile_options(-Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers
+# gRPC's targets bring -pthread; gcc refuses a precompiled header made without it.
+add_compile_options(-pthread -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers
                     -fdiagnostics-color=auto)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # gcc 12 reports these inside its own standard library at -O2 (PR 105329, PR 105651).

@@ -47,10 +47,6 @@ struct PrometheusRegistry::State {
   std::deque<HistogramSink> histograms REFLUX_GUARDED_BY(mutex);
 };
 
-std::vector<double> LatencyBuckets() {
-  return {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
-}
-
 PrometheusRegistry::PrometheusRegistry(std::unique_ptr<State> state) : state_(std::move(state)) {}
 PrometheusRegistry::~PrometheusRegistry() = default;
 

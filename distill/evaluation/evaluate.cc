@@ -1,0 +1,97 @@
+#include "distill/evaluation/evaluate.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "distill/data/view.h"
+
+namespace reflux {
+namespace {
+
+struct Example {
+  torch::Tensor image;  // [3,H,W]
+  torch::Tensor label;  // [H,W]
+};
+
+absl::StatusOr<Example> LoadExample(const Dataset& dataset, size_t index,
+                                    const Preprocessing& preprocessing,
+                                    const EvaluationOptions& options) {
+  REFLUX_ASSIGN_OR_RETURN(const std::string bytes, dataset.ReadImage(index));
+  absl::StatusOr<cv::Mat> image = DecodeImage(bytes);
+  const std::string& path = dataset.samples()[index].image.path;
+  if (!image.ok())
+    return absl::Status(image.status().code(), absl::StrCat(path, ": ", image.status().message()));
+  REFLUX_ASSIGN_OR_RETURN(const cv::Mat label, dataset.ReadLabel(index));
+  if (image->size != label.size) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": the image has ", image->rows, "x",
+                                                   image->cols, " pixels, its label ", label.rows,
+                                                   "x", label.cols));
+  }
+  const View view = WholeView(options.height > 0 ? options.height : image->rows,
+                              options.width > 0 ? options.width : image->cols);
+  Example example{torch::empty({3, view.crop_height, view.crop_width}),
+                  torch::empty({view.crop_height, view.crop_width}, torch::kInt64)};
+  ApplyView(*image, view, preprocessing, example.image.data_ptr<float>());
+  ApplyViewToLabel(label, view, dataset.ignore_index(), example.label.data_ptr<int64_t>());
+  return example;
+}
+
+absl::Status AddBatch(const std::vector<Example>& batch, int64_t ignore_index,
+                      const PredictFn& predict, ConfusionMatrix& matrix) {
+  std::vector<torch::Tensor> images, labels;
+  for (const Example& example : batch) {
+    images.push_back(example.image);
+    labels.push_back(example.label);
+  }
+  const torch::Tensor label = torch::stack(labels);
+  REFLUX_ASSIGN_OR_RETURN(const torch::Tensor logits, predict(torch::stack(images)));
+  matrix.Add(PredictedClasses(logits, label.size(1), label.size(2)), label, ignore_index);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+torch::Tensor PredictedClasses(const torch::Tensor& logits, int64_t height, int64_t width) {
+  namespace F = torch::nn::functional;
+  const torch::NoGradGuard no_gradients;
+  const torch::Tensor resized = F::interpolate(logits.to(torch::kCPU, torch::kFloat32),
+                                               F::InterpolateFuncOptions()
+                                                   .size(std::vector<int64_t>{height, width})
+                                                   .mode(torch::kBilinear)
+                                                   .align_corners(true));
+  return resized.argmax(1);
+}
+
+absl::StatusOr<ConfusionMatrix> Evaluate(const Dataset& dataset, const Preprocessing& preprocessing,
+                                         int64_t num_classes, const EvaluationOptions& options,
+                                         const PredictFn& predict, const Cancellation* cancellation,
+                                         const std::function<void(int64_t)>& progress) {
+  if (num_classes != static_cast<int64_t>(dataset.class_names().size())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the network has ", num_classes, " classes, the data set ", dataset.class_names().size()));
+  }
+  ConfusionMatrix matrix(num_classes);
+  const auto all = static_cast<int64_t>(dataset.samples().size());
+  const int64_t end = options.end < 0 ? all : std::min(options.end, all);
+  std::vector<Example> batch;
+  for (int64_t i = options.begin; i < end; ++i) {
+    if (cancellation != nullptr && cancellation->cancelled())
+      return absl::CancelledError("evaluation stopped");
+    REFLUX_ASSIGN_OR_RETURN(Example example, LoadExample(dataset, i, preprocessing, options));
+    const bool same = batch.empty() || batch.front().image.sizes() == example.image.sizes();
+    if (!same || static_cast<int64_t>(batch.size()) == options.batch) {
+      REFLUX_RETURN_IF_ERROR(AddBatch(batch, dataset.ignore_index(), predict, matrix));
+      batch.clear();
+    }
+    batch.push_back(std::move(example));
+    if (progress) progress(i + 1 - options.begin);
+  }
+  if (!batch.empty())
+    REFLUX_RETURN_IF_ERROR(AddBatch(batch, dataset.ignore_index(), predict, matrix));
+  return matrix;
+}
+
+}  // namespace reflux

@@ -1,0 +1,236 @@
+#include "distill/teacher/local_source.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "common/base/mutex.h"
+#include "common/base/status_macros.h"
+#include "distill/checkpoint/model_checkpoint.h"
+#include "distill/codec/target_codec.h"
+#include "distill/data/dataset.h"
+#include "distill/data/view.h"
+#include "distill/teacher/teacher_numerics.h"
+
+namespace reflux {
+namespace {
+
+absl::Status CheckTaps(const SegmentationModel& model, const std::vector<std::string>& wanted) {
+  std::vector<std::string> known;
+  for (const TapInfo& tap : model.taps()) known.push_back(tap.name);
+  for (const std::string& name : wanted) {
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      return absl::NotFoundError(absl::StrCat("the teacher ", model.architecture(), " has no tap '",
+                                              name, "'; it has: ", absl::StrJoin(known, ", ")));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// One forward. `images` may be shorter than the padded batch.
+TapOutputs Forward(const Teacher& teacher, torch::Tensor images,
+                   const std::vector<std::string>& taps) {
+  const Numerics& numerics = teacher.identity.numerics;
+  const int64_t count = images.size(0);
+  const ScopedTeacherNumerics scope(numerics, teacher.device);
+  if (numerics.mode == NumericsMode::kExact && count < numerics.batch) {
+    std::vector<int64_t> padding = images.sizes().vec();
+    padding[0] = numerics.batch - count;
+    images = torch::cat({images, torch::zeros(padding, images.options())});
+  }
+  images =
+      images.to(teacher.device, WeightType(numerics)).contiguous(at::MemoryFormat::ChannelsLast);
+  TapOutputs outputs = teacher.model->Forward(images, taps);
+  TapOutputs result;
+  for (const std::string& tap : taps) {
+    result[tap] =
+        outputs.at(tap).narrow(0, 0, count).to(torch::kCPU, WeightType(numerics)).contiguous();
+  }
+  return result;
+}
+
+class LocalSource : public TargetSource {
+ public:
+  LocalSource(Teacher teacher, ReadImageFn read_image, const LocalSourceOptions& options,
+              const LocalSourceMetrics& metrics)
+      : teacher_(std::move(teacher)),
+        read_image_(std::move(read_image)),
+        options_(options),
+        metrics_(metrics) {}
+
+  absl::Status Fetch(const FetchContext& context, const TargetRequest& request,
+                     TargetSink& sink) override;
+  absl::StatusOr<TeacherInfo> GetTeacherInfo(const FetchContext& context) override;
+
+ private:
+  // Samples of one forward: their indices in the request, and the crop they share.
+  struct Group {
+    int32_t height, width;
+    std::vector<size_t> samples;
+    std::vector<torch::Tensor> images;
+  };
+
+  absl::StatusOr<torch::Tensor> LoadSample(const SampleRef& sample) const;
+  void RunGroup(const TargetRequest& request, const Group& group, TargetSink& sink);
+
+  const Teacher teacher_;
+  const ReadImageFn read_image_;
+  const LocalSourceOptions options_;
+  LocalSourceMetrics metrics_;
+  Mutex runner_;
+  std::atomic<int64_t> images_inferred_{0};
+};
+
+absl::Status LocalSource::Fetch(const FetchContext& context, const TargetRequest& request,
+                                TargetSink& sink) {
+  REFLUX_RETURN_IF_ERROR(request.Validate());
+  if (request.teacher != teacher_.identity) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "this teacher is ", teacher_.identity.digest.Short(), ", the request wants ",
+        request.teacher.digest.Short(),
+        request.teacher.digest == teacher_.identity.digest ? " with other preprocessing or numerics"
+                                                           : ""));
+  }
+  std::vector<std::string> taps;
+  for (const TargetSpec& spec : request.specs) taps.push_back(spec.tap);
+  REFLUX_RETURN_IF_ERROR(CheckTaps(*teacher_.model, taps));
+  REFLUX_RETURN_IF_ERROR(context.Check());
+
+  const size_t batch = teacher_.identity.numerics.batch;
+  std::map<std::pair<int32_t, int32_t>, Group> groups;
+  for (size_t i = 0; i < request.samples.size(); ++i) {
+    const SampleRef& sample = request.samples[i];
+    absl::StatusOr<torch::Tensor> image = LoadSample(sample);
+    if (!image.ok()) {
+      metrics_.refused_samples.Increment();
+      for (size_t j = 0; j < request.specs.size(); ++j) sink.Deliver(i, j, image.status());
+      continue;
+    }
+    Group& group = groups[{sample.view.crop_height, sample.view.crop_width}];
+    group.samples.push_back(i);
+    group.images.push_back(*std::move(image));
+    if (group.samples.size() == batch) {
+      RunGroup(request, group, sink);
+      group = {};
+    }
+  }
+  for (const auto& [size, group] : groups) {
+    if (!group.samples.empty()) RunGroup(request, group, sink);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<torch::Tensor> LocalSource::LoadSample(const SampleRef& sample) const {
+  std::shared_ptr<const std::string> bytes = sample.image;
+  if (bytes == nullptr) {
+    absl::StatusOr<std::string> read = read_image_(sample.locator);
+    if (!read.ok()) return SampleNeededError(sample);
+    bytes = std::make_shared<const std::string>(*std::move(read));
+  }
+  if (Sha256::Of(*bytes) != sample.digest) {
+    if (sample.image == nullptr) return SampleNeededError(sample);
+    return absl::InvalidArgumentError("the image's bytes do not match the sample's digest");
+  }
+  REFLUX_ASSIGN_OR_RETURN(const cv::Mat decoded, DecodeImage(*bytes));
+  torch::Tensor image = torch::empty({3, sample.view.crop_height, sample.view.crop_width});
+  ApplyView(decoded, sample.view, teacher_.identity.preprocessing, image.data_ptr<float>());
+  return image;
+}
+
+void LocalSource::RunGroup(const TargetRequest& request, const Group& group, TargetSink& sink) {
+  std::vector<std::string> taps;
+  for (const TargetSpec& spec : request.specs) taps.push_back(spec.tap);
+  absl::StatusOr<TapOutputs> outputs = [&] {
+    MutexLock lock(runner_);
+    const absl::Time start = absl::Now();
+    absl::StatusOr<TapOutputs> result = RunTeacher(teacher_, torch::stack(group.images), taps);
+    metrics_.forward_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - start));
+    return result;
+  }();
+  images_inferred_ += group.samples.size();
+  metrics_.images_inferred.Increment(group.samples.size());
+  for (size_t j = 0; j < request.specs.size(); ++j) {
+    for (size_t k = 0; k < group.samples.size(); ++k) {
+      sink.Deliver(group.samples[k], j,
+                   outputs.ok() ? EncodeMap(outputs->at(taps[j])[k], request.specs[j].codec)
+                                : absl::StatusOr<EncodedTarget>(outputs.status()));
+    }
+  }
+}
+
+absl::StatusOr<TeacherInfo> LocalSource::GetTeacherInfo(const FetchContext&) {
+  TeacherInfo info{.identity = teacher_.identity,
+                   .model = teacher_.model->architecture(),
+                   .num_classes = static_cast<int32_t>(teacher_.model->num_classes()),
+                   .images_inferred = images_inferred_,
+                   .miou = options_.miou,
+                   .build_version = options_.build_version};
+  for (const TapInfo& tap : teacher_.model->taps()) {
+    info.taps.push_back({.name = tap.name,
+                         .channels = static_cast<int32_t>(tap.channels),
+                         .stride = static_cast<int32_t>(tap.stride)});
+  }
+  return info;
+}
+
+}  // namespace
+
+absl::StatusOr<Teacher> MakeTeacher(std::shared_ptr<SegmentationModel> model,
+                                    const Preprocessing& preprocessing, const Numerics& numerics,
+                                    const torch::Device& device) {
+  if (numerics.tf32 && !device.is_cuda()) {
+    return absl::InvalidArgumentError("numerics.tf32: only CUDA devices have TF32");
+  }
+  Teacher teacher{.model = std::move(model), .device = device};
+  teacher.identity = {.digest = TeacherDigest(*teacher.model),
+                      .preprocessing = preprocessing,
+                      .numerics = numerics};
+  teacher.model->eval();
+  teacher.model->to(device, WeightType(numerics));
+  const torch::NoGradGuard no_gradients;
+  for (torch::Tensor& parameter : teacher.model->parameters()) {
+    parameter.set_requires_grad(false);
+    if (parameter.dim() == 4)
+      parameter.set_data(parameter.contiguous(at::MemoryFormat::ChannelsLast));
+  }
+  return teacher;
+}
+
+absl::StatusOr<TapOutputs> RunTeacher(const Teacher& teacher, const torch::Tensor& images,
+                                      const std::vector<std::string>& taps) {
+  REFLUX_RETURN_IF_ERROR(CheckTaps(*teacher.model, taps));
+  std::map<std::string, std::vector<torch::Tensor>> parts;
+  try {
+    const int64_t batch = teacher.identity.numerics.batch;
+    for (const torch::Tensor& part : images.split(batch)) {
+      for (auto& [tap, map] : Forward(teacher, part, taps)) parts[tap].push_back(map);
+    }
+    TapOutputs outputs;
+    for (auto& [tap, maps] : parts) outputs[tap] = maps.size() == 1 ? maps[0] : torch::cat(maps);
+    return outputs;
+  } catch (const c10::Error& error) {
+    return absl::InternalError(absl::StrCat("teacher forward: ", error.what_without_backtrace()));
+  }
+}
+
+LocalSourceMetrics LocalSourceMetrics::Register(MetricRegistry& registry) {
+  return {
+      .images_inferred = registry.AddCounter("reflux_teacher_images_inferred_total",
+                                             "Images whose targets a forward computed."),
+      .refused_samples = registry.AddCounter("reflux_teacher_refused_samples_total",
+                                             "Samples whose image was missing, changed or broken."),
+      .forward_seconds = registry.AddHistogram("reflux_teacher_forward_seconds",
+                                               "Duration of a forward.", LatencyBuckets())};
+}
+
+std::unique_ptr<TargetSource> MakeLocalSource(Teacher teacher, ReadImageFn read_image,
+                                              const LocalSourceOptions& options,
+                                              const LocalSourceMetrics& metrics) {
+  return std::make_unique<LocalSource>(std::move(teacher), std::move(read_image), options, metrics);
+}
+
+}  // namespace reflux

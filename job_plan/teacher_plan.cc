@@ -1,0 +1,91 @@
+#include "job_plan/teacher_plan.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/base/status_macros.h"
+#include "distill/checkpoint/model_checkpoint.h"
+#include "distill/evaluation/evaluate.h"
+#include "job_plan/data_plan.h"
+
+namespace reflux {
+namespace {
+
+constexpr int64_t kCheckedImages = 100;
+
+absl::StatusOr<ComputeDType> ParseCompute(const std::string& name) {
+  if (name == "fp32") return ComputeDType::kFp32;
+  if (name == "bf16") return ComputeDType::kBf16;
+  if (name == "fp64") return ComputeDType::kFp64;
+  return absl::InvalidArgumentError(
+      absl::StrCat("teacher.compute: '", name, "' is none of fp32, bf16, fp64"));
+}
+
+}  // namespace
+
+absl::StatusOr<torch::Device> PlanDevice(const std::string& name) {
+  const bool have_cuda = torch::cuda::is_available();
+  if (name == "cpu" || (name == "auto" && !have_cuda)) return torch::Device(torch::kCPU);
+  if (name != "auto" && name != "cuda") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("device: '", name, "' is none of cpu, cuda, auto"));
+  }
+  if (have_cuda) return torch::Device(torch::kCUDA);
+  return absl::FailedPreconditionError(
+      "device: cuda was asked for, but LibTorch sees no GPU (run deploy/setup.sh --cuda; check "
+      "nvidia-smi)");
+}
+
+absl::StatusOr<Numerics> PlanNumerics(const v1::TeacherSpec& teacher) {
+  Numerics numerics{.threads = teacher.threads(), .batch = teacher.batch()};
+  if (teacher.numerics() != "exact" && teacher.numerics() != "fast") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("teacher.numerics: '", teacher.numerics(), "' is none of exact, fast"));
+  }
+  numerics.mode = teacher.numerics() == "exact" ? NumericsMode::kExact : NumericsMode::kFast;
+  REFLUX_ASSIGN_OR_RETURN(numerics.compute, ParseCompute(teacher.compute()));
+  if (numerics.threads < 1 || numerics.threads > 1024 || numerics.batch < 1 ||
+      numerics.batch > 1024) {
+    return absl::InvalidArgumentError("teacher.threads and teacher.batch must be in 1..1024");
+  }
+  return numerics;
+}
+
+absl::StatusOr<Teacher> LoadTeacher(const v1::TeacherSpec& spec) {
+  REFLUX_ASSIGN_OR_RETURN(const Numerics numerics, PlanNumerics(spec));
+  REFLUX_ASSIGN_OR_RETURN(const torch::Device device, PlanDevice(spec.device()));
+  REFLUX_ASSIGN_OR_RETURN(ModelCheckpoint checkpoint, LoadModelCheckpoint(spec.checkpoint()));
+  return MakeTeacher(std::move(checkpoint.model), checkpoint.info.preprocessing, numerics, device);
+}
+
+absl::StatusOr<double> CheckTeacher(const Teacher& teacher, const v1::TeacherSpec& spec,
+                                    const v1::DataSpec& data, const Cancellation* cancellation) {
+  REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Dataset> dataset, OpenValSplit(data));
+  EvaluationOptions options{.batch = teacher.identity.numerics.batch, .end = kCheckedImages};
+  if (data.eval_size_size() == 2) {
+    options.height = data.eval_size(0);
+    options.width = data.eval_size(1);
+  }
+  const auto predict = [&](const torch::Tensor& images) -> absl::StatusOr<torch::Tensor> {
+    REFLUX_ASSIGN_OR_RETURN(TapOutputs outputs, RunTeacher(teacher, images, {"logits"}));
+    return outputs.at("logits");
+  };
+  REFLUX_ASSIGN_OR_RETURN(const ConfusionMatrix matrix,
+                          Evaluate(*dataset, teacher.identity.preprocessing,
+                                   teacher.model->num_classes(), options, predict, cancellation));
+  const double miou = 100 * matrix.MeanIou();
+  const auto images = std::min<int64_t>(kCheckedImages, dataset->samples().size());
+  // Guessing the commonest class gives at most one class in `num_classes` its full IoU.
+  const double chance = 25.0 / static_cast<double>(teacher.model->num_classes());
+  const double floor = spec.has_expect_miou() ? spec.expect_miou() : chance;
+  if (miou >= floor) return miou;
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "teacher: %.1f %% mIoU on %d val images, %s %.1f. Is the checkpoint (%s) trained for this "
+      "data, and its "
+      "preprocessing (%s) right?",
+      miou, images, spec.has_expect_miou() ? "expected" : "which is below the floor of", floor,
+      spec.checkpoint(), teacher.identity.preprocessing.bgr ? "BGR" : "RGB"));
+}
+
+}  // namespace reflux

@@ -1,0 +1,28 @@
+// From the job file's teacher to a loaded, checked network.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/base/cancellation.h"
+#include "distill/teacher/local_source.h"
+#include "reflux/v1/config.pb.h"
+
+namespace reflux {
+
+absl::StatusOr<Numerics> PlanNumerics(const v1::TeacherSpec& teacher);
+
+// Loads the checkpoint, in the numerics and on the device that the job wants.
+absl::StatusOr<Teacher> LoadTeacher(const v1::TeacherSpec& teacher);
+
+// mIoU in percent on up to 100 validation images, before the first target is stored.
+// FailedPrecondition when it is below `expect_miou`, or when none is set below chance for the
+// number of classes.
+absl::StatusOr<double> CheckTeacher(const Teacher& teacher, const v1::TeacherSpec& spec,
+                                    const v1::DataSpec& data, const Cancellation* cancellation);
+
+// A device by name: "cpu", "cuda", or "auto" (a GPU when there is one). FailedPrecondition, with
+// what to do, when it is not there.
+absl::StatusOr<torch::Device> PlanDevice(const std::string& name);
+
+}  // namespace reflux
