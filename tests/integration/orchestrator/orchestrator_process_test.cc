@@ -1,0 +1,242 @@
+// The real reflux-orchestrator and reflux-supervise with stand-ins for the programs of jobs: what
+// survives which kill, and that nothing is left behind.
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/exit_codes.h"
+#include "common/rpc/endpoints.h"
+#include "orchestrator/process/proc.h"
+#include "reflux/v1/jobs.grpc.pb.h"
+
+extern char** environ;
+
+namespace reflux {
+namespace {
+
+bool Eventually(const std::function<bool()>& condition) {
+  for (const absl::Time deadline = absl::Now() + absl::Seconds(30); absl::Now() < deadline;) {
+    if (condition()) return true;
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  return condition();
+}
+
+class OrchestratorProcessTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    static std::atomic<int> count{0};
+    folder_ = absl::StrCat(std::filesystem::absolute(testing::TempDir()).string(), "/orchestrator-",
+                           getpid(), "-", count++);
+    std::filesystem::create_directories(folder_ + "/bin");
+    for (const char* program : {"reflux-worker", "reflux-teacher", "reflux-cache"}) {
+      std::filesystem::create_symlink(FAKE_PROGRAM, folder_ + "/bin/" + program);
+    }
+    std::filesystem::create_symlink(SUPERVISOR, folder_ + "/bin/reflux-supervise");
+    std::ofstream(folder_ + "/teacher.safetensors") << "weights";
+  }
+  void TearDown() override {
+    Stop(SIGTERM);
+    EXPECT_TRUE(Eventually([&] { return Leftovers().empty(); })) << "processes were left behind";
+    std::filesystem::remove_all(folder_);
+  }
+
+  pid_t Spawn(const std::vector<std::string>& extra) {
+    std::vector<std::string> command = {ORCHESTRATOR, "--state",        State(),
+                                        "--bin-dir",  folder_ + "/bin", "--restart-backoff",
+                                        "0.01",       "--grace",        "5"};
+    command.insert(command.end(), extra.begin(), extra.end());
+    std::vector<char*> arguments;
+    for (std::string& argument : command) arguments.push_back(argument.data());
+    arguments.push_back(nullptr);
+    pid_t pid = 0;
+    EXPECT_EQ(posix_spawn(&pid, ORCHESTRATOR, nullptr, nullptr, arguments.data(), environ), 0);
+    return pid;
+  }
+  void Start(const std::vector<std::string>& extra = {}) {
+    orchestrator_ = Spawn(extra);
+    ASSERT_TRUE(Eventually([&] {
+      const auto address = ResolveEndpoint("@" + State() + "/endpoints/orchestrator");
+      if (!address.ok()) return false;
+      jobs_ = v1::JobService::NewStub(
+          grpc::CreateChannel(*address, grpc::InsecureChannelCredentials()));
+      grpc::ClientContext context;
+      context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
+      v1::ListJobsResponse response;
+      return jobs_->ListJobs(&context, {}, &response).ok();
+    }));
+  }
+  int Stop(int signal) {
+    if (orchestrator_ == 0) return 0;
+    kill(orchestrator_, signal);
+    int status = 0;
+    waitpid(orchestrator_, &status, 0);
+    orchestrator_ = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+  v1::Job Submit(bool distil = false) {
+    v1::SubmitJobRequest request;
+    request.mutable_spec()->set_name("job");
+    request.mutable_spec()->mutable_run()->set_students(2);
+    if (distil) {
+      request.mutable_spec()->mutable_losses()->mutable_kd();
+      (*request.mutable_spec()->mutable_teachers())["default"].set_checkpoint(
+          folder_ + "/teacher.safetensors");
+    }
+    grpc::ClientContext context;
+    v1::Job job;
+    const grpc::Status status = jobs_->SubmitJob(&context, request, &job);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return job;
+  }
+  v1::Job Get(const std::string& id) {
+    grpc::ClientContext context;
+    v1::GetJobRequest request;
+    request.set_job_id(id);
+    v1::Job job;
+    EXPECT_TRUE(jobs_->GetJob(&context, request, &job).ok());
+    return job;
+  }
+  // Running in `generation`, with every process registered.
+  v1::Job AwaitRunning(const std::string& id, int generation) {
+    v1::Job job;
+    EXPECT_TRUE(Eventually([&] {
+      job = Get(id);
+      bool all = true;
+      for (const v1::Process& process : job.processes()) all &= process.state() == "running";
+      return job.state() == v1::JOB_STATE_RUNNING && job.generation() == generation && all;
+    })) << job.ShortDebugString();
+    return job;
+  }
+  void Finish(const v1::Job& job) {
+    std::ofstream(job.directory() + "/FINISH") << "";
+    EXPECT_TRUE(Eventually([&] { return Get(job.job_id()).state() == v1::JOB_STATE_SUCCEEDED; }))
+        << Get(job.job_id()).ShortDebugString();
+  }
+  static pid_t PidOf(const v1::Job& job, const std::string& role) {
+    for (const v1::Process& process : job.processes()) {
+      if (absl::StartsWith(process.role(), role)) return process.pid();
+    }
+    ADD_FAILURE() << "no " << role << " in " << job.ShortDebugString();
+    return 0;
+  }
+  // What carries this test's folder in its command line: programs and their supervisors.
+  std::vector<std::string> Leftovers() {
+    std::vector<std::string> found;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+      std::ifstream file(entry.path() / "cmdline");
+      const std::string line((std::istreambuf_iterator<char>(file)), {});
+      if (absl::StrContains(line, folder_ + "/")) found.push_back(line);
+    }
+    return found;
+  }
+  std::string State() const { return folder_ + "/state"; }
+
+  std::string folder_;
+  pid_t orchestrator_ = 0;
+  std::unique_ptr<v1::JobService::Stub> jobs_;
+};
+
+TEST_F(OrchestratorProcessTest, AKilledOrchestratorTakesItsJobsOverUndisturbed) {
+  Start();
+  const v1::Job before = AwaitRunning(Submit(/*distil=*/true).job_id(), 1);
+  const auto address = ResolveEndpoint("@" + State() + "/endpoints/orchestrator");
+  Stop(SIGKILL);
+  Start();
+  EXPECT_EQ(ResolveEndpoint("@" + State() + "/endpoints/orchestrator").value(), *address);
+  const v1::Job after = AwaitRunning(before.job_id(), 1);
+  ASSERT_EQ(after.processes_size(), 4);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(after.processes(i).pid(), before.processes(i).pid());
+  EXPECT_TRUE(Eventually([&] {
+    return Get(after.job_id()).progress().step() > before.progress().step() + 3;
+  })) << "heartbeats find the new orchestrator";
+  Finish(after);
+}
+
+TEST_F(OrchestratorProcessTest, AKilledWorkerStartsTheNextGeneration) {
+  Start();
+  const v1::Job job = AwaitRunning(Submit().job_id(), 1);
+  kill(PidOf(job, "worker/1"), SIGKILL);
+  const v1::Job next = AwaitRunning(job.job_id(), 2);
+  EXPECT_NE(PidOf(next, "worker/0"), PidOf(job, "worker/0"));
+  EXPECT_EQ(next.restarts(), 1);
+  Finish(next);
+}
+
+TEST_F(OrchestratorProcessTest, AKilledServiceComesBackWithoutTouchingTheJob) {
+  Start();
+  const v1::Job job = AwaitRunning(Submit(/*distil=*/true).job_id(), 1);
+  for (const char* role : {"cache/", "teacher/"}) {
+    kill(PidOf(job, role), SIGKILL);
+    EXPECT_TRUE(Eventually([&] {
+      const pid_t pid = PidOf(Get(job.job_id()), role);
+      return pid != 0 && pid != PidOf(job, role);
+    })) << role;
+  }
+  EXPECT_EQ(AwaitRunning(job.job_id(), 1).restarts(), 0);
+}
+
+TEST_F(OrchestratorProcessTest, AWorkerThatDiesWhileTheOrchestratorIsAwayIsNoticed) {
+  Start();
+  const v1::Job job = AwaitRunning(Submit().job_id(), 1);
+  Stop(SIGKILL);
+  kill(PidOf(job, "worker/0"), SIGKILL);
+  Start();
+  Finish(AwaitRunning(job.job_id(), 2));
+}
+
+TEST_F(OrchestratorProcessTest, SigtermStopsEverythingResumably) {
+  Start();
+  const v1::Job job = AwaitRunning(Submit(/*distil=*/true).job_id(), 1);
+  EXPECT_EQ(Stop(SIGTERM), kExitDone);
+  EXPECT_THAT(Leftovers(), testing::IsEmpty());
+  Start();
+  const v1::Job next = AwaitRunning(job.job_id(), 2);
+  EXPECT_EQ(next.restarts(), 0);
+  Finish(next);
+}
+
+TEST_F(OrchestratorProcessTest, CancelLeavesNoWorker) {
+  Start({"--service-linger", "0"});
+  const v1::Job job = AwaitRunning(Submit(/*distil=*/true).job_id(), 1);
+  grpc::ClientContext context;
+  v1::GetJobRequest request;
+  request.set_job_id(job.job_id());
+  v1::Job cancelled;
+  ASSERT_TRUE(jobs_->CancelJob(&context, request, &cancelled).ok());
+  EXPECT_TRUE(Eventually([&] { return Get(job.job_id()).state() == v1::JOB_STATE_CANCELLED; }));
+  // The orchestrator alone remains; the services were not to linger.
+  EXPECT_TRUE(Eventually([&] { return Leftovers().size() == 1; }));
+}
+
+TEST_F(OrchestratorProcessTest, OrphansStopThemselves) {
+  Start({"--orphan-timeout", "0.5"});
+  AwaitRunning(Submit(/*distil=*/true).job_id(), 1);
+  Stop(SIGKILL);
+  EXPECT_TRUE(Eventually([&] { return Leftovers().empty(); }));
+}
+
+TEST_F(OrchestratorProcessTest, ASecondOrchestratorOnTheSameStateEnds) {
+  Start();
+  int status = 0;
+  ASSERT_EQ(waitpid(Spawn({}), &status, 0) > 0, true);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), kExitFailed);
+}
+
+}  // namespace
+}  // namespace reflux
