@@ -27,7 +27,7 @@ install_packages() {
 }
 
 cpu_wheels=("torch==$torch_version" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85
-  nvidia-nccl-cu13==2.28.9)
+  nvidia-nccl-cu13==2.28.9 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85)
 cuda_wheels=(nvidia-cublas==13.1.0.3 nvidia-cudnn-cu13==9.19.0.56 nvidia-cufft nvidia-cufile
   nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13==0.8.0 nvidia-curand
   nvidia-nvshmem-cu13==3.4.5 nvidia-nvjitlink)
