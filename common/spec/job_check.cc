@@ -1,0 +1,235 @@
+#include "common/spec/job_check.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "common/spec/field_options.h"
+#include "common/spec/spec_reader.h"
+
+namespace reflux {
+namespace {
+
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+
+constexpr int kMaxReplay = 100000;
+
+class Checker {
+ public:
+  SpecProblems Take() { return std::move(problems_); }
+  bool any_unavailable() const {
+    return std::any_of(problems_.begin(), problems_.end(),
+                       [](const SpecProblem& p) { return p.unavailable; });
+  }
+
+  void Bad(const std::string& path, const std::string& text) {
+    problems_.push_back({"", path, text, false, 0});
+  }
+  void Unavailable(const std::string& path, const std::string& what) {
+    problems_.push_back({"", path, absl::StrCat("not available in this version: ", what), true, 0});
+  }
+
+  void CheckBlock(const Message& message, const std::string& path) {
+    std::vector<const FieldDescriptor*> fields;
+    message.GetReflection()->ListFields(message, &fields);
+    for (const FieldDescriptor* field : fields) {
+      CheckField(message, *field, JoinPath(path, field->name()));
+    }
+  }
+
+ private:
+  void CheckField(const Message& message, const FieldDescriptor& field, const std::string& path) {
+    const FieldFacts facts = FactsOf(field);
+    const Reflection& reflection = *message.GetReflection();
+    if (!facts.unavailable.empty()) {
+      Unavailable(path, facts.unavailable);
+    } else if (field.is_map()) {
+      CheckMap(message, field, path);
+    } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      CheckBlock(reflection.GetMessage(message, &field), path);
+    } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING && !field.is_repeated()) {
+      CheckText(reflection.GetString(message, &field), field, facts, path);
+    } else if (facts.range.has_value()) {
+      CheckNumbers(message, field, *facts.range, path);
+    }
+  }
+
+  void CheckMap(const Message& message, const FieldDescriptor& field, const std::string& path) {
+    const Reflection& reflection = *message.GetReflection();
+    for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
+      const Message& entry = reflection.GetRepeatedMessage(message, &field, i);
+      const FieldDescriptor* key = entry.GetDescriptor()->FindFieldByName("key");
+      const FieldDescriptor* value = entry.GetDescriptor()->FindFieldByName("value");
+      if (value->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) continue;
+      CheckBlock(entry.GetReflection()->GetMessage(entry, value),
+                 JoinPath(path, entry.GetReflection()->GetString(entry, key)));
+    }
+  }
+
+  void CheckText(const std::string& value, const FieldDescriptor& field, const FieldFacts& facts,
+                 const std::string& path) {
+    if (facts.allowed.empty()) return;
+    const auto is_in = [&](const std::vector<std::string>& values) {
+      return std::find(values.begin(), values.end(), value) != values.end();
+    };
+    if (is_in(facts.planned)) {
+      Unavailable(path, absl::StrCat(field.name(), " ", value));
+    } else if (!is_in(facts.allowed)) {
+      Bad(path, absl::StrCat("`", value, "` is not allowed; one of ",
+                             absl::StrJoin(facts.allowed, ", ")));
+    }
+  }
+
+  void CheckNumbers(const Message& message, const FieldDescriptor& field, const NumberRange& range,
+                    const std::string& path) {
+    const int count = field.is_repeated() ? message.GetReflection()->FieldSize(message, &field) : 1;
+    for (int i = 0; i < count; ++i) {
+      const double value = Number(message, field, i);
+      if (range.Contains(value)) continue;
+      Bad(path, absl::StrCat(value, " is out of range ", range.text));
+      return;
+    }
+  }
+
+  static double Number(const Message& message, const FieldDescriptor& field, int i) {
+    const Reflection& r = *message.GetReflection();
+    const bool list = field.is_repeated();
+    switch (field.cpp_type()) {
+      case FieldDescriptor::CPPTYPE_INT32:
+        return list ? r.GetRepeatedInt32(message, &field, i) : r.GetInt32(message, &field);
+      case FieldDescriptor::CPPTYPE_UINT64:
+        return list ? r.GetRepeatedUInt64(message, &field, i) : r.GetUInt64(message, &field);
+      default:
+        return list ? r.GetRepeatedDouble(message, &field, i) : r.GetDouble(message, &field);
+    }
+  }
+
+  SpecProblems problems_;
+};
+
+bool IsName(const std::string& name) {
+  const auto allowed = [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+  };
+  // A leading dot would make hidden folders, and "..".
+  return !name.empty() && name.size() <= 128 && name[0] != '.' &&
+         std::all_of(name.begin(), name.end(), allowed);
+}
+
+void CheckViews(const std::string& views, Checker& check) {
+  if (views == "live") return;
+  if (views == "whole" || views == "auto") {
+    check.Unavailable("targets.views", absl::StrCat("views ", views));
+    return;
+  }
+  absl::string_view count = views;
+  int replay = 0;
+  if (!absl::ConsumePrefix(&count, "replay:") || !absl::SimpleAtoi(count, &replay) || replay < 1 ||
+      replay > kMaxReplay) {
+    check.Bad("targets.views", absl::StrCat("`", views,
+                                            "` is not allowed; `replay: K` with K from "
+                                            "1 to ",
+                                            kMaxReplay, ", or `live`"));
+  }
+}
+
+void CheckData(const v1::DataSpec& data, Checker& check) {
+  if (data.format().empty()) check.Bad("data.format", "missing; one of camvid");
+  if (data.root().empty()) check.Bad("data.root", "missing: the folder of the data set");
+  if (data.crop_size() != 2) check.Bad("data.crop", "expected two values, [height, width]");
+  if (data.eval_size_size() != 0 && data.eval_size_size() != 2) {
+    check.Bad("data.eval_size", "expected two values, [height, width], or none");
+  }
+  if (data.scale_size() != 2 || data.scale(0) > data.scale(1)) {
+    check.Bad("data.scale", "expected two values, [smallest, largest]");
+  }
+}
+
+void CheckStudent(const v1::StudentSpec& student, Checker& check) {
+  if (student.model().empty()) {
+    check.Bad("student.model", "missing; one of deeplabv3_resnet18, deeplabv3_resnet101");
+  }
+  if (student.output_stride() != 8 && student.output_stride() != 16) {
+    check.Bad("student.output_stride", absl::StrCat(student.output_stride(), " is not 8 or 16"));
+  }
+}
+
+void CheckTeacherOf(const v1::JobSpec& spec, const std::string& loss, const std::string& teacher,
+                    Checker& check) {
+  if (spec.teachers().contains(teacher)) return;
+  const std::string path = absl::StrCat("losses.", loss);
+  if (teacher == "default") {
+    check.Bad(path, "needs a teacher: add `teacher: {checkpoint: FILE}`");
+    return;
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, unused] : spec.teachers()) names.push_back(name);
+  std::sort(names.begin(), names.end());
+  check.Bad(path + ".teacher",
+            absl::StrCat("no teacher `", teacher, "`; there are: ", absl::StrJoin(names, ", ")));
+}
+
+void CheckLosses(const v1::JobSpec& spec, Checker& check) {
+  const v1::LossesSpec& losses = spec.losses();
+  if (!losses.has_ce() && !losses.has_kd() && !losses.has_i2ckd() && !losses.has_icsd()) {
+    check.Bad("losses", "no term is left: nothing to train on");
+  }
+  if (losses.has_kd()) CheckTeacherOf(spec, "kd", losses.kd().teacher(), check);
+  if (losses.has_icsd()) CheckTeacherOf(spec, "icsd", losses.icsd().teacher(), check);
+  if (!losses.has_i2ckd()) return;
+  CheckTeacherOf(spec, "i2ckd", losses.i2ckd().teacher(), check);
+  if (losses.i2ckd().tap().empty() || losses.i2ckd().tap().size() > 128) {
+    check.Bad("losses.i2ckd.tap", "expected the name of a feature map, e.g. aspp");
+  }
+}
+
+void CheckTeachers(const v1::JobSpec& spec, Checker& check) {
+  for (const auto& [name, teacher] : spec.teachers()) {
+    const std::string path = JoinPath("teachers", name);
+    if (!IsName(name)) check.Bad(path, "a name has letters, digits, '-', '_', '.'");
+    if (teacher.checkpoint().empty())
+      check.Bad(path + ".checkpoint", "missing: the file of the teacher");
+  }
+}
+
+void CheckTrain(const v1::JobSpec& spec, Checker& check) {
+  const v1::TrainSpec& train = spec.train();
+  if (train.steps() == 0 && train.epochs() == 0) {
+    check.Bad("train", "give steps or epochs: how long to train");
+  }
+  if (train.steps() > 0 && train.epochs() > 0) {
+    check.Bad("train", "give steps or epochs, not both (`steps: 0` turns a recipe's off)");
+  }
+  if (spec.run().students() > train.global_batch()) {
+    check.Bad("run.students",
+              absl::StrCat(spec.run().students(), " students for a global batch of ",
+                           train.global_batch(), ": each needs an image"));
+  }
+}
+
+}  // namespace
+
+SpecProblems CheckJob(const v1::JobSpec& spec) {
+  Checker check;
+  check.CheckBlock(spec, "");
+  CheckViews(spec.targets().views(), check);
+  if (!check.any_unavailable()) {
+    if (!IsName(spec.name())) {
+      check.Bad("name", "missing or not a name: up to 128 letters, digits, '-', '_', '.'");
+    }
+    CheckData(spec.data(), check);
+    CheckStudent(spec.student(), check);
+    CheckTeachers(spec, check);
+    CheckLosses(spec, check);
+    CheckTrain(spec, check);
+  }
+  return check.Take();
+}
+
+absl::Status ValidateJob(const v1::JobSpec& spec) { return ToStatus(CheckJob(spec)); }
+
+}  // namespace reflux
