@@ -1,7 +1,10 @@
 #include "student_worker/collectives/communicator.h"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 
@@ -123,6 +126,24 @@ TEST(RendezvousStore, TcpStoreJoinsRanksOnLoopback) {
   });
   run(0, *host);
   other.join();
+}
+
+TEST(RendezvousStore, ListensOnItsOwnAddressOnly) {
+  const auto host = HostStore({});
+  ASSERT_TRUE(host.ok()) << host.status();
+  const std::string port = host->address().substr(host->address().find(':') + 1);
+  const auto connect_to = [&](const char* address) {
+    sockaddr_in remote{};
+    remote.sin_family = AF_INET;
+    remote.sin_port = htons(std::stoi(port));
+    inet_pton(AF_INET, address, &remote.sin_addr);
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int result = connect(fd, reinterpret_cast<sockaddr*>(&remote), sizeof(remote));
+    close(fd);
+    return result;
+  };
+  EXPECT_EQ(connect_to("127.0.0.1"), 0);
+  EXPECT_NE(connect_to("127.0.0.2"), 0) << "reached through another address of this host";
 }
 
 TEST(RendezvousStore, RefusesBadAddresses) {
