@@ -83,11 +83,12 @@ void AddPresentBlocks(const SpecNode& node, Message& message) {
 // what the file calls it.
 void Locate(const SpecNode& root, SpecProblem& problem) {
   const SpecNode* node = &root;
-  for (absl::string_view part : absl::StrSplit(problem.path, '.')) {
+  const std::string path = problem.path;  // the loop changes problem.path
+  for (absl::string_view part : absl::StrSplit(path, '.')) {
     const SpecNode* next = node->Find(part);
     if (next == nullptr) break;
     node = next;
-    if (node->shorthand) problem.path = absl::StrCat("teacher", problem.path.substr(16));
+    if (node->shorthand) problem.path = absl::StrCat("teacher", path.substr(16));
   }
   problem.where = node == &root ? root.origin->name : node->Where();
   problem.line = node == &root ? 0 : node->line;

@@ -26,6 +26,9 @@ TEST(JobCheckTest, RangesAreTold) {
               HasSubstr("data.crop: 0 is out of range [8, 16384]"));
   EXPECT_THAT(Refusal(kSmallJob, {"teacher.batch=0"}),
               HasSubstr("teacher.batch: 0 is out of range [1, 1024]"));
+  // Longer than a small string: the path is rewritten while it is walked.
+  EXPECT_THAT(Refusal(kSmallJob, {"teacher.expect_miou=101"}),
+              HasSubstr("teacher.expect_miou: 101 is out of range [0, 100]"));
 }
 
 TEST(JobCheckTest, EachContradictionIsTold) {
