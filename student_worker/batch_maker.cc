@@ -1,0 +1,113 @@
+#include "student_worker/batch_maker.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/status_macros.h"
+#include "distill/codec/target_codec.h"
+
+namespace reflux {
+namespace {
+
+// Decodes each target straight into its row of the batch tensor.
+class DecodingSink : public TargetSink {
+ public:
+  DecodingSink(const std::vector<SampleRef>& samples, const std::vector<TargetSpec>& specs,
+               Batch& batch)
+      : samples_(samples), specs_(specs), batch_(batch) {}
+
+  void Deliver(size_t sample, size_t spec, absl::StatusOr<EncodedTarget> target) override {
+    if (!status_.ok()) return;
+    status_ = target.ok() ? Decode(sample, spec, *target) : target.status();
+    if (status_.ok()) return;
+    status_ = absl::Status(status_.code(),
+                           absl::StrCat("target ", specs_[spec].tap, " of ",
+                                        samples_[sample].locator.path, ": ", status_.message()));
+  }
+  const absl::Status& status() const { return status_; }
+
+ private:
+  absl::Status Decode(size_t sample, size_t spec, const EncodedTarget& target) {
+    torch::Tensor& map = batch_.targets[specs_[spec].tap];
+    if (!map.defined()) {
+      map = torch::empty({static_cast<int64_t>(samples_.size()), target.shape[0], target.shape[1],
+                          target.shape[2]});
+    }
+    ++batch_.target_count;
+    batch_.target_bytes += target.bytes.size();
+    return DecodeMapInto(target, map[sample]);
+  }
+
+  const std::vector<SampleRef>& samples_;
+  const std::vector<TargetSpec>& specs_;
+  Batch& batch_;
+  absl::Status status_;
+};
+
+}  // namespace
+
+BatchMaker::BatchMaker(const Dataset& dataset, std::vector<Digest> digests, TargetSource* source,
+                       const BatchMakerOptions& options)
+    : dataset_(dataset),
+      digests_(std::move(digests)),
+      source_(source),
+      options_(options),
+      stream_(options.stream) {}
+
+absl::StatusOr<Batch> BatchMaker::Make(int64_t step,
+                                       const std::shared_ptr<Cancellation>& cancellation) const {
+  const std::vector<Draw> draws = stream_.Draws(step, options_.rank, options_.world_size);
+  const auto count = static_cast<int64_t>(draws.size());
+  const int64_t height = options_.views.crop_height, width = options_.views.crop_width;
+  Batch batch{.step = step,
+              .first_position = draws.front().position,
+              .images = torch::empty({count, 3, height, width}),
+              .labels = torch::empty({count, height, width}, torch::kInt64)};
+  std::vector<SampleRef> samples(count);
+  for (int64_t row = 0; row < count; ++row) {
+    const absl::Status status = LoadSample(draws[row], row, batch, samples[row]);
+    if (!status.ok()) {
+      const std::string& path = dataset_.samples()[draws[row].sample].image.path;
+      return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
+    }
+  }
+  if (!options_.specs.empty()) REFLUX_RETURN_IF_ERROR(FetchTargets(samples, cancellation, batch));
+  return batch;
+}
+
+absl::Status BatchMaker::LoadSample(const Draw& draw, int64_t row, Batch& batch,
+                                    SampleRef& sample) const {
+  REFLUX_ASSIGN_OR_RETURN(const std::string bytes, dataset_.ReadImage(draw.sample));
+  const Digest& digest = digests_[draw.sample];
+  if (Sha256::Of(bytes) != digest) {
+    return absl::FailedPreconditionError("the image has changed since the run began");
+  }
+  REFLUX_ASSIGN_OR_RETURN(const cv::Mat image, DecodeImage(bytes));
+  REFLUX_ASSIGN_OR_RETURN(const cv::Mat label, dataset_.ReadLabel(draw.sample));
+  if (image.size != label.size) {
+    return absl::InvalidArgumentError(absl::StrCat("the image has ", image.rows, "x", image.cols,
+                                                   " pixels, its label ", label.rows, "x",
+                                                   label.cols));
+  }
+  const View view =
+      DrawView(options_.views, options_.view_seed, digest, image.rows, image.cols, draw.view);
+  ApplyView(image, view, options_.preprocessing, batch.images[row].data_ptr<float>());
+  ApplyViewToLabel(label, view, dataset_.ignore_index(), batch.labels[row].data_ptr<int64_t>());
+  sample = {.digest = digest, .view = view, .locator = dataset_.samples()[draw.sample].image};
+  return absl::OkStatus();
+}
+
+absl::Status BatchMaker::FetchTargets(const std::vector<SampleRef>& samples,
+                                      const std::shared_ptr<Cancellation>& cancellation,
+                                      Batch& batch) const {
+  const TargetRequest request{
+      .teacher = options_.teacher, .samples = samples, .specs = options_.specs};
+  DecodingSink sink(samples, options_.specs, batch);
+  REFLUX_RETURN_IF_ERROR(source_->Fetch(
+      {.deadline = absl::Now() + options_.fetch_timeout, .cancellation = cancellation}, request,
+      sink));
+  return sink.status();
+}
+
+}  // namespace reflux

@@ -1,0 +1,66 @@
+// Everything a training step needs, read, decoded and fetched ahead of it.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/targets/target.h"
+#include "distill/data/dataset.h"
+#include "distill/data/sample_stream.h"
+#include "distill/data/view.h"
+
+namespace reflux {
+
+// This rank's share of one global batch.
+struct Batch {
+  int64_t step = 0;
+  int64_t first_position = 0;                    // of the share in the global batch
+  torch::Tensor images;                          // [n,3,h,w] float32
+  torch::Tensor labels;                          // [n,h,w] int64
+  std::map<std::string, torch::Tensor> targets;  // teacher tap -> [n,C,h',w'] float32
+  int64_t target_bytes = 0;                      // as they were delivered
+  int64_t target_count = 0;
+};
+
+struct BatchMakerOptions {
+  ViewPolicy views;
+  uint64_t view_seed = 0;
+  Preprocessing preprocessing;  // the student's
+  SampleStreamOptions stream;
+  int64_t rank = 0, world_size = 1;
+  std::vector<TargetSpec> specs;  // empty: no teacher
+  TeacherIdentity teacher;
+  // Time a fetch may take, restarts of servers included.
+  absl::Duration fetch_timeout = absl::Minutes(10);
+};
+
+// Thread-safe: several batches are made at once.
+class BatchMaker {
+ public:
+  // `dataset` and `source` (null when there are no specs) must outlive the maker; `digests` are
+  // those of the data set's images in order.
+  BatchMaker(const Dataset& dataset, std::vector<Digest> digests, TargetSource* source,
+             const BatchMakerOptions& options);
+
+  // Errors: those of reading, decoding and fetching, with the image's path; FailedPrecondition when
+  // an image has changed since its digest was taken.
+  absl::StatusOr<Batch> Make(int64_t step, const std::shared_ptr<Cancellation>& cancellation) const;
+
+ private:
+  absl::Status LoadSample(const Draw& draw, int64_t row, Batch& batch, SampleRef& sample) const;
+  absl::Status FetchTargets(const std::vector<SampleRef>& samples,
+                            const std::shared_ptr<Cancellation>& cancellation, Batch& batch) const;
+
+  const Dataset& dataset_;
+  const std::vector<Digest> digests_;
+  TargetSource* const source_;
+  const BatchMakerOptions options_;
+  const SampleStream stream_;
+};
+
+}  // namespace reflux

@@ -1,0 +1,94 @@
+#include "student_worker/target_path.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "cache/caching_source.h"
+#include "cache/rocks_target_store.h"
+#include "common/base/build_version.h"
+#include "common/base/status_macros.h"
+#include "common/targets/remote_source.h"
+#include "distill/data/dataset.h"
+#include "distill/teacher/local_source.h"
+#include "job_plan/student_plan.h"
+#include "job_plan/teacher_plan.h"
+
+namespace reflux {
+namespace {
+
+class RemotePath : public TargetPath {
+ public:
+  RemotePath(const v1::JobSpec& spec, const std::string& endpoint,
+             const RemoteSourceMetrics& metrics)
+      : source_(MakeRemoteSource(
+            {.endpoint = endpoint,
+             .read_image = [root = spec.data().root()](
+                               const Locator& locator) { return ReadImageFile(root, locator); }},
+            metrics)) {}
+  TargetSource& source() override { return *source_; }
+
+ private:
+  std::unique_ptr<TargetSource> source_;
+};
+
+class EmbeddedPath : public TargetPath {
+ public:
+  static absl::StatusOr<std::unique_ptr<TargetPath>> Open(const v1::JobSpec& spec,
+                                                          const std::string& cache_directory,
+                                                          MetricRegistry* registry,
+                                                          const Cancellation* cancellation);
+  TargetSource& source() override {
+    return caching_ ? static_cast<TargetSource&>(*caching_) : *local_;
+  }
+
+ private:
+  std::unique_ptr<TargetSource> local_;
+  std::unique_ptr<RocksTargetStore> store_;
+  std::unique_ptr<CachingSource> caching_;
+};
+
+absl::StatusOr<std::unique_ptr<TargetPath>> EmbeddedPath::Open(const v1::JobSpec& spec,
+                                                               const std::string& cache_directory,
+                                                               MetricRegistry* registry,
+                                                               const Cancellation* cancellation) {
+  const auto teacher_spec = spec.teachers().find("default");
+  if (teacher_spec == spec.teachers().end()) {
+    return absl::InvalidArgumentError("the job has no teacher named default");
+  }
+  REFLUX_ASSIGN_OR_RETURN(Teacher teacher, LoadTeacher(teacher_spec->second));
+  REFLUX_ASSIGN_OR_RETURN(const double miou,
+                          CheckTeacher(teacher, teacher_spec->second, spec.data(), cancellation));
+  spdlog::info("teacher {} {}: {:.1f} % mIoU on validation images", teacher.model->architecture(),
+               teacher.identity.digest.Short(), miou);
+  auto path = std::make_unique<EmbeddedPath>();
+  path->local_ = MakeLocalSource(
+      std::move(teacher),
+      [root = spec.data().root()](const Locator& locator) { return ReadImageFile(root, locator); },
+      {.miou = miou, .build_version = std::string(BuildVersion())},
+      registry != nullptr ? LocalSourceMetrics::Register(*registry) : LocalSourceMetrics{});
+  // Fresh views never come back: storing them would only fill the disk.
+  if (spec.targets().cache() == "none" || spec.targets().views() == "live") return path;
+  REFLUX_ASSIGN_OR_RETURN(path->store_, RocksTargetStore::Open({.directory = cache_directory}));
+  path->caching_ = MakeCachingSource(
+      *path->store_, *path->local_, {},
+      registry != nullptr ? CachingSourceMetrics::Register(*registry) : CachingSourceMetrics{});
+  return path;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<TargetPath>> OpenTargetPath(
+    const v1::JobSpec& spec, const TargetPathOptions& options, MetricRegistry* registry,
+    const std::shared_ptr<Cancellation>& cancellation) {
+  if (!NeedsTeacher(spec.losses())) return nullptr;
+  if (options.endpoint.empty()) {
+    return EmbeddedPath::Open(spec, options.cache_directory, registry, cancellation.get());
+  }
+  return std::make_unique<RemotePath>(spec, options.endpoint,
+                                      registry != nullptr
+                                          ? RemoteSourceMetrics::Register(*registry, "worker")
+                                          : RemoteSourceMetrics{});
+}
+
+}  // namespace reflux

@@ -1,0 +1,35 @@
+// The student's end of the target path: a remote cache or teacher, or everything in this process.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/base/cancellation.h"
+#include "common/metrics/registry.h"
+#include "common/targets/target.h"
+#include "reflux/v1/config.pb.h"
+
+namespace reflux {
+
+struct TargetPathOptions {
+  // host:port or @FILE of a cache or teacher server; empty: the teacher runs in this process.
+  std::string endpoint;
+  // Folder of the embedded cache; used when `endpoint` is empty and the job wants a cache.
+  std::string cache_directory;
+};
+
+// The parts in the order in which they need each other; `source` is what the trainer uses.
+class TargetPath {
+ public:
+  virtual ~TargetPath() = default;
+  virtual TargetSource& source() = 0;
+};
+
+// Null when the job has no loss that reads a teacher. An embedded teacher is loaded and evaluated
+// (job_plan/teacher_plan.h) here, which takes a while; `registry` may be null.
+absl::StatusOr<std::unique_ptr<TargetPath>> OpenTargetPath(
+    const v1::JobSpec& spec, const TargetPathOptions& options, MetricRegistry* registry,
+    const std::shared_ptr<Cancellation>& cancellation);
+
+}  // namespace reflux

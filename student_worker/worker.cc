@@ -1,0 +1,182 @@
+#include "student_worker/worker.h"
+
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "common/base/exit_codes.h"
+#include "common/base/shutdown.h"
+#include "common/base/status_macros.h"
+#include "common/metrics/prometheus_registry.h"
+#include "common/spec/job_file.h"
+#include "job_plan/teacher_plan.h"
+#include "student_worker/collectives/c10d_communicator.h"
+#include "student_worker/observers.h"
+#include "student_worker/target_path.h"
+#include "student_worker/trainer.h"
+
+namespace reflux {
+namespace {
+
+class Worker {
+ public:
+  explicit Worker(const WorkerFlags& flags)
+      : flags_(flags), stop_(std::make_shared<Cancellation>()) {}
+
+  absl::StatusOr<TrainingEnd> Run();
+
+ private:
+  absl::Status StartMetrics();
+  absl::Status StartMembership(const std::string& store_address);
+  absl::Status Rendezvous();
+  absl::Status OpenObservers();
+
+  const WorkerFlags flags_;
+  const std::shared_ptr<Cancellation> signals_ = InstallShutdownSignals();
+  // Either a signal or the orchestrator's wish.
+  const std::shared_ptr<Cancellation> stop_;
+  Cancellation::Registration on_signal_ = signals_->OnCancel([this] { stop_->Cancel(); });
+  v1::JobSpec spec_;
+  std::unique_ptr<PrometheusRegistry> registry_;
+  ProgressObserver progress_;
+  std::unique_ptr<LogObserver> log_;
+  std::unique_ptr<JsonlObserver> jsonl_;
+  std::unique_ptr<MetricsObserver> metrics_;
+  std::vector<TrainingObserver*> observers_ = {&progress_};
+  std::unique_ptr<MembershipClient> membership_;
+  Cancellation::Registration on_wish_;
+  std::optional<RendezvousStore> store_;
+  std::unique_ptr<Communicator> communicator_;
+};
+
+absl::Status Worker::StartMetrics() {
+  if (flags_.metrics_listen.empty()) return absl::OkStatus();
+  MetricLabels labels = {{"rank", std::to_string(flags_.rank)}};
+  if (!flags_.membership.job_id.empty()) labels["job_id"] = flags_.membership.job_id;
+  REFLUX_ASSIGN_OR_RETURN(registry_, PrometheusRegistry::Start(flags_.metrics_listen, labels));
+  return absl::OkStatus();
+}
+
+absl::Status Worker::StartMembership(const std::string& store_address) {
+  REFLUX_ASSIGN_OR_RETURN(
+      membership_,
+      reflux::StartMembership(flags_.membership,
+                              {.metrics_address = registry_ ? registry_->address() : "",
+                               .store_address = store_address,
+                               .wants_store_address = flags_.rank > 0},
+                              [this] { return progress_.Snapshot(); }));
+  if (membership_) on_wish_ = membership_->stop_requested()->OnCancel([this] { stop_->Cancel(); });
+  return absl::OkStatus();
+}
+
+// Rank 0 serves the store and tells its address as it registers; the others learn it from the
+// orchestrator's answer, or from --store.
+absl::Status Worker::Rendezvous() {
+  const absl::Duration timeout = absl::Seconds(spec_.run().process_group_timeout_s());
+  const bool serves = flags_.rank == 0 && flags_.world_size > 1;
+  if (serves) {
+    REFLUX_ASSIGN_OR_RETURN(store_, HostStore({.timeout = timeout}));
+    if (flags_.membership.orchestrator.empty()) spdlog::info("store at {}", store_->address());
+  }
+  REFLUX_RETURN_IF_ERROR(StartMembership(serves ? store_->address() : ""));
+  if (flags_.world_size == 1) {
+    communicator_ = std::make_unique<SingleProcessCommunicator>();
+    return absl::OkStatus();
+  }
+  if (!serves) {
+    std::string address = flags_.store;
+    if (membership_) {
+      REFLUX_ASSIGN_OR_RETURN(
+          address, membership_->AwaitStoreAddress(absl::Now() + absl::Minutes(5), stop_));
+    }
+    REFLUX_ASSIGN_OR_RETURN(store_, JoinStore(address, timeout));
+  }
+  REFLUX_ASSIGN_OR_RETURN(const torch::Device device, PlanDevice(spec_.train().device()));
+  REFLUX_ASSIGN_OR_RETURN(communicator_, Connect({.backend = device.is_cuda() ? "nccl" : "gloo",
+                                                  .rank = flags_.rank,
+                                                  .world_size = flags_.world_size,
+                                                  .generation = flags_.membership.generation,
+                                                  .timeout = timeout},
+                                                 *store_));
+  return absl::OkStatus();
+}
+
+absl::Status Worker::OpenObservers() {
+  if (registry_) {
+    metrics_ = std::make_unique<MetricsObserver>(*registry_, flags_.rank);
+    observers_.push_back(metrics_.get());
+  }
+  if (flags_.rank != 0) return absl::OkStatus();
+  log_ = std::make_unique<LogObserver>(spec_.train().log_every());
+  observers_.push_back(log_.get());
+  REFLUX_ASSIGN_OR_RETURN(jsonl_, JsonlObserver::Open(flags_.directory + "/metrics.jsonl",
+                                                      flags_.membership.generation));
+  observers_.push_back(jsonl_.get());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<TrainingEnd> Worker::Run() {
+  REFLUX_ASSIGN_OR_RETURN(spec_, LoadJobFile(flags_.job));
+  std::error_code error;
+  std::filesystem::create_directories(flags_.directory, error);
+  if (error) {
+    return absl::PermissionDeniedError("cannot create " + flags_.directory + ": " +
+                                       error.message());
+  }
+  REFLUX_RETURN_IF_ERROR(StartMetrics());
+  REFLUX_RETURN_IF_ERROR(OpenObservers());
+  REFLUX_RETURN_IF_ERROR(Rendezvous());
+  const std::string cache =
+      flags_.cache_directory.empty() ? flags_.directory + "/cache" : flags_.cache_directory;
+  progress_.OnPhase("loading the teacher");
+  REFLUX_ASSIGN_OR_RETURN(
+      const std::unique_ptr<TargetPath> path,
+      OpenTargetPath(spec_, {.endpoint = flags_.targets, .cache_directory = cache}, registry_.get(),
+                     stop_));
+  REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer,
+                          Trainer::Create({.spec = spec_,
+                                           .directory = flags_.directory,
+                                           .generation = flags_.membership.generation,
+                                           .source = path ? &path->source() : nullptr,
+                                           .stop = stop_},
+                                          *communicator_, observers_));
+  REFLUX_ASSIGN_OR_RETURN(const TrainingEnd end, trainer->Run());
+  // The last progress, so that the job's final state shows it; the job does not depend on it.
+  if (membership_) membership_->ReportNow(absl::Seconds(5)).IgnoreError();
+  return end;
+}
+
+// What another try may mend is told from what it cannot.
+int ExitCode(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kAlreadyExists:
+      return kExitFailed;
+    case absl::StatusCode::kCancelled:
+      return kExitStopped;
+    default:
+      return kPermanentFailure;
+  }
+}
+
+}  // namespace
+
+int RunWorker(const WorkerFlags& flags) {
+  const absl::StatusOr<TrainingEnd> end = Worker(flags).Run();
+  if (!end.ok()) {
+    spdlog::error("{}", std::string(end.status().message()));
+    return ExitCode(end.status());
+  }
+  if (*end == TrainingEnd::kDone) return kExitDone;
+  spdlog::info("stopped before the end; the same command goes on from the newest checkpoint");
+  return kExitStopped;
+}
+
+}  // namespace reflux

@@ -1,0 +1,24 @@
+// One student process from flags to exit code: membership, rendezvous, target path, training.
+#pragma once
+
+#include <string>
+
+#include "common/membership/membership_flags.h"
+
+namespace reflux {
+
+struct WorkerFlags {
+  std::string job;        // job file, YAML or resolved JSON
+  std::string directory;  // of the run: checkpoints, metrics.jsonl, student.safetensors
+  int rank = 0, world_size = 1;
+  std::string targets;  // endpoint of a cache or teacher; empty: the teacher runs in this process
+  std::string cache_directory;  // of the embedded cache; empty: <directory>/cache
+  std::string store;            // ranks above 0 without an orchestrator: rank 0's store
+  std::string metrics_listen;
+  MembershipFlags membership;
+};
+
+// Blocks until the run ends. Returns an exit code (common/base/exit_codes.h); errors are logged.
+int RunWorker(const WorkerFlags& flags);
+
+}  // namespace reflux
