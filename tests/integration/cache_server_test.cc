@@ -16,12 +16,14 @@ namespace {
 
 class CacheServerTest : public testing::Test {
  protected:
-  void StartTeacher(TargetSource& teacher) {
-    teacher_service_ = MakeTargetService(teacher, {}, {});
+  FakeTeacher& StartTeacher(int32_t elements = 16) {
+    teacher_ = std::make_unique<FakeTeacher>(elements);
+    teacher_service_ = MakeTargetService(*teacher_, {}, {});
     auto server = RpcServer::Start({.max_receive_bytes = kTargetServiceMaxReceiveBytes},
                                    {teacher_service_.get()});
-    ASSERT_TRUE(server.ok()) << server.status();
-    teacher_server_ = *std::move(server);
+    EXPECT_TRUE(server.ok()) << server.status();
+    if (server.ok()) teacher_server_ = *std::move(server);
+    return *teacher_;
   }
   void StartCache() {
     auto server = CacheServer::Start(
@@ -38,14 +40,14 @@ class CacheServerTest : public testing::Test {
   static FetchContext Soon() { return {.deadline = absl::Now() + absl::Seconds(60)}; }
 
   TemporaryFolder folder_;
+  std::unique_ptr<FakeTeacher> teacher_;  // before the servers: it must outlive their calls
   std::unique_ptr<v1::TargetService::Service> teacher_service_;
   std::unique_ptr<RpcServer> teacher_server_;
   std::unique_ptr<CacheServer> cache_;
 };
 
 TEST_F(CacheServerTest, ServesWarmTargetsWithNoTeacherAlive) {
-  FakeTeacher teacher;
-  StartTeacher(teacher);
+  FakeTeacher& teacher = StartTeacher();
   StartCache();
   const TargetRequest request = FakeRequest(4, 2);
   CollectingSink cold, warm;
@@ -71,8 +73,7 @@ TEST_F(CacheServerTest, ServesWarmTargetsWithNoTeacherAlive) {
 }
 
 TEST_F(CacheServerTest, CarriesAMapOf134Megabytes) {
-  FakeTeacher teacher(/*elements=*/2048 * 128 * 128);
-  StartTeacher(teacher);
+  FakeTeacher& teacher = StartTeacher(/*elements=*/2048 * 128 * 128);
   StartCache();
   const TargetRequest request = FakeRequest(1);
   for (int pass = 0; pass < 2; ++pass) {
@@ -85,11 +86,10 @@ TEST_F(CacheServerTest, CarriesAMapOf134Megabytes) {
 }
 
 TEST_F(CacheServerTest, SendsImagesThroughToTheTeacher) {
-  FakeTeacher teacher;
+  FakeTeacher& teacher = StartTeacher();
   teacher.set_hook([](const FetchContext&, const SampleRef& sample, const TargetSpec&) {
     return sample.image == nullptr ? SampleNeededError(sample) : absl::OkStatus();
   });
-  StartTeacher(teacher);
   StartCache();
   TargetRequest request = FakeRequest(2);
   request.samples[0].digest = Sha256::Of("image a");
@@ -106,8 +106,7 @@ TEST_F(CacheServerTest, SendsImagesThroughToTheTeacher) {
 }
 
 TEST_F(CacheServerTest, AnswersTheAdminsQuestions) {
-  FakeTeacher teacher;
-  StartTeacher(teacher);
+  StartTeacher();
   StartCache();
   CollectingSink cold, warm;
   ASSERT_TRUE(Student()->GetTeacherInfo(Soon()).ok());

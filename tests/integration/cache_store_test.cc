@@ -7,41 +7,24 @@
 
 #include "cache/rocks_target_store.h"
 #include "tests/contract/cache_fixtures.h"
+#include "tests/contract/store_child.h"
 
 namespace reflux {
 namespace {
 
-constexpr int32_t kElements = 50000;  // 200 kB: tables are flushed on the way
-
-// Puts targets for ever, writing the number of each to `acks` once it is stored.
-[[noreturn]] void PutAndAcknowledge(const std::string& directory, int acks) {
-  const auto store = RocksTargetStore::Open({.directory = directory, .min_free_disk_bytes = 0});
-  if (!store.ok()) _exit(1);
-  for (int32_t i = 0;; ++i) {
-    const TargetRequest request = FakeRequest(1, 1, i);
-    if (!(*store)->Put(KeyOf(request, 0), SetOf(request), FakeTarget(i, kElements)).ok()) _exit(2);
-    if (write(acks, &i, sizeof(i)) != sizeof(i)) _exit(3);
-  }
-}
-
 // Kills the child after `kill_after` acknowledgements; the last number it acknowledged.
 int32_t RunAndKill(const std::string& directory, int32_t kill_after) {
-  int acks[2];
-  if (pipe(acks) != 0) return -1;
-  const pid_t child = fork();
-  if (child == 0) {
-    close(acks[0]);
-    PutAndAcknowledge(directory, acks[1]);
-  }
-  close(acks[1]);
+  const StoreChild child = StoreChild::Start(REFLUX_STORE_CHILD, "put", directory);
+  EXPECT_GT(child.pid, 0);
   int32_t last = -1, number = 0;
-  while (read(acks[0], &number, sizeof(number)) == sizeof(number)) {
+  while (read(child.output, &number, sizeof(number)) == sizeof(number)) {
     last = number;
-    if (number + 1 == kill_after) kill(child, SIGKILL);
+    if (number + 1 == kill_after) kill(child.pid, SIGKILL);
   }
-  close(acks[0]);
+  close(child.input);
+  close(child.output);
   int status = 0;
-  waitpid(child, &status, 0);
+  EXPECT_EQ(waitpid(child.pid, &status, 0), child.pid);
   EXPECT_TRUE(WIFSIGNALED(status)) << "the child exited by itself: " << WEXITSTATUS(status);
   return last;
 }
@@ -57,7 +40,7 @@ TEST(CacheStoreTest, NothingAcknowledgedIsLost) {
     for (int32_t i = 0; i <= last; ++i) {
       const auto target = (*store)->Get(KeyOf(FakeRequest(1, 1, i), 0));
       ASSERT_TRUE(target.ok()) << "target " << i << " of " << last << ": " << target.status();
-      ASSERT_EQ(target->bytes, FakeTarget(i, kElements).bytes);
+      ASSERT_EQ(target->bytes, FakeTarget(i, kStoreChildElements).bytes);
     }
     // One more may have been stored but not yet acknowledged.
     EXPECT_LE((*store)->stats().entries, last + 2);

@@ -159,8 +159,8 @@ struct Gate {
 };
 
 TEST_F(CachingSourceTest, AFillOutlivesItsFirstCaller) {
+  Gate gate, joined;  // outlive the source, whose destructor waits for its fills
   const auto source = Make();
-  Gate gate;
   teacher_.set_hook([&](const FetchContext& context, const SampleRef&, const TargetSpec&) {
     return gate.Pass(context);
   });
@@ -170,7 +170,6 @@ TEST_F(CachingSourceTest, AFillOutlivesItsFirstCaller) {
   std::thread caller([&] { EXPECT_TRUE(source->Fetch(impatient, request, first).ok()); });
   gate.Await(gate.entered);
   // The second caller has joined when its first target, of a sample of its own, is asked for.
-  Gate joined;
   TargetRequest both = FakeRequest(2);
   teacher_.set_hook([&](const FetchContext&, const SampleRef&, const TargetSpec&) {
     joined.Set(joined.entered);
@@ -189,21 +188,36 @@ TEST_F(CachingSourceTest, AFillOutlivesItsFirstCaller) {
 }
 
 TEST_F(CachingSourceTest, AFillEndsWithItsLastCaller) {
+  Gate gate;  // outlives the source, whose destructor waits for the fill
   const auto source = Make();
-  Gate gate;
   teacher_.set_hook([&](const FetchContext& context, const SampleRef&, const TargetSpec&) {
     return gate.Pass(context);
   });
   const TargetRequest request = FakeRequest(1);
-  FetchContext context{.deadline = absl::Now() + absl::Milliseconds(20)};
+  FetchContext context{.cancellation = std::make_shared<Cancellation>()};
   CollectingSink sink;
-  ASSERT_TRUE(source->Fetch(context, request, sink).ok());
-  EXPECT_TRUE(absl::IsDeadlineExceeded(sink.at(0).status()));
+  std::thread caller([&] { EXPECT_TRUE(source->Fetch(context, request, sink).ok()); });
+  gate.Await(gate.entered);
+  context.cancellation->Cancel();
+  caller.join();
+  EXPECT_TRUE(absl::IsCancelled(sink.at(0).status()));
   gate.Await(gate.cancelled);
   teacher_.set_hook(nullptr);
   CollectingSink again;
   ASSERT_TRUE(source->Fetch({}, request, again).ok());
   ExpectAll(request, again);
+}
+
+TEST_F(CachingSourceTest, ADeadlineEndsTheWait) {
+  Gate gate;  // outlives the source, whose destructor waits for the fill
+  const auto source = Make();
+  teacher_.set_hook([&](const FetchContext& context, const SampleRef&, const TargetSpec&) {
+    return gate.Pass(context);
+  });
+  CollectingSink sink;
+  const FetchContext context{.deadline = absl::Now() + absl::Milliseconds(5)};
+  ASSERT_TRUE(source->Fetch(context, FakeRequest(1), sink).ok());
+  EXPECT_TRUE(absl::IsDeadlineExceeded(sink.at(0).status()));
 }
 
 TEST_F(CachingSourceTest, AFullStorePassesTargetsThrough) {

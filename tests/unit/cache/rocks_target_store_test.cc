@@ -14,6 +14,7 @@
 #include "cache/index_record.h"
 #include "tests/contract/cache_fixtures.h"
 #include "tests/contract/rewrite_stored_value.h"
+#include "tests/contract/store_child.h"
 
 namespace reflux {
 namespace {
@@ -98,25 +99,19 @@ TEST_F(RocksTargetStoreTest, SaysThatItIsOpenAlready) {
 }
 
 TEST_F(RocksTargetStoreTest, NamesTheProcessThatHoldsTheLock) {
-  int ready[2], done[2];
-  ASSERT_EQ(pipe(ready), 0);
-  ASSERT_EQ(pipe(done), 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    const auto store = RocksTargetStore::Open(options_);
-    char byte = store.ok() ? 'y' : 'n';
-    if (write(ready[1], &byte, 1) != 1 || read(done[0], &byte, 1) != 1) _exit(1);
-    _exit(0);
-  }
+  const StoreChild child = StoreChild::Start(REFLUX_STORE_CHILD, "hold", options_.directory);
+  ASSERT_GT(child.pid, 0);
   char byte = 0;
-  ASSERT_EQ(read(ready[0], &byte, 1), 1);
-  ASSERT_EQ(byte, 'y');
+  ASSERT_EQ(read(child.output, &byte, 1), 1);
   const auto second = RocksTargetStore::Open(options_);
   EXPECT_TRUE(absl::IsFailedPrecondition(second.status()));
   EXPECT_THAT(std::string(second.status().message()),
-              HasSubstr(absl::StrCat("locked by process ", child, " (")));
-  ASSERT_EQ(write(done[1], &byte, 1), 1);
-  EXPECT_EQ(waitpid(child, nullptr, 0), child);
+              HasSubstr(absl::StrCat("locked by process ", child.pid, " (reflux-store-ch")));
+  close(child.input);
+  close(child.output);
+  int status = -1;
+  EXPECT_EQ(waitpid(child.pid, &status, 0), child.pid);
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(RocksTargetStoreTest, RefusesAnotherFormat) {

@@ -1,0 +1,30 @@
+// A process that has a store open, for the tests of locks and of sudden death.
+//
+//   reflux-store-child hold DIR   opens the store, writes one byte, waits for the end of its input
+//   reflux-store-child put DIR    puts targets for ever, writing the number (int32) of each once it
+//                                 is stored
+#include "tests/contract/store_child.h"
+
+#include <unistd.h>
+
+#include <string>
+
+#include "cache/rocks_target_store.h"
+#include "tests/contract/cache_fixtures.h"
+
+int main(int argc, char** argv) {
+  using namespace reflux;
+  if (argc != 3) return 2;
+  const auto store = RocksTargetStore::Open({.directory = argv[2], .min_free_disk_bytes = 0});
+  if (!store.ok()) return 1;
+  if (std::string(argv[1]) == "hold") {
+    char byte = 0;
+    return write(STDOUT_FILENO, &byte, 1) == 1 && read(STDIN_FILENO, &byte, 1) == 0 ? 0 : 1;
+  }
+  for (int32_t i = 0;; ++i) {
+    const TargetRequest request = FakeRequest(1, 1, i);
+    const EncodedTarget target = FakeTarget(i, kStoreChildElements);
+    if (!(*store)->Put(KeyOf(request, 0), SetOf(request), target).ok()) return 3;
+    if (write(STDOUT_FILENO, &i, sizeof(i)) != sizeof(i)) return 4;
+  }
+}
