@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <opencv2/imgcodecs.hpp>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
@@ -25,6 +25,24 @@ absl::Status CheckFolder(const fs::path& folder) {
                    "ROOT/{trainannot,valannot}/NAME.png"));
 }
 
+absl::StatusOr<std::vector<SampleFiles>> ListImages(const fs::path& root,
+                                                    const std::string& split) {
+  std::vector<SampleFiles> samples;
+  std::error_code error;
+  for (fs::directory_iterator it(root / split, error), end; !error && it != end;
+       it.increment(error)) {
+    const fs::path& path = it->path();
+    const std::string extension = absl::AsciiStrToLower(path.extension().string());
+    if (extension != ".jpg" && extension != ".jpeg" && extension != ".png") continue;
+    SampleFiles files;
+    files.image = {.dataset = "camvid", .path = absl::StrCat(split, "/", path.filename().string())};
+    files.label_path = absl::StrCat(split, "annot/", path.stem().string(), ".png");
+    samples.push_back(std::move(files));
+  }
+  if (error) return ErrnoStatus(error.value(), "cannot list", (root / split).string());
+  return samples;
+}
+
 class CamVidDataset : public Dataset {
  public:
   CamVidDataset(std::string root, std::vector<SampleFiles> samples)
@@ -42,15 +60,12 @@ class CamVidDataset : public Dataset {
   absl::StatusOr<cv::Mat> ReadLabel(size_t index) const override {
     const std::string path = (fs::path(root_) / samples_[index].label_path).string();
     REFLUX_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxLabelBytes));
-    const cv::Mat raw(1, static_cast<int>(bytes.size()), CV_8U, const_cast<char*>(bytes.data()));
-    cv::Mat label;
-    if (!bytes.empty()) label = cv::imdecode(raw, cv::IMREAD_UNCHANGED);
-    if (label.empty())
-      return absl::DataLossError(absl::StrCat(path, ": the label does not decode"));
-    if (label.type() != CV_8UC1) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path, ": a label is an 8-bit single-channel PNG"));
+    absl::StatusOr<cv::Mat> decoded = DecodeLabel(bytes);
+    if (!decoded.ok()) {
+      return absl::Status(decoded.status().code(),
+                          absl::StrCat(path, ": ", decoded.status().message()));
     }
+    const cv::Mat& label = *decoded;
     REFLUX_RETURN_IF_ERROR(CheckValues(label, path));
     return label;
   }
@@ -87,16 +102,7 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenCamVid(const DatasetOptions& option
   REFLUX_RETURN_IF_ERROR(CheckFolder(root));
   REFLUX_RETURN_IF_ERROR(CheckFolder(root / options.split));
   REFLUX_RETURN_IF_ERROR(CheckFolder(root / (options.split + "annot")));
-  std::vector<SampleFiles> samples;
-  for (const fs::directory_entry& entry : fs::directory_iterator(root / options.split)) {
-    const std::string extension = entry.path().extension().string();
-    if (extension != ".jpg" && extension != ".jpeg" && extension != ".png") continue;
-    SampleFiles files;
-    files.image = {.dataset = "camvid",
-                   .path = absl::StrCat(options.split, "/", entry.path().filename().string())};
-    files.label_path = absl::StrCat(options.split, "annot/", entry.path().stem().string(), ".png");
-    samples.push_back(std::move(files));
-  }
+  REFLUX_ASSIGN_OR_RETURN(std::vector<SampleFiles> samples, ListImages(root, options.split));
   // Directory order differs between machines; the order of samples is part of a run's identity.
   std::sort(samples.begin(), samples.end(),
             [](const SampleFiles& a, const SampleFiles& b) { return a.image.path < b.image.path; });
@@ -108,9 +114,11 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenCamVid(const DatasetOptions& option
         absl::StrCat("data.root: no .jpg or .png image in ", (root / options.split).string()));
   }
   for (const SampleFiles& files : samples) {
-    if (fs::exists(root / files.label_path)) continue;
-    return absl::NotFoundError(absl::StrCat("the image ", files.image.path, " has no label: ",
-                                            (root / files.label_path).string(), " does not exist"));
+    std::error_code error;
+    if (fs::exists(root / files.label_path, error)) continue;
+    return absl::NotFoundError(absl::StrCat("the image ", (root / files.image.path).string(),
+                                            " has no label: add ", files.label_path,
+                                            " or remove the image"));
   }
   return std::make_unique<CamVidDataset>(options.root, std::move(samples));
 }

@@ -4,9 +4,18 @@
 #include <array>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
 #include "distill/data/camvid_dataset.h"
 
 namespace reflux {
+namespace {
+
+absl::StatusOr<cv::Mat> WithPath(const std::string& path, absl::StatusOr<cv::Mat> image) {
+  if (image.ok()) return image;
+  return absl::Status(image.status().code(), absl::StrCat(path, ": ", image.status().message()));
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const DatasetOptions& options) {
   if (options.format == "camvid") return OpenCamVid(options);
@@ -20,18 +29,23 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const DatasetOptions& optio
       absl::StrCat("data.format: unknown format '", options.format, "' (available: camvid)"));
 }
 
+absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t index) {
+  const std::string& path = dataset.samples()[index].image.path;
+  LabelledImage sample;
+  REFLUX_ASSIGN_OR_RETURN(sample.bytes, dataset.ReadImage(index));
+  REFLUX_ASSIGN_OR_RETURN(sample.image, WithPath(path, DecodeImage(sample.bytes)));
+  REFLUX_ASSIGN_OR_RETURN(sample.label, dataset.ReadLabel(index));
+  if (sample.image.size == sample.label.size) return sample;
+  return absl::InvalidArgumentError(absl::StrCat(
+      path, ": the image has ", sample.image.rows, "x", sample.image.cols, " pixels, its label ",
+      sample.label.rows, "x", sample.label.cols, "; both need the same size"));
+}
+
 std::vector<std::string> CheckDataset(const Dataset& dataset) {
   std::vector<std::string> problems;
   for (size_t i = 0; i < dataset.samples().size(); ++i) {
-    const std::string& path = dataset.samples()[i].image.path;
-    absl::StatusOr<cv::Mat> label = dataset.ReadLabel(i);
-    if (!label.ok()) problems.emplace_back(label.status().message());
-    absl::StatusOr<std::string> bytes = dataset.ReadImage(i);
-    absl::StatusOr<cv::Mat> image = bytes.ok() ? DecodeImage(*bytes) : bytes.status();
-    if (!image.ok()) problems.push_back(absl::StrCat(path, ": ", image.status().message()));
-    if (!label.ok() || !image.ok() || label->size == image->size) continue;
-    problems.push_back(absl::StrCat(path, ": the image has ", image->rows, "x", image->cols,
-                                    " pixels, its label ", label->rows, "x", label->cols));
+    const absl::Status status = ReadLabelledImage(dataset, i).status();
+    if (!status.ok()) problems.emplace_back(status.message());
   }
   return problems;
 }

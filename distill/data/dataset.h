@@ -52,8 +52,21 @@ std::vector<std::string> CheckDataset(const Dataset& dataset);
 // NotFound, ResourceExhausted over 64 MiB.
 absl::StatusOr<std::string> ReadImageFile(const std::string& root, const Locator& locator);
 
-// Decodes JPEG or PNG to 8-bit BGR. DataLoss for broken or truncated data (which OpenCV would fill
-// with grey), ResourceExhausted over 16384 pixels a side.
+// Decodes JPEG or PNG to 8-bit BGR; an EXIF orientation is ignored, since the label has none.
+// DataLoss for broken or truncated data (which OpenCV would fill with grey), ResourceExhausted over
+// View::kMaxSide pixels a side, found before anything is decoded.
 absl::StatusOr<cv::Mat> DecodeImage(const std::string& bytes);
+
+// Decodes a label to its 8-bit class indices. Errors as above; InvalidArgument for other formats.
+absl::StatusOr<cv::Mat> DecodeLabel(const std::string& bytes);
+
+// Sample `index` with everything checked: image and label decode, their sizes agree, label values
+// are in range. Errors name the file.
+struct LabelledImage {
+  std::string bytes;  // as encoded: what the sample digest is of
+  cv::Mat image;      // 8-bit BGR
+  cv::Mat label;      // 8-bit class indices
+};
+absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t index);
 
 }  // namespace reflux

@@ -1,37 +1,36 @@
 // Reading and decoding of image files (dataset.h).
 #include <filesystem>
-#include <mutex>
 #include <opencv2/imgcodecs.hpp>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
 #include "distill/data/dataset.h"
+#include "distill/data/image_header.h"
 
 namespace reflux {
 namespace {
 
 constexpr int64_t kMaxImageBytes = int64_t{64} << 20;
 
-bool IsJpeg(absl::string_view bytes) { return absl::StartsWith(bytes, "\xff\xd8\xff"); }
-bool IsPng(absl::string_view bytes) { return absl::StartsWith(bytes, "\x89PNG\r\n\x1a\n"); }
-
-// A whole JPEG ends with the EOI marker (some cameras pad it with zeros), a whole PNG with IEND.
-bool IsWhole(absl::string_view bytes) {
-  if (IsPng(bytes))
-    return absl::StrContains(bytes.substr(bytes.size() - std::min<size_t>(bytes.size(), 16)),
-                             "IEND");
-  while (!bytes.empty() && bytes.back() == '\0') bytes.remove_suffix(1);
-  return absl::EndsWith(bytes, "\xff\xd9");
+absl::StatusOr<cv::Mat> Decode(const std::string& bytes, int mode) {
+  REFLUX_RETURN_IF_ERROR(ReadImageHeader(bytes).status());
+  try {
+    const cv::Mat raw(1, static_cast<int>(bytes.size()), CV_8U, const_cast<char*>(bytes.data()));
+    cv::Mat image = cv::imdecode(raw, mode);
+    if (image.empty()) return absl::DataLossError("the image does not decode");
+    return image;
+  } catch (const cv::Exception& error) {
+    return absl::DataLossError(absl::StrCat("the image does not decode: ", error.err));
+  }
 }
 
 }  // namespace
 
 absl::StatusOr<std::string> ReadImageFile(const std::string& root, const Locator& locator) {
   for (absl::string_view part : absl::StrSplit(locator.path, '/')) {
-    if (part == ".." || part.empty()) {
+    if (part == ".." || part.empty() || part.find('\0') != absl::string_view::npos) {
       return absl::InvalidArgumentError(
           absl::StrCat("'", locator.path, "' is not a path below the data set's root"));
     }
@@ -40,21 +39,15 @@ absl::StatusOr<std::string> ReadImageFile(const std::string& root, const Locator
 }
 
 absl::StatusOr<cv::Mat> DecodeImage(const std::string& bytes) {
-  if (!IsJpeg(bytes) && !IsPng(bytes)) return absl::DataLossError("neither a JPEG nor a PNG file");
-  if (!IsWhole(bytes)) return absl::DataLossError("the image file is truncated");
-  cv::Mat image;
-  try {
-    const cv::Mat raw(1, static_cast<int>(bytes.size()), CV_8U, const_cast<char*>(bytes.data()));
-    image = cv::imdecode(raw, cv::IMREAD_COLOR | cv::IMREAD_IGNORE_ORIENTATION);
-  } catch (const cv::Exception& error) {
-    return absl::DataLossError(absl::StrCat("the image does not decode: ", error.err));
-  }
-  if (image.empty()) return absl::DataLossError("the image does not decode");
-  if (image.rows > View::kMaxSide || image.cols > View::kMaxSide) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the image has over ", View::kMaxSide, " pixels a side"));
-  }
-  return image;
+  return Decode(bytes, cv::IMREAD_COLOR | cv::IMREAD_IGNORE_ORIENTATION);
+}
+
+absl::StatusOr<cv::Mat> DecodeLabel(const std::string& bytes) {
+  REFLUX_ASSIGN_OR_RETURN(cv::Mat label, Decode(bytes, cv::IMREAD_UNCHANGED));
+  if (label.type() == CV_8UC1) return label;
+  return absl::InvalidArgumentError(
+      absl::StrCat("a label is an 8-bit single-channel PNG of class indices, this image has ",
+                   label.channels(), " channel(s) of ", 8 * label.elemSize1(), " bits"));
 }
 
 }  // namespace reflux

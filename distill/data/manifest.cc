@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kHeader[] = "reflux-manifest-1";
+constexpr char kHeader[] = "reflux-manifest-2 ";  // then the SHA-256 of all lines after it
 constexpr int64_t kMaxManifestBytes = int64_t{1} << 30;
 
 // "path\tsize\tmtime" -> digest. One line each in the file, the digest last.
@@ -30,15 +30,26 @@ Manifest ReadManifest(const std::string& path) {
   Manifest manifest;
   const absl::StatusOr<std::string> content = ReadFile(path, kMaxManifestBytes);
   if (!content.ok()) return manifest;
-  const std::vector<std::string> lines = absl::StrSplit(*content, '\n', absl::SkipEmpty());
-  if (lines.empty() || lines[0] != kHeader) return manifest;
-  for (const std::string& line : lines) {
+  const std::pair<std::string, std::string> parts =
+      absl::StrSplit(*content, absl::MaxSplits('\n', 1));
+  if (parts.first != absl::StrCat(kHeader, Sha256::Of(parts.second).Hex())) return manifest;
+  for (absl::string_view line : absl::StrSplit(parts.second, '\n', absl::SkipEmpty())) {
     const size_t tab = line.rfind('\t');
-    if (tab == std::string::npos) continue;
+    if (tab == absl::string_view::npos) continue;
     const absl::StatusOr<Digest> digest = Digest::FromHex(line.substr(tab + 1));
-    if (digest.ok()) manifest[line.substr(0, tab)] = *digest;
+    if (digest.ok()) manifest[std::string(line.substr(0, tab))] = *digest;
   }
   return manifest;
+}
+
+// Best effort: without it the next run hashes again.
+void WriteManifest(const std::string& path, const Manifest& manifest) {
+  std::string lines;
+  for (const auto& [key, digest] : manifest) absl::StrAppend(&lines, key, "\t", digest.Hex(), "\n");
+  std::error_code error;
+  fs::create_directories(fs::path(path).parent_path(), error);
+  WriteFileAtomically(path, absl::StrCat(kHeader, Sha256::Of(lines).Hex(), "\n", lines))
+      .IgnoreError();
 }
 
 absl::StatusOr<std::string> KeyOf(const Dataset& dataset, const std::string& path) {
@@ -48,6 +59,8 @@ absl::StatusOr<std::string> KeyOf(const Dataset& dataset, const std::string& pat
   if (error)
     return absl::NotFoundError(absl::StrCat("cannot read ", file.string(), ": ", error.message()));
   const auto modified = fs::last_write_time(file, error).time_since_epoch().count();
+  if (error)
+    return absl::NotFoundError(absl::StrCat("cannot read ", file.string(), ": ", error.message()));
   return absl::StrCat(path, "\t", size, "\t", modified);
 }
 
@@ -69,14 +82,7 @@ absl::StatusOr<std::vector<Digest>> SampleDigests(const Dataset& dataset,
     }
     digests.push_back(it->second);
   }
-  if (changed) {
-    std::string content = absl::StrCat(kHeader, "\n");
-    for (const auto& [key, digest] : manifest)
-      absl::StrAppend(&content, key, "\t", digest.Hex(), "\n");
-    std::error_code error;
-    fs::create_directories(cache_folder, error);
-    WriteFileAtomically(path, content).IgnoreError();
-  }
+  if (changed) WriteManifest(path, manifest);
   return digests;
 }
 

@@ -12,8 +12,8 @@ namespace reflux {
 
 // SHA-256 of every image of `dataset`, in the order of its samples. Known digests are read from a
 // manifest file in `cache_folder` (created if needed), keyed by path, size and modification time; a
-// missing, broken or foreign manifest is made anew. A folder that cannot be written costs time
-// only.
+// missing, broken or foreign manifest is made anew (it carries its own checksum). A folder that
+// cannot be written costs time only.
 absl::StatusOr<std::vector<Digest>> SampleDigests(const Dataset& dataset,
                                                   const std::string& cache_folder);
 

@@ -1,6 +1,15 @@
 #include "distill/data/sample_stream.h"
 
+#include "absl/strings/str_cat.h"
+
 namespace reflux {
+
+absl::Status SampleStreamOptions::Validate() const {
+  if (samples >= 1 && global_batch >= 1 && replay >= 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("a sample stream needs samples (", samples,
+                                                 "), a global batch of 1 or more (", global_batch,
+                                                 ") and replay of 0 or more (", replay, ")"));
+}
 
 SampleStream::SampleStream(const SampleStreamOptions& options)
     : options_(options), order_(options.seed, "order"), view_(options.seed, "view number") {}

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "common/base/counter_random.h"
 
 namespace reflux {
@@ -20,11 +21,15 @@ struct SampleStreamOptions {
   int64_t global_batch = 1;
   int64_t replay = 8;  // views an image; 0: a fresh view number at every draw
   uint64_t seed = 0;   // the job's
+
+  // InvalidArgument unless there are samples and a batch.
+  absl::Status Validate() const;
 };
 
 // The stream is the concatenation of one permutation an epoch; step s takes positions [sB, (s+1)B).
 class SampleStream {
  public:
+  // `options` must be valid.
   explicit SampleStream(const SampleStreamOptions& options);
 
   // Draws of `rank` at `step`: a contiguous share of the global batch; shares differ by at most

@@ -26,6 +26,9 @@ cv::Rect Covered(const View& view) {
 
 cv::Mat Resize(const cv::Mat& image, const View& view, int interpolation) {
   if (image.rows == view.resized_height && image.cols == view.resized_width) return image;
+  // Loader threads and the trainer share the cores: none of OpenCV's own.
+  static const bool sequential = (cv::setNumThreads(0), true);
+  static_cast<void>(sequential);
   cv::Mat resized;
   cv::resize(image, resized, cv::Size(view.resized_width, view.resized_height), 0, 0,
              interpolation);
@@ -97,7 +100,7 @@ View WholeView(int32_t height, int32_t width) {
 
 void ApplyView(const cv::Mat& image, const View& view, const Preprocessing& preprocessing,
                float* out) {
-  const cv::Mat resized = Resize(image, view, cv::INTER_LINEAR);
+  const cv::Mat resized = Resize(image, view, cv::INTER_LINEAR_EXACT);
   const cv::Rect covered = Covered(view);
   const int64_t plane = int64_t{view.crop_height} * view.crop_width;
   std::fill(out, out + 3 * plane, 0.0F);
@@ -117,7 +120,7 @@ void ApplyView(const cv::Mat& image, const View& view, const Preprocessing& prep
 }
 
 void ApplyViewToLabel(const cv::Mat& label, const View& view, int64_t ignore, int64_t* out) {
-  const cv::Mat resized = Resize(label, view, cv::INTER_NEAREST);
+  const cv::Mat resized = Resize(label, view, cv::INTER_NEAREST_EXACT);
   const cv::Rect covered = Covered(view);
   std::fill(out, out + int64_t{view.crop_height} * view.crop_width, ignore);
   for (int y = 0; y < covered.height; ++y) {

@@ -1,8 +1,9 @@
 // Views of images: how they are chosen and how they are applied. Torch-free, thread-safe.
 //
 // `ApplyView` is the definition behind every cache key: student and teacher call it on the same
-// bytes and get the same pixels. Changing its arithmetic means raising
-// Numerics::kInferenceRevision.
+// bytes and get the same pixels, on any machine (8-bit fixed-point interpolation, the same for
+// every instruction set). Changing its arithmetic means raising Numerics::kInferenceRevision. It
+// runs in the calling thread alone: OpenCV's own threads are switched off at its first call.
 #pragma once
 
 #include <cstdint>
@@ -42,8 +43,8 @@ View WholeView(int32_t height, int32_t width);
 void ApplyView(const cv::Mat& image, const View& view, const Preprocessing& preprocessing,
                float* out);
 
-// `label` is 8-bit; `out` receives [crop_height, crop_width] class indices: nearest resize, padding
-// = `ignore`.
+// `label` is 8-bit; `out` receives [crop_height, crop_width] class indices: nearest resize
+// (half-pixel centres, as the image's), padding = `ignore`.
 void ApplyViewToLabel(const cv::Mat& label, const View& view, int64_t ignore, int64_t* out);
 
 }  // namespace reflux

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <opencv2/core.hpp>
+
+#include "common/base/file.h"
 #include "distill/data/manifest.h"
 #include "tests/unit/distill/data/scratch_camvid.h"
 
@@ -41,7 +44,8 @@ TEST(Dataset, AnImageWithoutLabelIsNamed) {
   ScratchCamVid scratch;
   scratch.AddImage("train/lonely.jpg");
   const auto dataset = OpenDataset(Train(scratch));
-  EXPECT_THAT(std::string(dataset.status().message()), HasSubstr("train/lonely.jpg has no label"));
+  EXPECT_THAT(std::string(dataset.status().message()),
+              HasSubstr("train/lonely.jpg has no label: add trainannot/lonely.png"));
 }
 
 TEST(Dataset, AnEmptySplitIsAnError) {
@@ -71,12 +75,29 @@ TEST(Dataset, ReportsEveryBrokenSampleInOnePass) {
   EXPECT_THAT(problems[2], HasSubstr("truncated.jpg: the image file is truncated"));
 }
 
+TEST(Dataset, RefusesColourLabelsAndTruncatedOnes) {
+  ScratchCamVid scratch;
+  scratch.AddPair("colour");
+  cv::imwrite(scratch.root + "/trainannot/colour.png", cv::Mat(24, 32, CV_8UC3, cv::Scalar(1)));
+  scratch.AddPair("cut");
+  scratch.Truncate("trainannot/cut.png", 60);
+  const auto dataset = OpenDataset(Train(scratch)).value();
+  const absl::Status colour = dataset->ReadLabel(0).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(colour));
+  EXPECT_THAT(std::string(colour.message()), HasSubstr("colour.png: a label is an 8-bit"));
+  const absl::Status cut = dataset->ReadLabel(1).status();
+  EXPECT_TRUE(absl::IsDataLoss(cut));
+  EXPECT_THAT(std::string(cut.message()), HasSubstr("cut.png: the image file is truncated"));
+}
+
 TEST(ReadImageFile, RefusesPathsThatLeaveTheRoot) {
   ScratchCamVid scratch;
   EXPECT_TRUE(
       absl::IsInvalidArgument(ReadImageFile(scratch.root, {"camvid", "../etc/passwd"}).status()));
   EXPECT_TRUE(
       absl::IsInvalidArgument(ReadImageFile(scratch.root, {"camvid", "/etc/passwd"}).status()));
+  const std::string with_nul("train/a\0.jpg", 12);
+  EXPECT_TRUE(absl::IsInvalidArgument(ReadImageFile(scratch.root, {"camvid", with_nul}).status()));
   EXPECT_TRUE(absl::IsNotFound(ReadImageFile(scratch.root, {"camvid", "train/none.jpg"}).status()));
 }
 
@@ -84,6 +105,31 @@ TEST(DecodeImage, RefusesWhatIsNoImage) {
   EXPECT_TRUE(absl::IsDataLoss(DecodeImage("").status()));
   EXPECT_TRUE(absl::IsDataLoss(DecodeImage("GIF89a").status()));
   EXPECT_TRUE(absl::IsDataLoss(DecodeImage("\xff\xd8\xff garbage \xff\xd9").status()));
+}
+
+TEST(DecodeImage, FindsTruncationAnywhere) {
+  cv::Mat noise(40, 50, CV_8UC3);
+  cv::randu(noise, 0, 255);
+  for (const char* format : {".jpg", ".png"}) {
+    std::vector<uint8_t> encoded;
+    cv::imencode(format, noise, encoded);
+    const std::string whole(encoded.begin(), encoded.end());
+    EXPECT_EQ(DecodeImage(whole)->size(), noise.size());
+    EXPECT_TRUE(DecodeImage(whole + "appended by a camera").ok());
+    for (size_t size = 0; size < whole.size(); size += 7) {
+      EXPECT_TRUE(absl::IsDataLoss(DecodeImage(whole.substr(0, size)).status())) << format << size;
+    }
+    EXPECT_TRUE(absl::IsDataLoss(
+        DecodeImage(whole.substr(0, whole.size() / 2) + std::string(whole.size() / 2, '\0'))
+            .status()));
+  }
+}
+
+TEST(DecodeImage, BoundsTheSizeBeforeItDecodes) {
+  std::vector<uint8_t> encoded;
+  cv::imencode(".png", cv::Mat(1, 20000, CV_8UC1, cv::Scalar(0)), encoded);
+  EXPECT_TRUE(
+      absl::IsResourceExhausted(DecodeImage(std::string(encoded.begin(), encoded.end())).status()));
 }
 
 TEST(Manifest, FollowsChangedFilesAndSurvivesDamage) {
@@ -98,9 +144,24 @@ TEST(Manifest, FollowsChangedFilesAndSurvivesDamage) {
   const Digest second = SampleDigests(*dataset, cache).value()[0];
   EXPECT_NE(second, first);
   for (const auto& file : std::filesystem::directory_iterator(cache)) {
-    std::ofstream(file.path()) << "reflux-manifest-1\nnonsense\tline\n\t\t\t";
+    // Another digest of the right form, as a flipped bit would leave.
+    std::string content = ReadFile(file.path().string(), 1 << 20).value();
+    content[content.size() - 2] = content[content.size() - 2] == 'a' ? 'b' : 'a';
+    std::ofstream(file.path()) << content;
   }
   EXPECT_EQ(SampleDigests(*dataset, cache).value()[0], second);
+  for (const auto& file : std::filesystem::directory_iterator(cache)) {
+    std::ofstream(file.path()) << "nonsense\tline\n\t\t\t";
+  }
+  EXPECT_EQ(SampleDigests(*dataset, cache).value()[0], second);
+}
+
+TEST(Manifest, AFolderThatCannotBeWrittenCostsTimeOnly) {
+  ScratchCamVid scratch;
+  scratch.AddPair("a");
+  const auto dataset = OpenDataset(Train(scratch)).value();
+  EXPECT_EQ(SampleDigests(*dataset, "/proc/no-such-folder").value()[0],
+            Sha256::Of(dataset->ReadImage(0).value()));
 }
 
 }  // namespace

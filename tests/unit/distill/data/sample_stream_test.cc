@@ -44,6 +44,13 @@ TEST(SampleStream, OrderAndViewsDependOnTheSeed) {
   EXPECT_NE(a.Draws(0, 0, 1), a.Draws(1, 0, 1));
 }
 
+TEST(SampleStream, OptionsNeedSamplesAndABatch) {
+  EXPECT_TRUE(SampleStreamOptions{.samples = 1}.Validate().ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(SampleStreamOptions{.samples = 0}.Validate()));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(SampleStreamOptions{.samples = 1, .global_batch = 0}.Validate()));
+}
+
 TEST(SampleStream, LiveViewNumbersNeverRepeat) {
   const SampleStream stream({.samples = 3, .global_batch = 2, .replay = 0, .seed = 1});
   std::set<int64_t> views;

@@ -60,6 +60,36 @@ TEST(ParseViewPolicy, ReadsWhatIsAvailable) {
   EXPECT_TRUE(absl::IsInvalidArgument(ParseViewPolicy("often", &policy)));
 }
 
+// What teachers are shown, hence part of what every stored target means: a change of these pixels
+// calls for a higher Numerics::kInferenceRevision.
+TEST(ApplyView, PixelsArePinned) {
+  cv::Mat image(37, 53, CV_8UC3);
+  for (int y = 0; y < image.rows; ++y) {
+    for (int x = 0; x < image.cols; ++x) {
+      image.at<cv::Vec3b>(y, x) = cv::Vec3b(y * x % 256, 7 * x % 256, (91 * y + x * x) % 256);
+    }
+  }
+  const View view{.resized_height = 61,
+                  .resized_width = 40,
+                  .crop_y = 9,
+                  .crop_x = 3,
+                  .crop_height = 48,
+                  .crop_width = 40,
+                  .flip = true};
+  std::vector<float> out(3 * 48 * 40);
+  ApplyView(image, view, {}, out.data());
+  const absl::string_view bytes(reinterpret_cast<const char*>(out.data()), 4 * out.size());
+  EXPECT_EQ(Sha256::Of(bytes).Short(), "eb69b4f0");
+}
+
+TEST(ApplyView, NearestLabelsSitWhereBilinearPixelsDo) {
+  cv::Mat label(3, 6, CV_8UC1);
+  for (int i = 0; i < 18; ++i) label.data[i] = i;
+  std::vector<int64_t> out(2);
+  ApplyViewToLabel(label, WholeView(1, 2), 11, out.data());
+  EXPECT_EQ(out, (std::vector<int64_t>{7, 10}));  // the middles of the two 3x3 blocks
+}
+
 class ApplyViewTest : public testing::Test {
  protected:
   // 2 rows of 3 pixels, blue = 10 * row + column.
