@@ -1,0 +1,26 @@
+// What the proof trains on: a small data set of JPEG files, a teacher checkpoint, a job.
+#pragma once
+
+#include <string>
+
+#include "reflux/v1/config.pb.h"
+
+namespace reflux {
+
+// Writes `images` textured 120x160 JPEG files with labels for train and val in the SegNet layout.
+void WriteProofImages(const std::string& root, int images);
+
+// Writes a checkpoint of an untrained `architecture` whose batch norms have seen no data.
+void WriteProofTeacher(const std::string& path, const std::string& architecture);
+
+struct ProofJob {
+  std::string root;    // folder with images/ and teacher.safetensors
+  std::string losses;  // YAML of the `losses` block
+  std::string precision = "fp32";
+  int students = 1;
+};
+// 96x128 crops of 8 images, `replay: 2`, three epochs of two steps, dropout on, prefetch depth 4
+// with two loader threads, a checkpoint at every step.
+std::string ProofYaml(const ProofJob& job);
+
+}  // namespace reflux
