@@ -1,0 +1,222 @@
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <functional>
+
+#include "cli/connection.h"
+#include "cli/file_commands.h"
+#include "cli/job_commands.h"
+#include "cli/target_commands.h"
+#include "cli/watch.h"
+#include "common/base/build_version.h"
+#include "common/base/exit_codes.h"
+
+namespace reflux {
+namespace {
+
+constexpr char kFooter[] = R"(
+A first job, on one machine:
+  reflux explain                    what can stand in a job file
+  reflux validate job.yaml          every problem at once, and the resolved job
+  reflux run job.yaml               train in this terminal; Ctrl-C is resumable
+With an orchestrator (reflux-orchestrator):
+  reflux submit job.yaml --watch    hand it over, and watch it
+  reflux ps                         all jobs
+
+Exit codes: 0 done, 1 failed, 2 bad command line.)";
+
+struct Flags {
+  std::string server, cache, teacher;
+  std::string path, dir, job_id;
+  JobFileFlags job;
+  LogFlags logs;
+  bool watch = false, markdown = false;
+};
+
+using Command = std::function<int()>;
+
+// Adds the subcommands; each sets `command` when it is the one given.
+class Parser {
+ public:
+  Parser(CLI::App& app, Terminal& terminal, std::shared_ptr<Cancellation> (*install_signals)())
+      : app_(app), terminal_(terminal), install_signals_(install_signals) {
+    app.require_subcommand(1);
+    app.set_version_flag("--version", std::string(BuildVersion()));
+    AddFileCommands();
+    AddRun();
+    AddSubmit();
+    AddJobCommands();
+    AddLogs();
+    AddTargetCommands();
+    AddModelHelp();
+    app.footer(kFooter);  // last: commands would inherit it
+  }
+
+  int Run() { return command_(); }
+
+ private:
+  CLI::App* Add(CLI::App& parent, const std::string& name, const std::string& help,
+                Command command) {
+    CLI::App* added = parent.add_subcommand(name, help);
+    added->callback([this, command = std::move(command)] { command_ = command; });
+    return added;
+  }
+  void AddJson(CLI::App* command) { command->add_flag("--json", terminal_.json, "Print JSON"); }
+  void AddServer(CLI::App* command) {
+    command->add_option("--server", flags_.server,
+                        "Orchestrator: host:port, or @FILE that holds it (default: "
+                        "$REFLUX_SERVER, else @~/.local/state/reflux/endpoints/orchestrator)");
+  }
+  void AddJobFile(CLI::App* command) {
+    command->add_option("file", flags_.job.file, "Job file: YAML, or resolved JSON")->required();
+    command
+        ->add_option("--set", flags_.job.overrides,
+                     "Override a field: PATH=VALUE, e.g. train.seed=3; may be repeated")
+        ->type_name("PATH=VALUE")
+        ->expected(1)
+        ->take_all()
+        ->allow_extra_args(false);
+  }
+  void AddJobId(CLI::App* command, std::string& id) {
+    command->add_option("id", id, "Job, as `reflux ps` lists it")->required();
+  }
+  std::string server() const { return OrchestratorEndpoint(flags_.server); }
+
+  void AddFileCommands() {
+    CLI::App* validate =
+        Add(app_, "validate", "Check a job file: every problem at once, and the resolved job",
+            [this] { return Validate(terminal_, flags_.job); });
+    AddJobFile(validate);
+    AddJson(validate);
+    CLI::App* explain = Add(app_, "explain", "Fields of a job file: type, default, unit, source",
+                            [this] { return Explain(terminal_, flags_.path, flags_.markdown); });
+    explain->add_option("path", flags_.path, "Block or field, e.g. losses.icsd; none: the blocks");
+    explain->add_flag("--markdown", flags_.markdown, "Every field, as Markdown tables");
+    AddJson(explain);
+  }
+
+  void AddRun() {
+    CLI::App* run = Add(app_, "run",
+                        "Train here, in the foreground, without orchestrator; a second run of the "
+                        "same folder goes on where the first stopped",
+                        [this] { return RunHere(); });
+    AddJobFile(run);
+    run->add_option("--dir", flags_.dir,
+                    "Folder for checkpoints and metrics (default: runs/<job name>)");
+  }
+
+  void AddSubmit() {
+    CLI::App* submit = Add(app_, "submit", "Hand a job to the orchestrator; prints its id", [this] {
+      if (flags_.watch) Wait();
+      return Submit(terminal_, server(), flags_.job, flags_.watch);
+    });
+    AddJobFile(submit);
+    AddServer(submit);
+    AddJson(submit);
+    submit->add_flag("--watch", flags_.watch, "Then watch it to its end");
+  }
+
+  void AddJobCommands() {
+    CLI::App* ps =
+        Add(app_, "ps", "All jobs, newest first", [this] { return ListJobs(terminal_, server()); });
+    CLI::App* watch =
+        Add(app_, "watch", "Follow a job to its end; Ctrl-C leaves it running", [this] {
+          Wait();
+          return Watch(terminal_, server(), flags_.job_id);
+        });
+    CLI::App* describe =
+        Add(app_, "describe", "Everything about one job: state, progress, processes, folder",
+            [this] { return Describe(terminal_, server(), flags_.job_id); });
+    CLI::App* cancel = Add(app_, "cancel", "Stop a job; what is on disk stays resumable",
+                           [this] { return Cancel(terminal_, server(), flags_.job_id); });
+    for (CLI::App* command : {ps, watch, describe, cancel}) {
+      if (command != ps) AddJobId(command, flags_.job_id);
+      AddServer(command);
+      AddJson(command);
+    }
+  }
+
+  void AddLogs() {
+    CLI::App* logs = Add(app_, "logs", "The last lines of a process of a job", [this] {
+      Wait();
+      return Logs(terminal_, server(), flags_.logs);
+    });
+    AddJobId(logs, flags_.logs.job_id);
+    logs->add_option("--role", flags_.logs.role,
+                     "Process, as `reflux describe` lists it (default: worker/0)");
+    logs->add_flag("--follow", flags_.logs.follow, "Go on until the job has ended");
+    AddServer(logs);
+    AddJson(logs);
+  }
+
+  void AddTargetCommands() {
+    CLI::App* targets = app_.add_subcommand("targets", "Stored targets");
+    CLI::App* cache = app_.add_subcommand("cache", "A cache server");
+    CLI::App* teachers = app_.add_subcommand("teachers", "A teacher server");
+    for (CLI::App* group : {targets, cache, teachers}) group->require_subcommand(1);
+    CLI::App* ls = Add(*targets, "ls", "Target sets held, with entries, bytes and last use",
+                       [this] { return ListTargets(terminal_, flags_.cache); });
+    CLI::App* stats = Add(*cache, "stats", "Size, hits, misses and fills",
+                          [this] { return CacheStats(terminal_, flags_.cache); });
+    CLI::App* verify = Add(*cache, "verify", "Read every target and drop the corrupted",
+                           [this] { return CacheVerify(terminal_, flags_.cache); });
+    CLI::App* info = Add(*teachers, "info", "Network, digest, taps, images inferred",
+                         [this] { return TeacherInfo(terminal_, flags_.teacher); });
+    for (CLI::App* command : {ls, stats, verify}) {
+      command->add_option("--cache", flags_.cache, "Cache server: host:port, or @FILE")->required();
+    }
+    info->add_option("--teacher", flags_.teacher, "Teacher server or cache: host:port, or @FILE")
+        ->required();
+    for (CLI::App* command : {ls, stats, verify, info}) AddJson(command);
+  }
+
+  // Their arguments are reflux-model's own (RunCommandLine hands them over before parsing).
+  void AddModelHelp() {
+    app_.add_subcommand("eval", "Evaluate a checkpoint (see: reflux eval --help)");
+    app_.add_subcommand("inspect", "What a checkpoint holds (see: reflux inspect --help)");
+  }
+
+  void Wait() { terminal_.interrupted = install_signals_(); }
+
+  int RunHere() {
+    const absl::StatusOr<Execution> execution = PrepareRun(flags_.job, flags_.dir);
+    if (!execution.ok()) {
+      terminal_.err << execution.status().message() << std::endl;
+      return kExitFailed;
+    }
+    return Execute(terminal_, *execution);
+  }
+
+  CLI::App& app_;
+  Terminal& terminal_;
+  std::shared_ptr<Cancellation> (*const install_signals_)();
+  Flags flags_;
+  Command command_;
+};
+
+int RunModelProgram(Terminal& terminal, const std::vector<std::string>& arguments) {
+  const absl::StatusOr<std::string> program = SiblingProgram("reflux-model");
+  if (!program.ok()) return Fail(terminal, program.status());
+  return Execute(terminal, {*program, arguments});
+}
+
+}  // namespace
+
+int RunCommandLine(std::vector<std::string> arguments, Terminal& terminal,
+                   std::shared_ptr<Cancellation> (*install_signals)()) {
+  if (!arguments.empty() && (arguments[0] == "eval" || arguments[0] == "inspect")) {
+    return RunModelProgram(terminal, arguments);
+  }
+  CLI::App app("Reflux trains small segmentation networks from large ones.", "reflux");
+  Parser parser(app, terminal, install_signals);
+  try {
+    std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
+    app.parse(arguments);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error, terminal.out, terminal.err) == 0 ? kExitDone : kExitUsage;
+  }
+  return parser.Run();
+}
+
+}  // namespace reflux

@@ -1,0 +1,89 @@
+#include "cli/file_commands.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/exit_codes.h"
+#include "common/base/file.h"
+#include "common/base/status_macros.h"
+#include "common/spec/explain.h"
+#include "common/spec/job_file.h"
+
+namespace reflux {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Problems of a job file carry their own place: they are printed as they are.
+int Problems(Terminal& terminal, const absl::Status& status) {
+  terminal.err << status.message() << std::endl;
+  return kExitFailed;
+}
+
+}  // namespace
+
+int Validate(Terminal& terminal, const JobFileFlags& flags) {
+  const absl::StatusOr<v1::JobSpec> spec = LoadJobFile(flags.file, flags.overrides);
+  if (!spec.ok()) return Problems(terminal, spec.status());
+  if (terminal.json) {
+    terminal.out << ToJson(*spec);
+  } else {
+    terminal.out << "# " << flags.file << " is valid. The resolved job:\n" << ResolvedYaml(*spec);
+  }
+  return kExitDone;
+}
+
+int Explain(Terminal& terminal, const std::string& path, bool markdown) {
+  const absl::StatusOr<std::string> text = markdown        ? ExplainMarkdown()
+                                           : terminal.json ? ExplainJson(path)
+                                                           : ExplainText(path);
+  if (!text.ok()) return Fail(terminal, text.status());
+  terminal.out << *text;
+  return kExitDone;
+}
+
+absl::StatusOr<std::string> SiblingProgram(const std::string& name) {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  const std::string path = (self.parent_path() / name).string();
+  if (access(path.c_str(), X_OK) != 0) {
+    return absl::NotFoundError(
+        absl::StrCat(path, " is not there: this command needs the build with LibTorch"));
+  }
+  return path;
+}
+
+absl::StatusOr<Execution> PrepareRun(const JobFileFlags& flags, const std::string& dir) {
+  REFLUX_ASSIGN_OR_RETURN(const v1::JobSpec spec, LoadJobFile(flags.file, flags.overrides));
+  if (spec.run().students() > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(flags.file, ": run.students is ", spec.run().students(),
+                     ", and `reflux run` trains one student in this terminal; use `reflux submit ",
+                     flags.file, "`, or add --set run.students=1"));
+  }
+  const fs::path folder =
+      fs::absolute(dir.empty() ? fs::path("runs") / spec.name() : fs::path(dir));
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) return ErrnoStatus(error.value(), "cannot create", folder.string());
+  const std::string job = (folder / "job.json").string();
+  REFLUX_RETURN_IF_ERROR(WriteFileAtomically(job, ToJson(spec)));
+  REFLUX_ASSIGN_OR_RETURN(std::string worker, SiblingProgram("reflux-worker"));
+  return Execution{worker, {"--job", job, "--dir", folder.string(), "--standalone"}};
+}
+
+int Execute(Terminal& terminal, const Execution& execution) {
+  std::vector<char*> argv = {const_cast<char*>(execution.program.c_str())};
+  for (const std::string& argument : execution.arguments) {
+    argv.push_back(const_cast<char*>(argument.c_str()));
+  }
+  argv.push_back(nullptr);
+  terminal.out.flush();
+  execv(execution.program.c_str(), argv.data());
+  return Fail(terminal, ErrnoStatus(errno, "cannot run", execution.program));
+}
+
+}  // namespace reflux

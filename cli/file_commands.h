@@ -1,0 +1,39 @@
+// Commands that need no server: validate, explain, and those that run a sibling program.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "cli/terminal.h"
+
+namespace reflux {
+
+struct JobFileFlags {
+  std::string file;
+  std::vector<std::string> overrides;  // --set
+};
+
+// Prints every problem, or the resolved job (YAML; JSON with --json).
+int Validate(Terminal& terminal, const JobFileFlags& flags);
+
+// The fields of a block. With `markdown` every field, as docs/job_file.md has it.
+int Explain(Terminal& terminal, const std::string& path, bool markdown);
+
+// A program to run in place of this one.
+struct Execution {
+  std::string program;  // absolute path
+  std::vector<std::string> arguments;
+};
+
+// `reflux run`: writes DIR/job.json and names the worker. An empty `dir` means runs/<job name> in
+// the working folder. InvalidArgument for a bad file and for more students than one.
+absl::StatusOr<Execution> PrepareRun(const JobFileFlags& flags, const std::string& dir);
+
+// A program beside this one. NotFound says that it is not built.
+absl::StatusOr<std::string> SiblingProgram(const std::string& name);
+
+// Replaces this process. Returns only on failure.
+int Execute(Terminal& terminal, const Execution& execution);
+
+}  // namespace reflux

@@ -1,0 +1,59 @@
+#include "cli/command_line.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/base/exit_codes.h"
+#include "tests/unit/cli/fake_servers.h"
+
+namespace reflux {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::shared_ptr<Cancellation> NoSignals() { return std::make_shared<Cancellation>(); }
+
+int RunLine(const std::vector<std::string>& arguments, Captured& captured) {
+  return RunCommandLine(arguments, captured.terminal, &NoSignals);
+}
+
+TEST(CommandLineTest, HelpNamesTheCommandsAndIsNotAnError) {
+  Captured captured;
+  EXPECT_EQ(RunLine({"--help"}, captured), kExitDone);
+  for (const std::string command : {"validate", "explain", "run", "submit", "ps", "watch", "eval",
+                                    "describe", "logs", "cancel", "targets", "cache", "inspect"}) {
+    EXPECT_THAT(captured.out.str(), HasSubstr("\n  " + command));
+  }
+}
+
+TEST(CommandLineTest, BadCommandLinesAreUsageErrors) {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {}, {"nonsense"}, {"watch"}, {"cache"}, {"cache", "stats"}, {"submit", "a", "b"}}) {
+    Captured captured;
+    EXPECT_EQ(RunLine(arguments, captured), kExitUsage);
+    EXPECT_NE(captured.err.str(), "");
+    EXPECT_EQ(captured.out.str(), "");
+  }
+}
+
+TEST(CommandLineTest, ServerAndJsonReachTheCommand) {
+  FakeServers servers;
+  Captured captured;
+  EXPECT_EQ(RunLine({"ps", "--server", servers.address(), "--json"}, captured), kExitDone);
+  EXPECT_THAT(captured.out.str(), HasSubstr("\"job_id\": \"job-1\""));
+}
+
+TEST(CommandLineTest, SetMayStandBeforeTheFileAndMoreThanOnce) {
+  Captured captured;
+  EXPECT_EQ(RunLine({"validate", "--set", "a=1", "--set", "b=2", "/none.yaml"}, captured), kExitFailed);
+  EXPECT_THAT(captured.err.str(), HasSubstr("/none.yaml"));
+}
+
+TEST(CommandLineTest, ModelCommandsSayWhenTheirProgramIsMissing) {
+  Captured captured;
+  EXPECT_EQ(RunLine({"inspect", "--anything"}, captured), kExitFailed);
+  EXPECT_THAT(captured.err.str(), HasSubstr("reflux-model is not there"));
+}
+
+}  // namespace
+}  // namespace reflux

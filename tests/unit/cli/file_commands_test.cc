@@ -1,0 +1,90 @@
+#include "cli/file_commands.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "common/base/exit_codes.h"
+#include "common/base/file.h"
+#include "common/spec/job_file.h"
+#include "tests/unit/cli/fake_servers.h"
+
+namespace reflux {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kJob[] =
+    "name: small\ndata: {format: camvid, root: d}\nteacher: {checkpoint: t}\n"
+    "student: {model: deeplabv3_resnet18}\nlosses: {kd: {}}\ntrain: {steps: 3}\n";
+
+std::string JobFile(const std::string& name, const std::string& text) {
+  const std::string path = testing::TempDir() + "file_commands_" + name + ".yaml";
+  EXPECT_TRUE(WriteFileAtomically(path, text).ok());
+  return path;
+}
+
+TEST(ValidateTest, PrintsTheResolvedJob) {
+  Captured captured;
+  const std::string file = JobFile("good", kJob);
+  EXPECT_EQ(Validate(captured.terminal, {file, {"train.seed=3"}}), kExitDone);
+  EXPECT_THAT(captured.out.str(), HasSubstr(file + " is valid"));
+  EXPECT_THAT(captured.out.str(), HasSubstr("\n  seed: 3\n"));
+  EXPECT_EQ(captured.err.str(), "");
+}
+
+TEST(ValidateTest, JsonCanBeLoadedAgain) {
+  Captured captured;
+  captured.terminal.json = true;
+  EXPECT_EQ(Validate(captured.terminal, {JobFile("json", kJob), {}}), kExitDone);
+  const auto spec = FromJson(captured.out.str());
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->train().steps(), 3);
+}
+
+TEST(ValidateTest, TellsEveryProblemAndWhatIsNotAvailable) {
+  Captured captured;
+  const std::string file =
+      JobFile("bad", std::string(kJob) + "run: {launcher: slurm, studends: 2}\n");
+  EXPECT_EQ(Validate(captured.terminal, {file, {}}), kExitFailed);
+  EXPECT_EQ(captured.out.str(), "");
+  EXPECT_THAT(captured.err.str(), HasSubstr(file + ":7: run.studends: unknown field, did you mean "
+                                                   "`students`? (reflux explain run)\n"));
+  EXPECT_THAT(captured.err.str(), HasSubstr("not available in this version: launcher slurm\n"));
+}
+
+TEST(ExplainCommandTest, TextJsonAndUnknown) {
+  Captured captured;
+  EXPECT_EQ(Explain(captured.terminal, "losses.kd", false), kExitDone);
+  EXPECT_THAT(captured.out.str(), HasSubstr("temperature: number"));
+  EXPECT_EQ(Explain(captured.terminal, "losses.kq", false), kExitFailed);
+  EXPECT_THAT(captured.err.str(), HasSubstr("did you mean `kd`?"));
+}
+
+TEST(PrepareRunTest, RefusesSeveralStudentsAndNamesSubmit) {
+  const std::string file = JobFile("two", kJob);
+  const auto execution = PrepareRun({file, {"run.students=2"}}, "");
+  EXPECT_EQ(execution.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(execution.status().message()), HasSubstr("reflux submit " + file));
+}
+
+TEST(PrepareRunTest, WritesTheResolvedJob) {
+  const std::string dir = testing::TempDir() + "file_commands_run";
+  std::filesystem::remove_all(dir);
+  // The worker is not beside the test's own program; what it would read has been written.
+  const auto execution = PrepareRun({JobFile("run", kJob), {"train.seed=9"}}, dir);
+  EXPECT_EQ(execution.status().code(), absl::StatusCode::kNotFound);
+  const auto spec = LoadJobFile(dir + "/job.json");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->train().seed(), 9);
+}
+
+TEST(ExecuteTest, SaysWhatCannotBeRun) {
+  Captured captured;
+  EXPECT_EQ(Execute(captured.terminal, {"/none/reflux-worker", {}}), kExitFailed);
+  EXPECT_THAT(captured.err.str(), HasSubstr("/none/reflux-worker"));
+}
+
+}  // namespace
+}  // namespace reflux

@@ -1,0 +1,52 @@
+#include "cli/job_text.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cli/table.h"
+#include "tests/unit/cli/fake_servers.h"
+
+namespace reflux {
+namespace {
+
+TEST(JobTextTest, ProgressNamesEachLossAndLeavesOutWhatIsUnknown) {
+  v1::Progress progress = FakeJobService::Job(v1::JOB_STATE_RUNNING, 4).progress();
+  EXPECT_EQ(ProgressNote(progress),
+            "loss 1.5 (kd 0.25), mIoU 41.50 %, 3 images/s, wait for targets 12 ms");
+  progress.set_miou(-1);
+  progress.clear_losses();
+  EXPECT_EQ(ProgressNote(progress), "3 images/s, wait for targets 12 ms");
+  EXPECT_EQ(ProgressNote(v1::Progress()), "");
+}
+
+TEST(JobTextTest, StatesAndTimes) {
+  EXPECT_EQ(StateName(v1::JOB_STATE_RESTARTING), "restarting");
+  EXPECT_TRUE(IsFinalState(v1::JOB_STATE_CANCELLED));
+  EXPECT_FALSE(IsFinalState(v1::JOB_STATE_CANCELLING));
+  v1::Job job;
+  EXPECT_EQ(RunSeconds(job, absl::FromUnixSeconds(50)), 0);
+  job.set_started_unix_ms(10000);
+  EXPECT_EQ(RunSeconds(job, absl::FromUnixSeconds(50)), 40);
+  job.set_finished_unix_ms(30000);
+  EXPECT_EQ(RunSeconds(job, absl::FromUnixSeconds(50)), 20);
+}
+
+TEST(JobTextTest, NewestJobsComeFirst) {
+  v1::ListJobsResponse jobs;
+  for (const auto& [id, time] : {std::pair{"old", 1}, std::pair{"new", 2}}) {
+    jobs.add_jobs()->set_job_id(id);
+    jobs.mutable_jobs(jobs.jobs_size() - 1)->set_submitted_unix_ms(time);
+  }
+  EXPECT_THAT(JobsTable(jobs, absl::Now()), testing::ContainsRegex("ID[^\n]*\nnew[^\n]*\nold"));
+}
+
+TEST(TableTest, AlignsColumnsAndScalesNumbers) {
+  EXPECT_EQ(TableText({{"A", "B"}, {"long", "x"}}), "A     B\nlong  x\n");
+  EXPECT_EQ(BytesText(512), "512 B");
+  EXPECT_EQ(BytesText(1468006), "1.4 MiB");
+  EXPECT_EQ(AgeText(90), "90 s");
+  EXPECT_EQ(AgeText(3 * 86400), "3 d");
+}
+
+}  // namespace
+}  // namespace reflux
