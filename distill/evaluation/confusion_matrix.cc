@@ -15,11 +15,19 @@ void ConfusionMatrix::Add(const torch::Tensor& predictions, const torch::Tensor&
   const torch::Tensor rows = labels.masked_select(valid),
                       columns = predictions.masked_select(valid);
   if (rows.numel() == 0) return;
-  TORCH_CHECK_VALUE(rows.min().item<int64_t>() >= 0 && rows.max().item<int64_t>() < classes,
-                    "a label lies outside 0..", classes - 1);
+  for (const torch::Tensor& values : {rows, columns}) {
+    TORCH_CHECK_VALUE(values.min().item<int64_t>() >= 0 && values.max().item<int64_t>() < classes,
+                      "a label or prediction lies outside 0..", classes - 1);
+  }
   counts_ += torch::bincount(rows * classes + columns, {}, classes * classes)
                  .view({classes, classes})
                  .cpu();
+}
+
+void ConfusionMatrix::Merge(const ConfusionMatrix& other) {
+  TORCH_CHECK_VALUE(counts_.sizes() == other.counts_.sizes(), "counts of ", counts_.size(0),
+                    " and of ", other.counts_.size(0), " classes cannot be merged");
+  counts_ += other.counts_;
 }
 
 std::vector<double> ConfusionMatrix::ClassIou() const {

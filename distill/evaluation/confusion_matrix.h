@@ -12,9 +12,10 @@ class ConfusionMatrix {
   explicit ConfusionMatrix(int64_t num_classes);
 
   // Counts the pixels of `labels` != ignore_index. `predictions` and `labels` are int64 of equal
-  // shape; predictions lie in 0..num_classes-1. Throws c10::Error for a label out of range.
+  // shape. Throws c10::Error for a counted label or prediction outside 0..num_classes-1.
   void Add(const torch::Tensor& predictions, const torch::Tensor& labels, int64_t ignore_index);
-  void Merge(const ConfusionMatrix& other) { counts_ += other.counts_; }
+  // Throws c10::Error for another number of classes.
+  void Merge(const ConfusionMatrix& other);
 
   // [C,C] int64, row = label, column = prediction. Writable, so that ranks can sum it.
   torch::Tensor& counts() { return counts_; }

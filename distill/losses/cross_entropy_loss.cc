@@ -25,10 +25,14 @@ absl::Status CrossEntropyOptions::Validate() const {
 
 torch::Tensor CrossEntropySum(const torch::Tensor& logits, const torch::Tensor& labels,
                               int64_t ignore_index, bool align_corners) {
-  const torch::Tensor resized = Resize(logits, labels.size(1), labels.size(2), align_corners);
   return F::cross_entropy(
-      resized, labels,
+      ResizeToLabels(logits, labels, align_corners), labels,
       F::CrossEntropyFuncOptions().ignore_index(ignore_index).reduction(torch::kSum));
+}
+
+torch::Tensor ResizeToLabels(const torch::Tensor& logits, const torch::Tensor& labels,
+                             bool align_corners) {
+  return Resize(logits, labels.size(1), labels.size(2), align_corners);
 }
 
 torch::Tensor FinishAdditive(const LossStatistics& global) {
@@ -45,11 +49,12 @@ torch::Tensor ResizeLike(const torch::Tensor& map, const torch::Tensor& referenc
 
 LossStatistics CrossEntropyLoss::Local(const LossInputs& inputs) {
   const torch::Tensor& labels = inputs.labels;
-  torch::Tensor sum = CrossEntropySum(inputs.student.at("logits"), labels, inputs.ignore_index,
-                                      options_.align_corners);
+  torch::Tensor sum = CrossEntropySum(RequireMap(inputs.student, "logits", "student"), labels,
+                                      inputs.ignore_index, options_.align_corners);
   if (options_.aux_weight > 0) {
-    sum = sum + options_.aux_weight * CrossEntropySum(inputs.student.at("aux"), labels,
-                                                      inputs.ignore_index, options_.align_corners);
+    sum = sum + options_.aux_weight * CrossEntropySum(RequireMap(inputs.student, "aux", "student"),
+                                                      labels, inputs.ignore_index,
+                                                      options_.align_corners);
   }
   return {sum.reshape({1}), CountOf(labels.ne(inputs.ignore_index).sum().item<int64_t>())};
 }

@@ -33,6 +33,10 @@ class CrossEntropyLoss : public Loss {
 torch::Tensor CrossEntropySum(const torch::Tensor& logits, const torch::Tensor& labels,
                               int64_t ignore_index, bool align_corners);
 
+// [N,C,h,w] -> [N,C,H,W], bilinear, for labels [N,H,W].
+torch::Tensor ResizeToLabels(const torch::Tensor& logits, const torch::Tensor& labels,
+                             bool align_corners);
+
 // sums[0] / max(counts[0], 1): the last stage of every additive loss.
 torch::Tensor FinishAdditive(const LossStatistics& global);
 

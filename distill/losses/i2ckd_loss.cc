@@ -70,8 +70,8 @@ I2ckdLoss::I2ckdLoss(const I2ckdOptions& options) : options_(options) {
 }
 
 LossStatistics I2ckdLoss::Local(const LossInputs& inputs) {
-  torch::Tensor student = inputs.student.at(options_.tap);
-  const torch::Tensor teacher = inputs.teacher.at(options_.tap).detach();
+  torch::Tensor student = RequireMap(inputs.student, options_.tap, "student");
+  const torch::Tensor teacher = RequireMap(inputs.teacher, options_.tap, "teacher").detach();
   if (!align_.is_empty()) student = align_->forward(student);
   const auto sum = [&](const torch::Tensor& map) {
     return SumByClass(map, DownsampleLabels(inputs.labels, map.size(2), map.size(3)),
@@ -108,7 +108,8 @@ LossStatistics I2ckdLoss::PerImage(const ClassSums& student, const ClassSums& te
 I2ckdLoss::Prototypes I2ckdLoss::PrototypesOf(const LossStatistics& global) const {
   const int64_t classes = options_.num_classes;
   const std::vector<torch::Tensor> sums = global.sums.view({2, classes, -1}).unbind(0);
-  const std::vector<torch::Tensor> counts = global.counts.view({2, classes}).unbind(0);
+  const std::vector<torch::Tensor> counts =
+      global.counts.to(global.sums.device()).view({2, classes}).unbind(0);
   return {MeanOf(sums[0], counts[0]), MeanOf(sums[1], counts[1]),
           (counts[0] > 0) & (counts[1] > 0)};
 }

@@ -13,11 +13,17 @@ torch::Tensor NormalizeRows(const torch::Tensor& matrix) {
   return F::normalize(matrix, F::NormalizeFuncOptions().p(2).dim(-1).eps(1e-12));
 }
 
-// sum_n P_i ln P_i - sum_n P_i ln P_j, [B,C,C].
+// sum_n P_i (ln P_i - ln P_j), [B,C,C]. With q = ln(P h w), the log-probability relative to a flat
+// map, in place of ln P: the sum is the same, and what is nearly flat (a high temperature) is not
+// lost to cancellation in single precision.
 torch::Tensor PairwiseKl(const torch::Tensor& logits, double temperature) {
-  const torch::Tensor log_p = torch::log_softmax(logits.flatten(2) / temperature, 2);
-  const torch::Tensor p = log_p.exp();
-  return (p * log_p).sum(2, /*keepdim=*/true) - p.bmm(log_p.transpose(1, 2));
+  const torch::Tensor maps = logits.flatten(2) / temperature;
+  const torch::Tensor centred = maps - maps.mean(2, /*keepdim=*/true);
+  const torch::Tensor peak = centred.detach().amax(2, /*keepdim=*/true);
+  const torch::Tensor q = centred - (peak + (centred - peak).exp().mean(2, /*keepdim=*/true).log());
+  const torch::Tensor products =
+      (q.exp() / static_cast<double>(maps.size(2))).bmm(q.transpose(1, 2));
+  return products.diagonal(0, 1, 2).unsqueeze(2) - products;
 }
 
 // M_ij = M_ji = sum over h, w of p_j (ln p_j - p_i) for i <= j, p = softmax over the rows of a
@@ -57,9 +63,9 @@ torch::Tensor SimilarityMatrices(const torch::Tensor& logits, const IcsdOptions&
 }
 
 LossStatistics IcsdLoss::Local(const LossInputs& inputs) {
-  const torch::Tensor& teacher_logits = inputs.teacher.at("logits");
-  const torch::Tensor student =
-      SimilarityMatrices(ResizeLike(inputs.student.at("logits"), teacher_logits), options_);
+  const torch::Tensor& teacher_logits = RequireMap(inputs.teacher, "logits", "teacher");
+  const torch::Tensor student = SimilarityMatrices(
+      ResizeLike(RequireMap(inputs.student, "logits", "student"), teacher_logits), options_);
   const torch::Tensor teacher = SimilarityMatrices(teacher_logits.detach(), options_);
   const torch::Tensor images = CountOf(student.size(0));
   if (options_.form == IcsdOptions::Form::kPerImage) {

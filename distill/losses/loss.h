@@ -38,11 +38,15 @@ class Loss : public torch::nn::Module {
   // Scalar, from statistics summed over all ranks.
   virtual torch::Tensor Finish(const LossStatistics& global) = 0;
   // True when the loss is sums[0] / max(counts[0], 1), with sums and counts of one element: then no
-  // collective is needed for the sums (GlobalLosses uses sums[0] * world_size / global count).
+  // collective is needed for the sums (LossSet uses sums[0] * world_size / global count).
   virtual bool additive() const = 0;
   // Taps it reads from each side.
   virtual std::vector<std::string> student_taps() const = 0;
   virtual std::vector<std::string> teacher_taps() const = 0;
 };
+
+// The map of `tap`; throws a c10::Error that names the tap and `side` ("student") if it is missing.
+const torch::Tensor& RequireMap(const std::map<std::string, torch::Tensor>& maps,
+                                const std::string& tap, const std::string& side);
 
 }  // namespace reflux

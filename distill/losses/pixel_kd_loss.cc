@@ -12,8 +12,9 @@ absl::Status PixelKdOptions::Validate() const {
 }
 
 LossStatistics PixelKdLoss::Local(const LossInputs& inputs) {
-  const torch::Tensor& teacher = inputs.teacher.at("logits");
-  const torch::Tensor student = ResizeLike(inputs.student.at("logits"), teacher);
+  const torch::Tensor teacher = RequireMap(inputs.teacher, "logits", "teacher").detach();
+  const torch::Tensor student =
+      ResizeLike(RequireMap(inputs.student, "logits", "student"), teacher);
   const torch::Tensor log_student = torch::log_softmax(student / options_.temperature, 1);
   const torch::Tensor log_teacher = torch::log_softmax(teacher / options_.temperature, 1);
   torch::Tensor sum = (log_teacher.exp() * (log_teacher - log_student)).sum();

@@ -3,20 +3,22 @@
 namespace reflux {
 namespace {
 
-// [M,C] x [M,C] -> [M,M]. The Euclidean distance has an infinite gradient at 0: there it is given
-// 0.
+// A vector of zero stays zero, with gradient zero: dividing by a tiny norm would blow it up.
+torch::Tensor UnitRows(const torch::Tensor& rows) {
+  constexpr double kSmallest = 1e-12;
+  const torch::Tensor norm = rows.norm(2, -1, /*keepdim=*/true);
+  return rows / norm.clamp_min(kSmallest) * (norm > kSmallest);
+}
+
+// [M,C] x [M,C] -> [M,M], without an M x M x C intermediate.
 torch::Tensor Distances(const torch::Tensor& from, const torch::Tensor& to,
                         PrototypeDistance distance) {
-  if (distance == PrototypeDistance::kCosine) {
-    namespace F = torch::nn::functional;
-    const auto unit = F::NormalizeFuncOptions().p(2).dim(1).eps(1e-12);
-    return 1 - F::normalize(from, unit).matmul(F::normalize(to, unit).t());
-  }
-  const torch::Tensor squared = (from.unsqueeze(1) - to.unsqueeze(0)).square().sum(2);
-  if (distance == PrototypeDistance::kSquared) return squared;
-  const torch::Tensor positive = squared > 0;
-  const torch::Tensor safe = torch::where(positive, squared, torch::ones_like(squared));
-  return torch::where(positive, safe.sqrt(), torch::zeros_like(squared));
+  if (distance == PrototypeDistance::kCosine) return 1 - UnitRows(from).matmul(UnitRows(to).t());
+  // Not by the matrix-product formula, which cancels for near prototypes. The Euclidean distance
+  // has an infinite gradient at 0; cdist gives 0 there.
+  constexpr int64_t kNoMatrixProduct = 2;
+  const torch::Tensor euclidean = torch::cdist(from, to, 2, kNoMatrixProduct);
+  return distance == PrototypeDistance::kSquared ? euclidean.square() : euclidean;
 }
 
 }  // namespace
