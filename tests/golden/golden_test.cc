@@ -35,6 +35,8 @@ std::string Folder() {
 GoldenOps AllOps() {
   GoldenOps ops;
   AddFillOps(ops);
+  AddLossOps(ops);
+  AddMetricOps(ops);
   AddModelOps(ops);
   return ops;
 }

@@ -79,6 +79,8 @@ std::vector<GoldenCase> ReadCases(const std::string& folder);
 void Compare(const GoldenCase& golden, const GoldenOutcome& outcome);
 
 void AddFillOps(GoldenOps& ops);
+void AddLossOps(GoldenOps& ops);
+void AddMetricOps(GoldenOps& ops);
 void AddModelOps(GoldenOps& ops);
 
 }  // namespace reflux::golden
