@@ -1,0 +1,94 @@
+// Losses in every form, and small random batches for them.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "distill/losses/cross_entropy_loss.h"
+#include "distill/losses/i2ckd_loss.h"
+#include "distill/losses/icsd_loss.h"
+#include "distill/losses/pixel_kd_loss.h"
+
+namespace reflux {
+
+constexpr int64_t kClasses = 4, kIgnore = 255, kStudentWidth = 3, kTeacherWidth = 5;
+
+inline torch::Tensor RandomMap(int64_t images, int64_t channels, int64_t height, int64_t width) {
+  return torch::randn({images, channels, height, width}, torch::kFloat64);
+}
+
+// Maps of 5x6 positions and labels of 11x13 pixels, in double. Some pixels are ignored; class 3 is
+// in the last image alone.
+inline LossInputs RandomInputs(int64_t images, uint64_t seed = 1) {
+  torch::manual_seed(seed);
+  LossInputs inputs;
+  inputs.ignore_index = kIgnore;
+  inputs.student["logits"] = RandomMap(images, kClasses, 5, 6);
+  inputs.student["aux"] = RandomMap(images, kClasses, 5, 6);
+  inputs.student["aspp"] = RandomMap(images, kStudentWidth, 5, 6);
+  inputs.teacher["logits"] = 2 * RandomMap(images, kClasses, 5, 6);
+  inputs.teacher["aspp"] = RandomMap(images, kTeacherWidth, 5, 6);
+  inputs.labels = torch::randint(0, kClasses - 1, {images, 11, 13}, torch::kInt64);
+  if (images > 0) inputs.labels[images - 1].slice(0, 0, 5).fill_(kClasses - 1);
+  inputs.labels.slice(2, 0, 2).fill_(kIgnore);
+  return inputs;
+}
+
+struct NamedLoss {
+  std::string name;
+  std::function<std::shared_ptr<Loss>()> make;
+};
+
+inline std::shared_ptr<I2ckdLoss> MakeI2ckd(const TripletOptions& triplet,
+                                            I2ckdOptions::Mean mean) {
+  I2ckdOptions options{.num_classes = kClasses, .triplet = triplet, .mean = mean};
+  options.student_channels = kStudentWidth, options.teacher_channels = kTeacherWidth;
+  options.seed = 7;
+  auto loss = std::make_shared<I2ckdLoss>(options);
+  loss->to(torch::kFloat64);
+  return loss;
+}
+
+inline std::vector<NamedLoss> AllLosses() {
+  using D = PrototypeDistance;
+  using N = PrototypeNegatives;
+  using A = PrototypeAnchor;
+  using Mean = I2ckdOptions::Mean;
+  std::vector<NamedLoss> losses = {
+      {"ce", [] { return std::make_shared<CrossEntropyLoss>(CrossEntropyOptions()); }},
+  };
+  using Divide = PixelKdOptions::DivideBy;
+  for (const Divide divide : {Divide::kPositions, Divide::kElements, Divide::kBatch}) {
+    losses.push_back({"kd" + std::to_string(static_cast<int>(divide)), [divide] {
+                        return std::make_shared<PixelKdLoss>(
+                            PixelKdOptions{.temperature = 2, .divide_by = divide});
+                      }});
+  }
+  for (const char* form : {"full", "mirror", "per_image", "full_raw", "code"}) {
+    losses.push_back({std::string("icsd_") + form, [form] {
+                        return std::make_shared<IcsdLoss>(
+                            IcsdOptions{.form = *ParseIcsdForm(form), .temperature = 1.5});
+                      }});
+  }
+  const auto add = [&](const std::string& name, const TripletOptions& triplet, Mean mean) {
+    losses.push_back({"i2ckd_" + name, [=] { return MakeI2ckd(triplet, mean); }});
+  };
+  add("l2", {.margin = 1}, Mean::kBatch);
+  add("squared", {.margin = 1, .distance = D::kSquared}, Mean::kBatch);
+  add("cosine", {.margin = 1, .distance = D::kCosine}, Mean::kBatch);
+  add("hardest", {.margin = 1, .negatives = N::kHardest}, Mean::kBatch);
+  add("teacher_anchor", {.margin = 1, .anchor = A::kTeacher}, Mean::kBatch);
+  add("image_mean", {.margin = 1}, Mean::kImageMean);
+  add("per_image", {.margin = 1}, Mean::kPerImage);
+  return losses;
+}
+
+inline torch::Tensor ValueOf(Loss& loss, const LossInputs& inputs) {
+  return loss.Finish(loss.Local(inputs));
+}
+
+}  // namespace reflux
