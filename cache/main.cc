@@ -11,6 +11,7 @@
 #include "common/base/build_version.h"
 #include "common/base/exit_codes.h"
 #include "common/base/shutdown.h"
+#include "common/membership/membership_flags.h"
 #include "common/metrics/prometheus_registry.h"
 
 namespace reflux {
@@ -22,6 +23,7 @@ struct Flags {
   std::string log_level = "info";
   double capacity_gib = 0;
   double min_free_disk_gib = 1;
+  MembershipFlags membership;
 };
 
 void AddFlags(CLI::App& app, Flags& flags) {
@@ -51,6 +53,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_flag("--insecure", flags.server.insecure,
                "Allow listening beyond loopback: there is no TLS in this version");
   app.set_version_flag("--version", std::string(BuildVersion()));
+  AddMembershipFlags(app, flags.membership);
 }
 
 // Every table of the store wants a file descriptor.
@@ -89,8 +92,16 @@ int Run(const Flags& flags) {
                std::string(BuildVersion()), (*server)->address(), stats.directory, stats.entries,
                static_cast<double>(stats.live_bytes) / (1 << 30),
                teacher.empty() ? "none" : teacher);
-  std::binary_semaphore stop(0);
-  const auto registration = shutdown->OnCancel([&stop] { stop.release(); });
+  auto membership = StartMembership(
+      flags.membership,
+      {.address = (*server)->address(), .metrics_address = registry ? registry->address() : ""},
+      nullptr);
+  if (!membership.ok()) return Fail(membership.status());
+  std::counting_semaphore<2> stop(0);
+  const auto on_signal = shutdown->OnCancel([&stop] { stop.release(); });
+  const auto on_wish = *membership
+                           ? (*membership)->stop_requested()->OnCancel([&stop] { stop.release(); })
+                           : nullptr;
   stop.acquire();
   spdlog::info("reflux-cache stops: calls under way have 10 s to end");
   (*server)->Shutdown(absl::Seconds(10));

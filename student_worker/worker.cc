@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/exit_codes.h"
 #include "common/base/shutdown.h"
@@ -62,9 +63,11 @@ absl::Status Worker::StartMetrics() {
 }
 
 absl::Status Worker::StartMembership(const std::string& store_address) {
+  MembershipFlags membership = flags_.membership;
+  if (membership.role.empty()) membership.role = absl::StrCat("worker/", flags_.rank);
   REFLUX_ASSIGN_OR_RETURN(
       membership_,
-      reflux::StartMembership(flags_.membership,
+      reflux::StartMembership(membership,
                               {.metrics_address = registry_ ? registry_->address() : "",
                                .store_address = store_address,
                                .wants_store_address = flags_.rank > 0},
