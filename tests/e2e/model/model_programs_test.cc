@@ -1,0 +1,118 @@
+// reflux-scenes and reflux-model as a user runs them: generate, initialise, inspect, measure.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <opencv2/imgcodecs.hpp>
+#include <string>
+
+namespace reflux {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::HasSubstr;
+
+struct Outcome {
+  int exit_code = -1;
+  std::string output;
+};
+
+class ModelProgramsTest : public testing::Test {
+ protected:
+  ModelProgramsTest() : folder_(testing::TempDir() + "model_programs_" + std::to_string(getpid())) {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  ~ModelProgramsTest() override { fs::remove_all(folder_); }
+
+  // Standard output of `arguments` run in the test's folder.
+  Outcome Run(const std::string& arguments, bool with_errors = false) {
+    const std::string command = "cd '" + folder_ + "' && " + std::getenv("REFLUX_BIN") + "/" +
+                                arguments + (with_errors ? " 2>&1" : " 2>/dev/null");
+    Outcome outcome;
+    std::FILE* pipe = popen(command.c_str(), "r");
+    char buffer[4096];
+    while (const size_t got = std::fread(buffer, 1, sizeof(buffer), pipe)) {
+      outcome.output.append(buffer, got);
+    }
+    const int status = pclose(pipe);
+    outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return outcome;
+  }
+
+  const std::string folder_;
+};
+
+constexpr char kScenes[] = "reflux-scenes --out scenes --train 1 --val 2 --height 48 --width 64";
+
+TEST_F(ModelProgramsTest, ScenesInitInspectEval) {
+  ASSERT_NE(std::getenv("REFLUX_BIN"), nullptr);
+  ASSERT_EQ(Run(kScenes).exit_code, 0);
+  const Outcome again = Run(kScenes, true);
+  EXPECT_EQ(again.exit_code, 0);
+  EXPECT_THAT(again.output, HasSubstr("nothing to do"));
+
+  ASSERT_EQ(Run("reflux-model init --seed 7 --data camvid:scenes -o a.safetensors").exit_code, 0);
+  ASSERT_EQ(Run("reflux-model init --seed 7 --data camvid:scenes -o b.safetensors").exit_code, 0);
+  const json a = json::parse(Run("reflux-model inspect a.safetensors --json").output);
+  EXPECT_EQ(a["architecture"], "deeplabv3_resnet18");
+  EXPECT_EQ(a["classes"].size(), 11);
+  EXPECT_EQ(a["classes"][3], "Road");
+  EXPECT_EQ(a["digest"],
+            json::parse(Run("reflux-model inspect b.safetensors --json").output)["digest"]);
+
+  const Outcome eval =
+      Run("reflux-model eval a.safetensors b.safetensors --data camvid:scenes --titles one,two "
+          "--json --masks masks.png --mask-images 2");
+  ASSERT_EQ(eval.exit_code, 0) << eval.output;
+  const json measured = json::parse(eval.output);
+  ASSERT_EQ(measured["checkpoints"].size(), 2);
+  EXPECT_EQ(measured["images"], 2);
+  const json& one = measured["checkpoints"][0];
+  EXPECT_EQ(one["title"], "one");
+  EXPECT_EQ(one["class_iou"].size(), 11);
+  EXPECT_GE(one["pixel_accuracy"], 0);
+  EXPECT_LE(one["pixel_accuracy"], 100);
+  // The same weights measure the same.
+  EXPECT_EQ(one["class_iou"], measured["checkpoints"][1]["class_iou"]);
+  const cv::Mat masks = cv::imread(folder_ + "/masks.png");
+  ASSERT_FALSE(masks.empty());
+  EXPECT_GT(masks.cols, 4 * 240);  // image, truth and two predictions
+  EXPECT_GT(masks.rows, 2 * 180);
+
+  const Outcome table = Run("reflux-model eval a.safetensors --data camvid:scenes --max-images 1");
+  EXPECT_EQ(table.exit_code, 0);
+  EXPECT_THAT(table.output, testing::AllOf(HasSubstr("mIoU"), HasSubstr("Bicyclist")));
+}
+
+TEST_F(ModelProgramsTest, ErrorsSayWhatIsWrong) {
+  ASSERT_EQ(Run(kScenes).exit_code, 0);
+  const auto expect = [this](const std::string& arguments, int exit_code, const char* said) {
+    const Outcome outcome = Run(arguments, true);
+    EXPECT_EQ(outcome.exit_code, exit_code) << arguments;
+    EXPECT_THAT(outcome.output, HasSubstr(said)) << arguments;
+  };
+  expect("reflux-scenes --out scenes --seed 9", 1, "choose another folder");
+  expect("reflux-scenes --out other --width 7", 2, "width is 7");
+  expect("reflux-model", 2, "subcommand");
+  expect("reflux-model --help", 0, "inspect");
+  expect("reflux-model inspect none.safetensors", 1, "none.safetensors");
+  expect("reflux-model init --model vgg -o a.safetensors", 2, "deeplabv3_resnet18");
+  expect("reflux-model init --classes 5 --data camvid:scenes -o a.safetensors", 2, "has 11");
+  ASSERT_EQ(Run("reflux-model init --classes 5 -o five.safetensors").exit_code, 0);
+  expect("reflux-model init -o five.safetensors", 1, "--force");
+  expect("reflux-model eval five.safetensors --data camvid:scenes", 1, "5 classes");
+  expect("reflux-model eval five.safetensors --data scenes", 2, "FORMAT:FOLDER");
+  expect("reflux-model eval five.safetensors --data camvid:scenes --size 9", 2, "HEIGHTxWIDTH");
+  expect("reflux-model eval five.safetensors --data camvid:scenes --titles a,b", 2, "2 titles");
+  expect("reflux-model eval five.safetensors --data camvid:nowhere", 1, "nowhere");
+}
+
+}  // namespace
+}  // namespace reflux
