@@ -39,7 +39,10 @@ std::vector<Draw> SampleStream::Draws(int64_t step, int64_t rank, int64_t world_
 Draw SampleStream::At(int64_t position, const std::vector<int64_t>& order) const {
   const int64_t epoch = position / options_.samples;
   Draw draw{.sample = order[position % options_.samples]};
-  draw.view = options_.replay > 0 ? view_.Below(options_.replay, epoch, draw.sample) : position;
+  // Each sample begins at a random view and takes them in turn: K epochs fill a cache of K views.
+  draw.view = options_.replay > 0
+                  ? (view_.Below(options_.replay, draw.sample) + epoch) % options_.replay
+                  : position;
   return draw;
 }
 

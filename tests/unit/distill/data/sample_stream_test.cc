@@ -21,6 +21,15 @@ TEST(SampleStream, EveryEpochHoldsEachSampleOnce) {
   }
 }
 
+TEST(SampleStream, AsManyEpochsAsViewsTakeEveryViewOfEverySampleOnce) {
+  const SampleStream stream({.samples = 6, .global_batch = 3, .replay = 4, .seed = 9});
+  std::set<std::pair<int64_t, int64_t>> seen;
+  for (int step = 0; step < 4 * 2; ++step) {
+    for (const Draw& draw : stream.Draws(step, 0, 1)) seen.insert({draw.sample, draw.view});
+  }
+  EXPECT_EQ(seen.size(), 6 * 4);
+}
+
 TEST(SampleStream, SharesOfTheRanksAreTheWholeBatch) {
   const SampleStream stream({.samples = 7, .global_batch = 5, .replay = 3, .seed = 5});
   for (int world : {1, 2, 3, 5}) {

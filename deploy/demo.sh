@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# Sets up a Debian 12 machine, builds Reflux, and runs the main job on it: a ResNet-101 teacher fills a
+# cache while two students learn from it (KD and I2CKD); then a second job (ICSD with ALW, another seed)
+# learns from the cache while the teacher stays idle. Ends with a table and a picture of masks.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+usage: deploy/demo.sh [--quick|--full] [--data camvid:DIR] [--teacher CHECKPOINT] [--keep] [--dir DIR]
+
+  --quick               minutes: shows the machinery
+  (default)             about a quarter of an hour on 2 cores
+  --full                as long as an accuracy that counts takes: an hour or two on 2 cores
+  --data camvid:DIR     CamVid in the SegNet layout (train/ trainannot/ val/ valannot/); without it
+                        street-like scenes are generated
+  --teacher CHECKPOINT  use this teacher instead of training one
+  --keep                leave the servers running, print their addresses and how to stop them
+  --dir DIR             where everything is kept (default: $HOME/.cache/reflux/demo)
+TEXT
+}
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+size=default data="" teacher="" keep=0 base=$HOME/.cache/reflux/demo
+while [ $# -gt 0 ]; do
+  case $1 in
+    --quick) size=quick ;;
+    --full) size=full ;;
+    --data|--teacher|--dir)
+      [ $# -ge 2 ] || { echo "demo: $1 needs a value" >&2; exit 2; }
+      case $1 in --data) data=$2 ;; --teacher) teacher=$(realpath "$2") ;; --dir) base=$(realpath -m "$2") ;; esac
+      shift ;;
+    --keep) keep=1 ;;
+    -h|--help) usage; exit 0 ;;
+    *) echo "demo: unknown option $1" >&2; usage >&2; exit 2 ;;
+  esac
+  shift
+done
+
+# size: training images, validation images, side lengths, batch, teacher steps, student steps, views,
+# range of scales (images are 360x480)
+case $size in
+  quick)   train=24  val=8   crop="96, 128"  batch=4 teacher_steps=48   student_steps=36   views=2 scale="0.26, 0.42" ;;
+  default) train=96  val=24  crop="120, 160" batch=8 teacher_steps=120  student_steps=120  views=2 scale="0.33, 0.60" ;;
+  full)    train=367 val=101 crop="120, 160" batch=8 teacher_steps=1400 student_steps=1000 views=4 scale="0.33, 0.80" ;;
+esac
+
+if [ -n "$data" ]; then
+  case $data in camvid:*) ;; *) echo "demo: --data takes camvid:DIR" >&2; exit 2 ;; esac
+  root=$(realpath "${data#camvid:}")
+  [ -d "$root/train" ] || { echo "demo: $root/train does not exist: expected CamVid in the SegNet layout" >&2; exit 2; }
+  work=$base/camvid-$size
+else
+  work=$base/scenes-$size root=$base/scenes-$size/images
+fi
+state=$work/state bin=$here/build/release/bin
+
+say() { printf '\n== %s\n' "$*"; }
+
+set_up_and_build() {
+  say "set-up and build (the first time: a download of 530 MB and about half an hour of compiling)"
+  "$here/deploy/setup.sh"
+  cmake -S "$here" --preset release >/dev/null
+  cmake --build "$here/build/release" --target reflux reflux-model reflux-scenes reflux-orchestrator \
+    reflux-supervise reflux-teacher reflux-cache reflux-worker
+}
+
+reflux() { "$bin/reflux" "$@"; }
+export REFLUX_SERVER="@$state/endpoints/orchestrator"
+
+start_orchestrator() {
+  if reflux ps >/dev/null 2>&1; then say "the orchestrator of an earlier run is still there"; return; fi
+  say "starting the orchestrator"
+  "$bin/reflux-orchestrator" --state "$state" --metrics-listen 127.0.0.1:0 >>"$work/orchestrator.log" 2>&1 &
+  orchestrator=$!
+  for _ in $(seq 100); do reflux ps >/dev/null 2>&1 && break; sleep 0.1; done
+  reflux ps >/dev/null || { tail -n 5 "$work/orchestrator.log" >&2; exit 1; }
+}
+
+# Stops the orchestrator, and with it every process that it started.
+stop_all() {
+  [ -n "${orchestrator:-}" ] || return 0
+  kill "$orchestrator" 2>/dev/null || true
+  wait "$orchestrator" 2>/dev/null || true
+  orchestrator=""
+}
+
+# job NAME YAML...: writes the job file, submits and watches it; its description lands in NAME.json.
+job() {
+  local name=$1 file=$work/$1.yaml; shift
+  cat >"$file" <<YAML
+name: $name
+data: {format: camvid, root: $root, crop: [$crop], scale: [$scale], eval_size: [$crop], max_train_images: $train, max_val_images: $val}
+$(printf '%s\n' "$@")
+YAML
+  reflux submit "$file" --watch
+  local id; id=$(reflux ps --json | python3 "$here/deploy/demo_report.py" newest "$name")
+  reflux describe "$id" --json >"$work/$name.json"
+}
+
+train_alone() {  # NAME MODEL STUDENTS STEPS
+  job "$1" "student: {model: $2}" "losses: {}" \
+    "train: {global_batch: $batch, steps: $4, precision: bf16, checkpoint_every: 100, log_every: 20}" \
+    "run: {students: $3}"
+}
+
+distil() {  # NAME SEED LOSSES
+  job "$1" "teacher: {checkpoint: $work/teacher.safetensors, compute: bf16, threads: 2, batch: 4}" \
+    "student: {model: deeplabv3_resnet18}" "losses: $3" \
+    "targets: {cache: demo, views: \"replay: $views\", codec: fp16}" \
+    "train: {global_batch: $batch, steps: $student_steps, precision: bf16, seed: $2, checkpoint_every: 100, log_every: 20}" \
+    "run: {students: 2}"
+}
+
+endpoint() { python3 "$here/deploy/demo_report.py" address "$1" "$work/kd-i2ckd.json"; }
+
+# counters WHEN: what cache and teacher have counted so far.
+counters() {
+  reflux cache stats --cache "$(endpoint cache/)" --json >"$work/cache-$1.json"
+  reflux teachers info --teacher "$(endpoint teacher/)" --json >"$work/teacher-$1.json"
+}
+
+set_up_and_build
+mkdir -p "$work"
+[ -n "$data" ] || "$bin/reflux-scenes" --out "$root" --train "$train" --val "$val" --height 360 --width 480 --seed 0
+trap stop_all EXIT
+start_orchestrator
+
+if [ -n "$teacher" ]; then
+  cp "$teacher" "$work/teacher.safetensors"
+elif [ ! -e "$work/teacher.safetensors" ]; then
+  say "training the teacher first, by the same worker program ($teacher_steps steps); kept for the next run"
+  train_alone teacher deeplabv3_resnet101 1 "$teacher_steps"
+  cp "$(python3 "$here/deploy/demo_report.py" checkpoint "$work/teacher.json")" "$work/teacher.safetensors"
+fi
+if [ ! -e "$work/alone.json" ]; then
+  say "the student alone, for comparison ($student_steps steps on two processes); kept for the next run"
+  train_alone alone deeplabv3_resnet18 2 "$student_steps"
+fi
+say "job 1: two students learn with KD and I2CKD; the teacher fills the cache"
+distil kd-i2ckd 0 "{kd: {}, i2ckd: {tap: aspp}}"
+counters between
+say "job 2: ICSD with ALW and another seed; the teacher should stay idle"
+distil icsd-alw 1 "{icsd: {weight: 10, schedule: alw}}"
+counters after
+
+say "results"
+checkpoints=("$work/teacher.safetensors")
+for name in alone kd-i2ckd icsd-alw; do
+  checkpoints+=("$(python3 "$here/deploy/demo_report.py" checkpoint "$work/$name.json")")
+done
+reflux eval "${checkpoints[@]}" --titles "teacher,alone,KD + I2CKD,ICSD + ALW" --data "camvid:$root" --size "${crop/, /x}" \
+  --max-images "$val" --masks "$work/masks.png" --json >"$work/eval.json"
+python3 "$here/deploy/demo_report.py" table "$work"
+echo "masks: $work/masks.png"
+if [ $keep -eq 1 ] && [ -n "${orchestrator:-}" ]; then
+  trap - EXIT
+  echo "still running: orchestrator $(cat "$state/endpoints/orchestrator"), cache $(endpoint cache/), teacher $(endpoint teacher/)"
+  echo "ask it:  REFLUX_SERVER=$REFLUX_SERVER $bin/reflux ps"
+  echo "stop it: kill $orchestrator"
+fi
