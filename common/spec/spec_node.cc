@@ -22,7 +22,7 @@ class TreeBuilder {
   absl::StatusOr<SpecNode> Build(const YAML::Node& yaml, int depth) {
     SpecNode node;
     node.origin = origin_;
-    node.line = yaml.Mark().line + 1;
+    node.line = std::max(1, yaml.Mark().line + 1);
     if (++nodes_ > kMaxNodes || depth > kMaxDepth) {
       return absl::ResourceExhaustedError(absl::StrCat(node.Where(), ": too large: at most ",
                                                        kMaxNodes, " values, ", kMaxDepth,
@@ -102,7 +102,14 @@ std::string SpecNode::Where() const {
 absl::StatusOr<SpecNode> ParseSpecYaml(const std::string& text,
                                        std::shared_ptr<const SpecOrigin> origin) {
   try {
-    return TreeBuilder(origin).Build(YAML::Load(text), 0);
+    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    if (documents.empty()) return TreeBuilder(origin).Build(YAML::Node(), 0);
+    if (documents.size() == 1) return TreeBuilder(origin).Build(documents[0], 0);
+    SpecNode second;
+    second.origin = origin;
+    second.line = documents[1].Mark().line + 1;
+    return absl::InvalidArgumentError(
+        absl::StrCat(second.Where(), ": a second document: one job a file"));
   } catch (const YAML::Exception& error) {
     SpecNode at;
     at.origin = origin;

@@ -105,6 +105,8 @@ TEST(JobFileTest, BadYamlAndKeysGivenTwiceNameTheirLine) {
   EXPECT_THAT(Refusal("name: a\ntrain: {steps: 1\n"), testing::StartsWith("job.yaml:3: not YAML"));
   EXPECT_EQ(Refusal("name: a\ntrain: {}\nname: b\n"),
             "job.yaml:3: `name` is given twice (first in line 1)");
+  EXPECT_EQ(Refusal("name: a\n---\nname: b\n"), "job.yaml:3: a second document: one job a file");
+  EXPECT_EQ(Refusal(""), "job.yaml:1: expected the blocks of a job, e.g. `data:`");
   EXPECT_EQ(Refusal("- a\n"), "job.yaml:1: expected the blocks of a job, e.g. `data:`");
   EXPECT_EQ(Refusal("teacher: {}\nteachers: {default: {}}\n"),
             "job.yaml:1: teacher: is short for teachers.default, given too");
