@@ -17,6 +17,7 @@
 #include "distill/models/batch_norm.h"
 #include "distill/models/build_model.h"
 #include "distill/models/counter_dropout.h"
+#include "distill/models/placement.h"
 #include "job_plan/data_plan.h"
 #include "job_plan/student_plan.h"
 #include "job_plan/teacher_plan.h"
@@ -72,14 +73,6 @@ std::string JobDigest(const v1::JobSpec& spec) {
 int IntraOpThreads(const v1::JobSpec& spec) {
   if (spec.train().threads() > 0) return spec.train().threads();
   return std::max<int>(1, std::thread::hardware_concurrency() / std::max(1, spec.run().students()));
-}
-
-void KeepChannelsLast(torch::nn::Module& module) {
-  const torch::NoGradGuard no_gradients;
-  for (torch::Tensor& parameter : module.parameters()) {
-    if (parameter.dim() == 4)
-      parameter.set_data(parameter.contiguous(at::MemoryFormat::ChannelsLast));
-  }
 }
 
 }  // namespace
@@ -173,8 +166,7 @@ absl::Status Trainer::State::BuildStudent() {
   if (!spec.student().init().empty()) {
     REFLUX_RETURN_IF_ERROR(LoadModelWeights(spec.student().init(), *student));
   }
-  student->to(device, dtype);
-  if (spec.train().channels_last()) KeepChannelsLast(*student);
+  PlaceModule(*student, device, dtype, spec.train().channels_last());
   if (communicator.world_size() > 1) {
     SetBatchNormSync(*student, std::make_shared<CommunicatorBatchNormSync>(communicator));
   }
@@ -183,7 +175,7 @@ absl::Status Trainer::State::BuildStudent() {
 
 absl::Status Trainer::State::BuildLosses() {
   REFLUX_ASSIGN_OR_RETURN(losses, PlanLosses(spec, *student, teacher));
-  losses->to(device, dtype);
+  PlaceModule(*losses, device, dtype, /*channels_last=*/false);
   taps = losses->student_taps();
   return absl::OkStatus();
 }

@@ -135,7 +135,6 @@ absl::StatusOr<TrainingEnd> Worker::Run() {
   REFLUX_RETURN_IF_ERROR(Rendezvous());
   const std::string cache =
       flags_.cache_directory.empty() ? flags_.directory + "/cache" : flags_.cache_directory;
-  progress_.OnPhase("loading the teacher");
   REFLUX_ASSIGN_OR_RETURN(
       const std::unique_ptr<TargetPath> path,
       OpenTargetPath(spec_, {.endpoint = flags_.targets, .cache_directory = cache}, registry_.get(),

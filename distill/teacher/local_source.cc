@@ -14,6 +14,7 @@
 #include "distill/codec/target_codec.h"
 #include "distill/data/dataset.h"
 #include "distill/data/view.h"
+#include "distill/models/placement.h"
 #include "distill/teacher/teacher_numerics.h"
 
 namespace reflux {
@@ -190,13 +191,8 @@ absl::StatusOr<Teacher> MakeTeacher(std::shared_ptr<SegmentationModel> model,
                       .preprocessing = preprocessing,
                       .numerics = numerics};
   teacher.model->eval();
-  teacher.model->to(device, WeightType(numerics));
-  const torch::NoGradGuard no_gradients;
-  for (torch::Tensor& parameter : teacher.model->parameters()) {
-    parameter.set_requires_grad(false);
-    if (parameter.dim() == 4)
-      parameter.set_data(parameter.contiguous(at::MemoryFormat::ChannelsLast));
-  }
+  PlaceModule(*teacher.model, device, WeightType(numerics), /*channels_last=*/true);
+  for (torch::Tensor& parameter : teacher.model->parameters()) parameter.set_requires_grad(false);
   return teacher;
 }
 

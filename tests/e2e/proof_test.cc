@@ -12,6 +12,7 @@
 #include "cache/rocks_target_store.h"
 #include "common/spec/job_file.h"
 #include "common/targets/remote_source.h"
+#include "distill/checkpoint/model_checkpoint.h"
 #include "distill/data/sample_stream.h"
 #include "job_plan/teacher_plan.h"
 #include "student_worker/collectives/communicator.h"
@@ -115,6 +116,9 @@ TEST_P(ProofTest, EverySourceGivesTheSameBits) {
   EXPECT_EQ(of_local.losses.size() % kSteps, 0);
   EXPECT_FALSE(of_local.losses.empty());
   EXPECT_EQ(Inferred(*local), kSteps * kBatch);
+  // What a run writes, another can use as its teacher.
+  const auto written = LoadModelCheckpoint(root_ + "/local/student.safetensors");
+  EXPECT_TRUE(written.ok()) << written.status();
 
   auto server = TeacherServer::Start(Load(), {.data_root = images}, nullptr).value();
   const auto remote = MakeRemoteSource({.endpoint = server->address()});
