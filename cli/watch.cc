@@ -59,7 +59,14 @@ class Watcher {
   }
 
   void ShowProgress(const v1::Progress& progress) {
-    if (progress.total_steps() == 0 && progress.phase().empty()) return;
+    const bool new_phase = progress.phase() != phase_;
+    phase_ = progress.phase();
+    if (new_phase) EndBar();
+    if (progress.total_steps() == 0) {
+      if (new_phase) terminal_.out << phase_ << std::endl;
+      return;
+    }
+    // A bar a phase: the time of another one would spoil the rate.
     if (bar_ == nullptr) {
       ProgressBarOptions options;
       options.terminal = terminal_.interactive;
@@ -69,13 +76,14 @@ class Watcher {
       bar_->StartAt(progress.step());
     }
     bar_->SetTotal(progress.total_steps());
-    bar_->SetLabel(progress.phase());
+    bar_->SetLabel(phase_);
     bar_->Update(progress.step(), ProgressNote(progress));
   }
 
   Terminal& terminal_;
   const WatchOptions options_;
   std::unique_ptr<ProgressBar> bar_;
+  std::string phase_;
   v1::Job last_;
   bool seen_ = false;
 };

@@ -15,14 +15,17 @@ const WatchOptions kEveryLine{absl::ZeroDuration(), 1, absl::ZeroDuration()};
 
 TEST(WatchTest, PipeGetsPlainLinesAtEachChange) {
   FakeServers servers;
-  servers.jobs.streams = {
-      {{FakeJobService::Job(v1::JOB_STATE_STARTING), FakeJobService::Job(v1::JOB_STATE_RUNNING, 10),
-        FakeJobService::Job(v1::JOB_STATE_RUNNING, 20),
-        FakeJobService::Job(v1::JOB_STATE_SUCCEEDED, 100)}}};
+  v1::Job loading = FakeJobService::Job(v1::JOB_STATE_RUNNING);
+  loading.mutable_progress()->set_phase("loading the teacher");
+  servers.jobs.streams = {{{FakeJobService::Job(v1::JOB_STATE_STARTING), loading, loading,
+                            FakeJobService::Job(v1::JOB_STATE_RUNNING, 10),
+                            FakeJobService::Job(v1::JOB_STATE_RUNNING, 20),
+                            FakeJobService::Job(v1::JOB_STATE_SUCCEEDED, 100)}}};
   Captured captured;
   EXPECT_EQ(Watch(captured.terminal, servers.address(), "job-1", kEveryLine), kExitDone);
   const std::string out = captured.out.str();
   EXPECT_THAT(out, testing::StartsWith("job-1 small: starting\njob-1 small: running\n"
+                                       "loading the teacher\n"
                                        "training 10/100 steps, loss 1.5 (kd 0.25), mIoU 41.50 %"));
   EXPECT_THAT(out, testing::ContainsRegex("\ntraining 20/100 steps, [^\n]*steps/s, ETA "));
   EXPECT_THAT(out, HasSubstr("\njob-1 small: succeeded after 0:00, loss 1.5 (kd 0.25)"));
