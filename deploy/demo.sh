@@ -57,7 +57,7 @@ state=$work/state bin=$here/build/release/bin
 say() { printf '\n== %s\n' "$*"; }
 
 set_up_and_build() {
-  say "set-up and build (the first time: a download of 530 MB and about half an hour of compiling)"
+  say "set-up and build (the first time: a download of 800 MB and some 20 minutes of compiling)"
   "$here/deploy/setup.sh"
   cmake -S "$here" --preset release >/dev/null
   cmake --build "$here/build/release" --target reflux reflux-model reflux-scenes reflux-orchestrator \
@@ -111,12 +111,13 @@ distil() {  # NAME SEED LOSSES
     "run: {students: 2}"
 }
 
-endpoint() { python3 "$here/deploy/demo_report.py" address "$1" "$work/kd-i2ckd.json"; }
+# Where the server of a role ("cache", "teacher") listens: the endpoint file written last.
+endpoint() { echo "@$(find "$state/endpoints/$1" -type f -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)"; }
 
 # counters WHEN: what cache and teacher have counted so far.
 counters() {
-  reflux cache stats --cache "$(endpoint cache/)" --json >"$work/cache-$1.json"
-  reflux teachers info --teacher "$(endpoint teacher/)" --json >"$work/teacher-$1.json"
+  reflux cache stats --cache "$(endpoint cache)" --json >"$work/cache-$1.json"
+  reflux teachers info --teacher "$(endpoint teacher)" --json >"$work/teacher-$1.json"
 }
 
 set_up_and_build
@@ -137,6 +138,7 @@ if [ ! -e "$work/alone.json" ]; then
   train_alone alone deeplabv3_resnet18 2 "$student_steps"
 fi
 say "job 1: two students learn with KD and I2CKD; the teacher fills the cache"
+[ ! -e "$work/kd-i2ckd.json" ] || echo "(the cache of an earlier run is warm)"
 distil kd-i2ckd 0 "{kd: {}, i2ckd: {tap: aspp}}"
 counters between
 say "job 2: ICSD with ALW and another seed; the teacher should stay idle"
@@ -154,7 +156,7 @@ python3 "$here/deploy/demo_report.py" table "$work"
 echo "masks: $work/masks.png"
 if [ $keep -eq 1 ] && [ -n "${orchestrator:-}" ]; then
   trap - EXIT
-  echo "still running: orchestrator $(cat "$state/endpoints/orchestrator"), cache $(endpoint cache/), teacher $(endpoint teacher/)"
+  echo "still running: orchestrator $(cat "$state/endpoints/orchestrator"), cache $(endpoint cache), teacher $(endpoint teacher)"
   echo "ask it:  REFLUX_SERVER=$REFLUX_SERVER $bin/reflux ps"
   echo "stop it: kill $orchestrator"
 fi

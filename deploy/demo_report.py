@@ -1,7 +1,6 @@
-"""What the demo reads out of the client's JSON: addresses, checkpoints, the table at the end.
+"""What the demo reads out of the client's JSON: the newest job, checkpoints, the table at the end.
 
     demo_report.py newest NAME < ps.json      id of the newest job of that name
-    demo_report.py address PREFIX JOB.json    address of the job's process whose role has that prefix
     demo_report.py checkpoint JOB.json        the student that the job wrote
     demo_report.py table FOLDER               the table, from the files that demo.sh left there
 """
@@ -19,10 +18,6 @@ def load(*path):
 def newest(name):
     jobs = [j for j in json.load(sys.stdin).get("jobs", []) if j["spec"]["name"] == name]
     return max(jobs, key=lambda j: int(j["submitted_unix_ms"]))["job_id"]
-
-
-def address(prefix, job):
-    return next(p["address"] for p in load(job)["processes"] if p["role"].startswith(prefix))
 
 
 def steps(folder, name):
@@ -44,7 +39,7 @@ def table(folder):
     evaluated = {c["title"]: c for c in load(folder, "eval.json")["checkpoints"]}
     cache = {when: load(folder, f"cache-{when}.json") for when in ("between", "after")}
     teacher = {when: count(load(folder, f"teacher-{when}.json"), "images_inferred") for when in ("between", "after")}
-    rows = [("", "mIoU %", "pixel acc. %", "s a step", "waiting", "cache hits", "inferences", "MB fetched")]
+    rows = [("", "mIoU %", "pixel acc. %", "s a step", "waiting", "cache hits", "inferences", "MB to rank 0")]
 
     def row(title, name, hits="-", inferences="-"):
         result = evaluated[title]
@@ -81,7 +76,6 @@ def table(folder):
 def main(command, *arguments):
     commands = {
         "newest": newest,
-        "address": address,
         "checkpoint": lambda job: os.path.join(load(job)["directory"], "student.safetensors"),
         "table": table,
     }

@@ -35,14 +35,16 @@ cuda_wheels=(nvidia-cublas==13.1.0.3 nvidia-cudnn-cu13==9.19.0.56 nvidia-cufft n
 # All wheels in one call (pip replaces the shared nvidia/ folder as a whole), into a folder beside
 # the target that is renamed when complete, so that a broken download is never used.
 install_libtorch() {
-  local marker=$1; shift
+  local name=$1; shift
+  # Of the list of wheels, so that a longer list is noticed.
+  local marker; marker=$name-$(printf '%s ' "$@" | sha256sum | cut -c1-8)
   [ -e "$libtorch/.complete-$marker" ] && return
-  echo "setup: downloading LibTorch $torch_version ($marker) into $libtorch"
+  echo "setup: downloading LibTorch $torch_version ($name) into $libtorch"
   fresh="$libtorch.$$"
   trap 'rm -rf "$fresh"' EXIT
   python3 -m pip install -q --no-deps --disable-pip-version-check --root-user-action=ignore \
     --target "$fresh" "$@"
-  touch "$fresh/.complete-cpu" "$fresh/.complete-$marker"
+  touch "$fresh/.complete-$marker"
   rm -rf "$libtorch"
   mv "$fresh" "$libtorch"
 }
