@@ -1,7 +1,6 @@
 #include "student_worker/trainer.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/autocast_mode.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
@@ -22,29 +21,10 @@
 #include "job_plan/student_plan.h"
 #include "job_plan/teacher_plan.h"
 #include "student_worker/collectives/distillation_adapters.h"
+#include "student_worker/scoped_autocast.h"
 
 namespace reflux {
 namespace {
-
-// bf16 autocast for the life of the object; the cache of cast weights ends with it, since the
-// weights change between steps.
-class ScopedAutocast {
- public:
-  ScopedAutocast(bool enabled, c10::DeviceType device) : enabled_(enabled), device_(device) {
-    if (!enabled_) return;
-    at::autocast::set_autocast_dtype(device_, torch::kBFloat16);
-    at::autocast::set_autocast_enabled(device_, true);
-  }
-  ~ScopedAutocast() {
-    if (!enabled_) return;
-    at::autocast::clear_cache();
-    at::autocast::set_autocast_enabled(device_, false);
-  }
-
- private:
-  const bool enabled_;
-  const c10::DeviceType device_;
-};
 
 // What determines a run's numbers: everything but names, places and the number of processes.
 std::string JobDigest(const v1::JobSpec& spec) {
