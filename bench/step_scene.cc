@@ -1,0 +1,173 @@
+#include "bench/step_scene.h"
+
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/targets/remote_source.h"
+#include "distill/data/camvid_dataset.h"
+#include "distill/data/manifest.h"
+#include "distill/data/scenes.h"
+#include "distill/models/build_model.h"
+#include "distill/teacher/local_source.h"
+#include "job_plan/data_plan.h"
+#include "job_plan/student_plan.h"
+#include "job_plan/teacher_plan.h"
+
+namespace reflux {
+namespace {
+
+constexpr int64_t kImages = 16;
+
+// Untrained, but with residual branches damped: with batch norms that have seen no data its maps
+// would otherwise double in variance at each of 33 blocks and leave the range of fp16.
+absl::StatusOr<std::shared_ptr<SegmentationModel>> UntrainedTeacher(
+    const std::string& architecture) {
+  ModelOptions options;
+  options.architecture = architecture;
+  options.num_classes = static_cast<int64_t>(CamVidClassNames().size());
+  REFLUX_ASSIGN_OR_RETURN(std::shared_ptr<SegmentationModel> model, BuildModel(options));
+  InitializeWeights(*model, 17);
+  const torch::NoGradGuard no_gradients;
+  for (auto& parameter : model->named_parameters()) {
+    if (absl::EndsWith(parameter.key(), ".bn3.weight")) parameter.value().fill_(0.2);
+  }
+  return model;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<StepScene>> StepScene::Create(const StepBenchOptions& options) {
+  auto scene = std::unique_ptr<StepScene>(new StepScene);
+  REFLUX_RETURN_IF_ERROR(scene->MakeData(options));
+  REFLUX_RETURN_IF_ERROR(scene->MakeTeacherAndStudent(options));
+  REFLUX_RETURN_IF_ERROR(scene->FillCache(options));
+  REFLUX_RETURN_IF_ERROR(scene->OpenWarm(options));
+  REFLUX_RETURN_IF_ERROR(scene->AddMode("plain", nullptr, false));
+  REFLUX_RETURN_IF_ERROR(scene->AddMode("resident", nullptr, true));
+  REFLUX_RETURN_IF_ERROR(scene->AddMode("live", scene->local_.get(), false));
+  REFLUX_RETURN_IF_ERROR(scene->AddMode("warm_embedded", scene->embedded_.get(), false));
+  REFLUX_RETURN_IF_ERROR(scene->AddMode("warm_grpc", scene->remote_.get(), false));
+  return scene;
+}
+
+StepScene::~StepScene() {
+  cache_process_.reset();
+  embedded_.reset();
+  store_.reset();
+  std::error_code ignored;
+  if (!root_.empty()) std::filesystem::remove_all(root_, ignored);
+}
+
+absl::Status StepScene::MakeData(const StepBenchOptions& options) {
+  std::string folder = absl::StrCat(options.scratch, "/reflux-bench-step-XXXXXX");
+  if (mkdtemp(folder.data()) == nullptr) return absl::ErrnoToStatus(errno, folder);
+  root_ = folder;
+  const std::string images = root_ + "/images";
+  REFLUX_RETURN_IF_ERROR(
+      WriteScenes(
+          images,
+          {.train = kImages, .val = 1, .height = kStepBenchHeight, .width = kStepBenchWidth},
+          nullptr)
+          .status());
+  REFLUX_ASSIGN_OR_RETURN(spec_, StepBenchJob(options, images));
+  REFLUX_ASSIGN_OR_RETURN(dataset_, OpenTrainSplit(spec_.data()));
+  REFLUX_ASSIGN_OR_RETURN(digests_, SampleDigests(*dataset_, root_ + "/manifests"));
+  return absl::OkStatus();
+}
+
+absl::Status StepScene::MakeTeacherAndStudent(const StepBenchOptions& options) {
+  REFLUX_ASSIGN_OR_RETURN(const Numerics numerics, PlanNumerics(spec_.teachers().at("default")));
+  REFLUX_ASSIGN_OR_RETURN(const std::shared_ptr<SegmentationModel> model,
+                          UntrainedTeacher(options.teacher_model));
+  REFLUX_ASSIGN_OR_RETURN(Teacher teacher, MakeTeacher(model, {}, numerics, torch::kCPU));
+  local_ = MakeLocalSource(std::move(teacher),
+                           [images = dataset_->root()](const Locator& locator) {
+                             return ReadImageFile(images, locator);
+                           },
+                           {});
+  REFLUX_ASSIGN_OR_RETURN(teacher_, local_->GetTeacherInfo({}));
+  REFLUX_ASSIGN_OR_RETURN(student_, StepStudent::Create(spec_, dataset_->class_names().size(),
+                                                        dataset_->ignore_index(), teacher_));
+  REFLUX_ASSIGN_OR_RETURN(specs_, PlanTargetSpecs(spec_.targets(), student_->distillation()));
+  return absl::OkStatus();
+}
+
+// Through a caching source over the teacher; what it delivers is also kept as `resident`.
+absl::Status StepScene::FillCache(const StepBenchOptions& options) {
+  REFLUX_ASSIGN_OR_RETURN(
+      store_, RocksTargetStore::Open({.directory = root_ + "/cache", .min_free_disk_bytes = 0}));
+  const auto filling = MakeCachingSource(*store_, *local_);
+  REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<BatchMaker> maker, Maker(filling.get()));
+  for (int step = 0; step < options.steps; ++step) {
+    REFLUX_ASSIGN_OR_RETURN(Batch batch, maker->Make(step, nullptr));
+    resident_.push_back(std::move(batch.targets));
+  }
+  if (filling->counts().passed_through > 0) {
+    return absl::ResourceExhaustedError(
+        "the cache could not store every target: is the disk full?");
+  }
+  return absl::OkStatus();
+}
+
+// Two equal copies, since a cache belongs to one process at a time.
+absl::Status StepScene::OpenWarm(const StepBenchOptions& options) {
+  store_.reset();
+  std::error_code error;
+  std::filesystem::copy(root_ + "/cache", root_ + "/served",
+                        std::filesystem::copy_options::recursive, error);
+  if (error) return absl::InternalError(absl::StrCat("copying the cache: ", error.message()));
+  REFLUX_ASSIGN_OR_RETURN(
+      store_, RocksTargetStore::Open({.directory = root_ + "/cache", .min_free_disk_bytes = 0}));
+  absent_ = MakeAbsentTeacher();
+  embedded_ = MakeCachingSource(*store_, *absent_);
+  REFLUX_ASSIGN_OR_RETURN(cache_process_,
+                          CacheProcess::Start(options.cache_program, root_ + "/served"));
+  remote_ = MakeRemoteSource({.endpoint = cache_process_->address()});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<BatchMaker>> StepScene::Maker(TargetSource* source) const {
+  BatchMakerOptions options{.view_seed = spec_.data().view_seed(),
+                            .fetch_timeout = absl::Minutes(5)};
+  REFLUX_ASSIGN_OR_RETURN(options.views, PlanViews(spec_));
+  options.stream = {.samples = kImages,
+                    .global_batch = kStepBenchBatch,
+                    .replay = options.views.replay,
+                    .seed = spec_.train().seed()};
+  if (source != nullptr) {
+    options.specs = specs_;
+    options.teacher = teacher_.identity;
+  }
+  return std::make_unique<BatchMaker>(*dataset_, digests_, source, options);
+}
+
+absl::Status StepScene::AddMode(const std::string& name, TargetSource* source, bool resident) {
+  REFLUX_ASSIGN_OR_RETURN(std::unique_ptr<BatchMaker> maker, Maker(source));
+  modes_.push_back({.name = name,
+                    .maker = std::move(maker),
+                    .wants_targets = source != nullptr,
+                    .wants_resident = resident});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Batch> StepScene::MakeBatch(
+    const StepMode& mode, int64_t step, const std::shared_ptr<Cancellation>& cancellation) const {
+  REFLUX_ASSIGN_OR_RETURN(Batch batch, mode.maker->Make(step, cancellation));
+  if (mode.wants_resident) batch.targets = resident_[step];
+  if (mode.wants_targets && batch.target_count != targets_per_step()) {
+    return absl::InternalError(
+        absl::StrCat(mode.name, ": ", batch.target_count, " targets of ", targets_per_step()));
+  }
+  return batch;
+}
+
+absl::StatusOr<int64_t> StepScene::TeacherImages() const {
+  REFLUX_ASSIGN_OR_RETURN(const TeacherInfo info, local_->GetTeacherInfo({}));
+  return info.images_inferred;
+}
+
+}  // namespace reflux
