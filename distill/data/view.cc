@@ -51,8 +51,8 @@ absl::Status ViewPolicy::Validate() const {
     return absl::InvalidArgumentError(
         absl::StrCat("data.crop: sides must be 8..", View::kMaxSide, " pixels"));
   }
-  if (!(min_scale > 0.05) || !(max_scale >= min_scale) || max_scale > 8) {
-    return absl::InvalidArgumentError("data.scale: needs 0.05 < low <= high <= 8");
+  if (!(min_scale > 0) || !(max_scale >= min_scale) || max_scale > 16) {
+    return absl::InvalidArgumentError("data.scale: needs 0 < low <= high <= 16");
   }
   return absl::OkStatus();
 }
