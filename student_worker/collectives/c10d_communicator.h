@@ -30,7 +30,8 @@ struct ConnectOptions {
 
 // Blocks until every rank has connected. InvalidArgument for bad options; FailedPrecondition, with
 // what to do, when NCCL cannot be loaded or there is no CUDA device; Unavailable when a rank does
-// not come in time.
+// not come in time. One communicator a process: LibTorch's flight recorder is not safe across process
+// groups (tests that run ranks as threads switch it off by TORCH_FR_BUFFER_SIZE=0).
 absl::StatusOr<std::unique_ptr<Communicator>> Connect(const ConnectOptions& options,
                                                       const RendezvousStore& store);
 

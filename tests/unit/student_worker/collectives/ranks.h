@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -11,6 +12,10 @@
 #include "student_worker/collectives/c10d_communicator.h"
 
 namespace reflux {
+
+// LibTorch's flight recorder is one for the process and records without a lock: several process groups
+// at once, which only these tests have, crash in it. It reads its size when the first group is made.
+inline const bool kFlightRecorderIsOff = setenv("TORCH_FR_BUFFER_SIZE", "0", 1) == 0;
 
 // Calls `body(communicator)` in one thread a rank, over Gloo; fails the test if one cannot connect.
 inline void RunRanks(int world_size, const std::function<void(Communicator&)>& body) {
