@@ -10,7 +10,7 @@ namespace reflux {
 
 struct WatchOptions {
   // On a pipe: at most one line of progress in this time, besides one at each change of state.
-  absl::Duration line_interval = absl::Seconds(2);
+  absl::Duration line_interval = absl::Seconds(10);
   // How often, and with what pause, to try again when the orchestrator goes away meanwhile.
   int retries = 60;
   absl::Duration retry_pause = absl::Seconds(1);
