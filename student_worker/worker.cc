@@ -18,6 +18,7 @@
 #include "student_worker/collectives/c10d_communicator.h"
 #include "student_worker/observers.h"
 #include "student_worker/target_path.h"
+#include "student_worker/tensorboard_observer.h"
 #include "student_worker/trainer.h"
 
 namespace reflux {
@@ -46,6 +47,7 @@ class Worker {
   ProgressObserver progress_;
   std::unique_ptr<LogObserver> log_;
   std::unique_ptr<JsonlObserver> jsonl_;
+  std::unique_ptr<TensorBoardObserver> tensorboard_;
   std::unique_ptr<MetricsObserver> metrics_;
   std::vector<TrainingObserver*> observers_ = {&progress_};
   std::unique_ptr<MembershipClient> membership_;
@@ -119,6 +121,9 @@ absl::Status Worker::OpenObservers() {
   REFLUX_ASSIGN_OR_RETURN(jsonl_, JsonlObserver::Open(flags_.directory + "/metrics.jsonl",
                                                       flags_.membership.generation));
   observers_.push_back(jsonl_.get());
+  REFLUX_ASSIGN_OR_RETURN(tensorboard_, TensorBoardObserver::Open(flags_.directory + "/tensorboard",
+                                                                  flags_.membership.generation));
+  observers_.push_back(tensorboard_.get());
   return absl::OkStatus();
 }
 
