@@ -11,6 +11,7 @@
 #include "common/base/status_macros.h"
 #include "distill/models/batch_norm.h"
 #include "distill/models/deeplabv3.h"
+#include "distill/models/resnet.h"
 
 namespace reflux {
 namespace {
@@ -147,6 +148,9 @@ void InitializeWeights(torch::nn::Module& model, uint64_t seed) {
       TORCH_CHECK(item.value()->parameters(/*recurse=*/false).empty(),
                   "no initialisation is defined for the parameters of '", item.key(), "'");
     }
+  }
+  for (const auto& item : model.named_modules("", /*include_self=*/false)) {
+    if (auto* block = item.value()->as<ResidualBlock>()) block->branch_norm()->weight.zero_();
   }
 }
 

@@ -19,8 +19,10 @@ absl::StatusOr<ModelOptions> ResolveModelOptions(ModelOptions options);
 
 // Draws every weight anew, as the reference code does: convolutions of the backbone ("pretrained.")
 // from a normal distribution with variance 2 / fan_out (He et al. 2015), others uniformly within
-// 1 / sqrt(fan_in), norms 1 and 0 with fresh statistics. A function of (seed, parameter name,
-// shape) alone. Throws c10::Error for a parameter of another kind.
+// 1 / sqrt(fan_in), norms 1 and 0 with fresh statistics. Beyond the reference code, the norm that
+// ends a residual branch starts at weight 0 (Goyal et al. 2017, 5.1): published runs start from
+// ImageNet weights, and without them a ResNet-101 needs it to learn at all in few steps. A function
+// of (seed, parameter name, shape) alone. Throws c10::Error for a parameter of another kind.
 void InitializeWeights(torch::nn::Module& model, uint64_t seed);
 
 }  // namespace reflux

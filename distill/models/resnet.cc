@@ -34,7 +34,7 @@ torch::nn::Sequential Shortcut(const BlockOptions& o, int64_t out) {
                                BatchNorm2d(out, o.norm.epsilon, o.norm.momentum));
 }
 
-class BasicBlock : public torch::nn::Module {
+class BasicBlock : public ResidualBlock {
  public:
   explicit BasicBlock(const BlockOptions& o) {
     conv1_ = register_module("conv1", Convolution(o.in, o.planes, 3, o.stride, o.first_dilation));
@@ -49,13 +49,15 @@ class BasicBlock : public torch::nn::Module {
     return AddRelu(output, downsample_ ? downsample_->forward(input) : input);
   }
 
+  BatchNorm2d branch_norm() const override { return bn2_; }
+
  private:
   torch::nn::Conv2d conv1_{nullptr}, conv2_{nullptr};
   BatchNorm2d bn1_{nullptr}, bn2_{nullptr};
   torch::nn::Sequential downsample_{nullptr};
 };
 
-class Bottleneck : public torch::nn::Module {
+class Bottleneck : public ResidualBlock {
  public:
   static constexpr int64_t kExpansion = 4;
 
@@ -75,6 +77,8 @@ class Bottleneck : public torch::nn::Module {
     const Tensor hidden = Relu(bn2_(conv2_(Relu(bn1_(conv1_(input))))));
     return AddRelu(bn3_(conv3_(hidden)), downsample_ ? downsample_->forward(input) : input);
   }
+
+  BatchNorm2d branch_norm() const override { return bn3_; }
 
  private:
   torch::nn::Conv2d conv1_{nullptr}, conv2_{nullptr}, conv3_{nullptr};

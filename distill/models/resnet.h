@@ -23,6 +23,13 @@ struct ResNetOptions {
   NormOptions norm;
 };
 
+// A block that adds a branch to its shortcut.
+class ResidualBlock : public torch::nn::Module {
+ public:
+  // The norm that ends the branch: with a weight of zero the block is its shortcut.
+  virtual BatchNorm2d branch_norm() const = 0;
+};
+
 class ResNetImpl : public torch::nn::Module {
  public:
   explicit ResNetImpl(const ResNetOptions& options);

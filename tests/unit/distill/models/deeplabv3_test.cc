@@ -7,6 +7,7 @@
 #include <fstream>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "distill/models/build_model.h"
@@ -113,6 +114,9 @@ TEST(InitializeWeightsTest, DependsOnSeedAndNameOnly) {
   const Tensor weight = a->named_parameters()["pretrained.layer4.1.conv2.weight"].detach();
   EXPECT_NEAR(weight.std().item<double>(), std::sqrt(2.0 / (512 * 9)), 1e-4);
   EXPECT_NEAR(weight.mean().item<double>(), 0, 1e-4);
+  EXPECT_EQ(a->named_parameters()["pretrained.layer4.1.bn2.weight"].abs().max().item<double>(), 0);
+  EXPECT_EQ(a->named_parameters()["pretrained.layer4.1.bn1.weight"].min().item<double>(), 1);
+  EXPECT_EQ(a->named_parameters()["pretrained.bn2.weight"].min().item<double>(), 1);
   const Tensor head = a->named_parameters()["head.aspp.b1.block.0.weight"].detach();
   EXPECT_LE(head.abs().max().item<double>(), 1 / std::sqrt(512.0 * 9));
   EXPECT_NEAR(head.std().item<double>(), 1 / std::sqrt(3 * 512.0 * 9), 1e-3);
@@ -136,11 +140,20 @@ Pass TrainingPass(SegmentationModel& model, const Tensor& images, uint64_t first
   return pass;
 }
 
+// A fresh block is its shortcut and gives its branch no gradient: opens the branches.
+void OpenBranches(torch::nn::Module& model) {
+  const torch::NoGradGuard no_gradients;
+  for (const auto& item : model.named_parameters()) {
+    if (absl::EndsWith(item.key(), ".bn2.weight")) item.value().fill_(0.5);
+  }
+}
+
 TEST(DeepLabV3Test, TwoRanksTrainAsOne) {
   std::vector<std::shared_ptr<SegmentationModel>> models;
   for (int i = 0; i < 3; ++i) {
     models.push_back(SmallResNet18());
     InitializeWeights(*models.back(), 1);
+    OpenBranches(*models.back());
     models.back()->to(torch::kFloat64);
   }
   const Tensor images =
