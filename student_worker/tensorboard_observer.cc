@@ -70,15 +70,24 @@ void TensorBoardObserver::Write(int64_t step, tensorboard::Event event) {
   std::fwrite(record.data(), 1, record.size(), file_);
 }
 
+void TensorBoardObserver::Begin() {
+  if (begun_) return;
+  tensorboard::Event version;
+  version.set_file_version("brain.Event:2");
+  Write(0, version);
+  begun_ = true;
+}
+
+// What an older generation wrote of this step and later ones is done again: readers shall drop it.
+void TensorBoardObserver::HideFrom(int64_t step) {
+  if (trained_) return;
+  tensorboard::Event start;
+  start.mutable_session_log()->set_status(tensorboard::SessionLog::START);
+  Write(step, start);
+  trained_ = true;
+}
+
 void TensorBoardObserver::Scalars(int64_t step, const std::map<std::string, double>& values) {
-  if (!started_) {
-    tensorboard::Event version, start;
-    version.set_file_version("brain.Event:2");
-    Write(0, version);
-    start.mutable_session_log()->set_status(tensorboard::SessionLog::START);
-    Write(step, start);
-    started_ = true;
-  }
   tensorboard::Event event;
   for (const auto& [tag, value] : values) {
     tensorboard::Summary::Value* scalar = event.mutable_summary()->add_value();
@@ -96,10 +105,13 @@ void TensorBoardObserver::OnStep(const StepReport& report) {
                                           {"seconds/wait", report.wait_seconds}};
   for (const auto& [name, value] : report.losses) values["loss/" + name] = value;
   for (const auto& [name, value] : report.weights) values["weight/" + name] = value;
+  Begin();
+  HideFrom(report.step);
   Scalars(report.step, values);
 }
 
 void TensorBoardObserver::OnEvaluation(const EvaluationReport& report) {
+  Begin();
   Scalars(report.step,
           {{"validation/miou", report.miou}, {"validation/pixel_accuracy", report.pixel_accuracy}});
 }

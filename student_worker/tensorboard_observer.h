@@ -30,11 +30,13 @@ class TensorBoardObserver : public TrainingObserver {
 
  private:
   explicit TensorBoardObserver(std::FILE* file) : file_(file) {}
+  void Begin();
+  void HideFrom(int64_t step);
   void Scalars(int64_t step, const std::map<std::string, double>& values);
   void Write(int64_t step, tensorboard::Event event);
 
   std::FILE* const file_;
-  bool started_ = false;
+  bool begun_ = false, trained_ = false;
 };
 
 // CRC-32C (Castagnoli, RFC 3720) of `bytes`.

@@ -60,6 +60,16 @@ TEST(TensorBoardObserverTest, WritesScalarsAfterAVersionAndAStart) {
               ElementsAre(Pair("validation/miou", 50), Pair("validation/pixel_accuracy", 75)));
 }
 
+TEST(TensorBoardObserverTest, AnEvaluationAloneHidesNothing) {
+  const std::string directory = testing::TempDir() + "reflux_tensorboard_evaluation";
+  std::filesystem::remove_all(directory);
+  TensorBoardObserver::Open(directory, 3).value()->OnEvaluation({.step = 9, .miou = 50});
+  const std::vector<tensorboard::Event> events = ReadEvents(directory);
+  ASSERT_EQ(events.size(), 2);
+  EXPECT_TRUE(events[0].has_file_version());
+  EXPECT_EQ(events[1].summary().value_size(), 2);
+}
+
 TEST(TensorBoardObserverTest, SaysWhereItCannotWrite) {
   const auto observer = TensorBoardObserver::Open("/proc/nowhere", 1);
   ASSERT_FALSE(observer.ok());
