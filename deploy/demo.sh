@@ -57,7 +57,7 @@ state=$work/state bin=$here/build/release/bin
 say() { printf '\n== %s\n' "$*"; }
 
 set_up_and_build() {
-  say "set-up and build (the first time: a download of 800 MB and some 20 minutes of compiling)"
+  say "set-up and build (the first time: a download of 800 MB and some ten minutes of compiling)"
   "$here/deploy/setup.sh"
   cmake -S "$here" --preset release >/dev/null
   cmake --build "$here/build/release" --target reflux reflux-model reflux-scenes reflux-orchestrator \
