@@ -9,14 +9,13 @@
 #include "absl/strings/strip.h"
 #include "common/spec/field_options.h"
 #include "common/spec/spec_reader.h"
+#include "common/targets/target.h"
 
 namespace reflux {
 namespace {
 
 using google::protobuf::Message;
 using google::protobuf::Reflection;
-
-constexpr int kMaxReplay = 100000;
 
 class Checker {
  public:
@@ -129,11 +128,11 @@ void CheckViews(const std::string& views, Checker& check) {
   absl::string_view count = views;
   int replay = 0;
   if (!absl::ConsumePrefix(&count, "replay:") || !absl::SimpleAtoi(count, &replay) || replay < 1 ||
-      replay > kMaxReplay) {
+      replay > kMaxReplayedViews) {
     check.Bad("targets.views", absl::StrCat("`", views,
                                             "` is not allowed; `replay: K` with K from "
                                             "1 to ",
-                                            kMaxReplay, ", or `live`"));
+                                            kMaxReplayedViews, ", or `live`"));
   }
 }
 

@@ -36,6 +36,9 @@ struct View {
   static constexpr int32_t kMaxSide = 16384;
 };
 
+// Views that `targets.views: replay: K` may take of one image.
+inline constexpr int64_t kMaxReplayedViews = 100000;
+
 // Where a process that shares the data set finds the image.
 struct Locator {
   std::string dataset;  // dataset id, e.g. "camvid"

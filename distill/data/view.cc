@@ -15,8 +15,6 @@
 namespace reflux {
 namespace {
 
-constexpr int64_t kMaxReplay = 1 << 20;
-
 // What of the resized image the crop covers.
 cv::Rect Covered(const View& view) {
   return cv::Rect(view.crop_x, view.crop_y,
@@ -44,8 +42,10 @@ void WriteRow(const uint8_t* pixels, int channel, int count, const std::array<fl
 }  // namespace
 
 absl::Status ViewPolicy::Validate() const {
-  if (replay < 0 || replay > kMaxReplay)
-    return absl::InvalidArgumentError("targets.views: replay must be 1..1048576");
+  if (replay < 0 || replay > kMaxReplayedViews) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("targets.views: replay must be 1..", kMaxReplayedViews));
+  }
   if (crop_height < 8 || crop_width < 8 || crop_height > View::kMaxSide ||
       crop_width > View::kMaxSide) {
     return absl::InvalidArgumentError(
@@ -68,9 +68,9 @@ absl::Status ParseViewPolicy(absl::string_view text, ViewPolicy* policy) {
         absl::StrCat("not available in this version: targets.views ", text));
   }
   if (!absl::ConsumePrefix(&text, "replay:") || !absl::SimpleAtoi(text, &policy->replay) ||
-      policy->replay < 1 || policy->replay > kMaxReplay) {
-    return absl::InvalidArgumentError(
-        "targets.views: write `replay: K` with K from 1 to 1048576, or `live`");
+      policy->replay < 1 || policy->replay > kMaxReplayedViews) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "targets.views: write `replay: K` with K from 1 to ", kMaxReplayedViews, ", or `live`"));
   }
   return absl::OkStatus();
 }

@@ -6,6 +6,8 @@
 #include <opencv2/core.hpp>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+
 namespace reflux {
 namespace {
 
@@ -57,6 +59,9 @@ TEST(ParseViewPolicy, ReadsWhatIsAvailable) {
   EXPECT_EQ(policy.replay, 0);
   EXPECT_TRUE(absl::IsUnimplemented(ParseViewPolicy("whole", &policy)));
   EXPECT_TRUE(absl::IsInvalidArgument(ParseViewPolicy("replay: 0", &policy)));
+  EXPECT_TRUE(ParseViewPolicy(absl::StrCat("replay: ", kMaxReplayedViews), &policy).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      ParseViewPolicy(absl::StrCat("replay: ", kMaxReplayedViews + 1), &policy)));
   EXPECT_TRUE(absl::IsInvalidArgument(ParseViewPolicy("often", &policy)));
 }
 
