@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
+#include "common/spec/job_teachers.h"
 #include "distill/losses/cross_entropy_loss.h"
 #include "distill/losses/i2ckd_loss.h"
 #include "distill/losses/icsd_loss.h"
@@ -84,20 +85,6 @@ absl::StatusOr<LossTerm> I2ckdTerm(const v1::I2ckdSpec& spec, const Segmentation
               LossKind::kRelation);
 }
 
-// Every term is fed by the one teacher of this version: a term that names another must not be
-// distilled from the wrong one.
-absl::Status CheckOneTeacher(const v1::LossesSpec& losses) {
-  for (const auto& [present, teacher] : {std::pair(losses.has_kd(), losses.kd().teacher()),
-                                         std::pair(losses.has_i2ckd(), losses.i2ckd().teacher()),
-                                         std::pair(losses.has_icsd(), losses.icsd().teacher())}) {
-    if (!present || teacher.empty() || teacher == "default") continue;
-    return absl::UnimplementedError(
-        absl::StrCat("not available in this version: several teachers (a loss names '", teacher,
-                     "'; name the teacher `default`)"));
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::StatusOr<ModelOptions> PlanModel(const v1::JobSpec& spec, int64_t num_classes) {
@@ -112,10 +99,6 @@ absl::StatusOr<ModelOptions> PlanModel(const v1::JobSpec& spec, int64_t num_clas
   return options;
 }
 
-bool NeedsTeacher(const v1::LossesSpec& losses) {
-  return losses.has_kd() || losses.has_i2ckd() || losses.has_icsd();
-}
-
 absl::StatusOr<std::shared_ptr<LossSet>> PlanLosses(const v1::JobSpec& spec,
                                                     const SegmentationModel& student,
                                                     const std::optional<TeacherInfo>& teacher) {
@@ -126,7 +109,6 @@ absl::StatusOr<std::shared_ptr<LossSet>> PlanLosses(const v1::JobSpec& spec,
     return term.status();
   };
   if (losses.has_ce()) REFLUX_RETURN_IF_ERROR(add(CrossEntropyTerm(losses.ce())));
-  REFLUX_RETURN_IF_ERROR(CheckOneTeacher(losses));
   if (NeedsTeacher(losses)) {
     if (!teacher.has_value())
       return absl::FailedPreconditionError("losses: no teacher to distil from");

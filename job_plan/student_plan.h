@@ -16,9 +16,6 @@ namespace reflux {
 
 absl::StatusOr<ModelOptions> PlanModel(const v1::JobSpec& spec, int64_t num_classes);
 
-// True when some loss reads a teacher.
-bool NeedsTeacher(const v1::LossesSpec& losses);
-
 // `teacher` is needed when NeedsTeacher. Errors: InvalidArgument for a bad option, NotFound for a
 // tap that does not exist on one side (those that do are listed), FailedPrecondition when class
 // counts differ.

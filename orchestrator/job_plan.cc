@@ -1,39 +1,16 @@
 #include "orchestrator/job_plan.h"
 
-#include <algorithm>
 #include <fstream>
 #include <set>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/digest.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
+#include "common/spec/job_teachers.h"
 
 namespace reflux {
 namespace {
-
-constexpr int kMaxStudents = 64;
-
-// Names become file names.
-bool IsName(const std::string& name) {
-  return !name.empty() && name.size() <= 100 && name[0] != '.' &&
-         std::all_of(name.begin(), name.end(), [](unsigned char c) {
-           return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
-         });
-}
-
-// The teachers that losses name.
-std::set<std::string> UsedTeachers(const v1::LossesSpec& losses) {
-  std::set<std::string> used;
-  const auto add = [&used](bool present, const std::string& teacher) {
-    if (present) used.insert(teacher.empty() ? "default" : teacher);
-  };
-  add(losses.has_kd(), losses.kd().teacher());
-  add(losses.has_i2ckd(), losses.i2ckd().teacher());
-  add(losses.has_icsd(), losses.icsd().teacher());
-  return used;
-}
 
 std::string CacheName(const v1::JobSpec& spec) {
   return spec.targets().cache().empty() ? "default" : spec.targets().cache();
@@ -106,58 +83,10 @@ ServicePlan PlanCache(const std::string& name, const std::string& teacher_id,
   return plan;
 }
 
-absl::Status CheckTeachers(const v1::JobSpec& spec) {
-  const std::set<std::string> used = UsedTeachers(spec.losses());
-  for (const std::string& name : used) {
-    if (!IsName(name) || !spec.teachers().contains(name)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("losses: teacher '", name, "' is not among `teachers`"));
-    }
-  }
-  if (used.size() > 1) {
-    return absl::InvalidArgumentError(
-        "not available in this version: losses with different teachers in one job");
-  }
-  if (Teachers(spec) < 0 || Teachers(spec) > 1) {
-    return absl::InvalidArgumentError(
-        "not available in this version: run.teachers other than 0 or 1");
-  }
-  if (spec.targets().cache() == "none" && Teachers(spec) == 0 && !used.empty()) {
-    return absl::InvalidArgumentError(
-        "run.teachers is 0 and targets.cache is none: no one could answer for the teacher");
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
-absl::Status CheckSpec(const v1::JobSpec& spec) {
-  if (!IsName(spec.name())) {
-    return absl::InvalidArgumentError(
-        "name: 1 to 100 letters, digits, '-', '_', '.', not beginning with '.'");
-  }
-  if (!spec.run().launcher().empty() && spec.run().launcher() != "local") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("not available in this version: run.launcher ", spec.run().launcher()));
-  }
-  const int students = spec.run().has_students() ? spec.run().students() : 1;
-  if (students < 1 || students > kMaxStudents) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("run.students: ", students, ", must be 1 to ", kMaxStudents));
-  }
-  if (spec.run().max_restarts() < 0) {
-    return absl::InvalidArgumentError("run.max_restarts: must not be negative");
-  }
-  if (!IsName(CacheName(spec))) {
-    return absl::InvalidArgumentError("targets.cache: letters, digits, '-', '_', '.'");
-  }
-  return CheckTeachers(spec);
-}
-
-bool NeedsTeacher(const v1::JobSpec& spec) { return !UsedTeachers(spec.losses()).empty(); }
-
 absl::StatusOr<std::string> TeacherId(const v1::JobSpec& spec) {
-  const std::set<std::string> used = UsedTeachers(spec.losses());
+  const std::set<std::string> used = UsedTeachers(spec);
   if (used.empty()) return std::string();
   const v1::TeacherSpec& teacher = spec.teachers().at(*used.begin());
   const absl::StatusOr<std::string> checkpoint = HashFile(teacher.checkpoint());
@@ -171,7 +100,7 @@ absl::StatusOr<std::string> TeacherId(const v1::JobSpec& spec) {
 
 JobPlan PlanJob(const v1::JobSpec& spec, const std::string& teacher_id, const StateLayout& state) {
   JobPlan plan;
-  const std::set<std::string> used = UsedTeachers(spec.losses());
+  const std::set<std::string> used = UsedTeachers(spec);
   if (used.empty()) return plan;
   const std::string teacher_role = TeacherRole(spec, *used.begin(), teacher_id);
   const bool teacher_runs = Teachers(spec) > 0;

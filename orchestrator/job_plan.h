@@ -1,4 +1,4 @@
-// What a job file means in processes: which services it shares with other jobs and the command
+// What a resolved job means in processes: which services it shares with other jobs and the command
 // lines of its workers. Thread-safe, no side effects but reading the checkpoint.
 #pragma once
 
@@ -24,12 +24,6 @@ struct JobPlan {
   std::vector<ServicePlan> services;
   std::string targets;  // what workers get as --targets; empty: no teacher
 };
-
-// InvalidArgument, naming the field, for a job that this orchestrator cannot run.
-absl::Status CheckSpec(const v1::JobSpec& spec);
-
-// Whether a loss distils from a teacher.
-bool NeedsTeacher(const v1::JobSpec& spec);
 
 // SHA-256 of what decides the teacher's answers: the bytes of the checkpoint, layout, numerics. The
 // file is read whole, so not under a lock. Empty when the job needs no teacher.

@@ -19,6 +19,7 @@
 #include "common/base/exit_codes.h"
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
+#include "common/spec/job_file.h"
 #include "orchestrator/job_plan.h"
 #include "orchestrator/orchestrator_metrics.h"
 #include "orchestrator/process_logs.h"
@@ -102,13 +103,15 @@ class Orchestrator::Impl {
       MutexLock lock(mutex_);
       if (const Job* job = FindRequest(request.request_id())) return Snapshot(*job);
     }
-    REFLUX_RETURN_IF_ERROR(CheckSpec(request.spec()));
-    REFLUX_ASSIGN_OR_RETURN(const std::string teacher_id, TeacherId(request.spec()));
+    absl::StatusOr<v1::JobSpec> spec = ResolveJob(request.spec());
+    // Never Unimplemented: that would say that the orchestrator does not know the call.
+    if (!spec.ok()) return absl::InvalidArgumentError(spec.status().message());
+    REFLUX_ASSIGN_OR_RETURN(const std::string teacher_id, TeacherId(*spec));
     MutexLock lock(mutex_);
     // Again: the lock was not held while the checkpoint was read.
     if (const Job* job = FindRequest(request.request_id())) return Snapshot(*job);
     if (closing_) return absl::UnavailableError("the orchestrator is stopping");
-    REFLUX_ASSIGN_OR_RETURN(Job * job, Create(request, teacher_id));
+    REFLUX_ASSIGN_OR_RETURN(Job * job, Create(request.request_id(), *spec, teacher_id));
     Send(*job, job_event::Start{});
     return Snapshot(*job);
   }
@@ -342,20 +345,20 @@ class Orchestrator::Impl {
 
   // ---- events
 
-  absl::StatusOr<Job*> Create(const v1::SubmitJobRequest& request, const std::string& teacher_id) {
-    const v1::RunSpec& run = request.spec().run();
+  absl::StatusOr<Job*> Create(const std::string& request_id, const v1::JobSpec& spec,
+                              const std::string& teacher_id) {
     auto job = std::make_unique<Job>();
     store::JobRecord& record = job->record;
-    record.set_job_id(NewJobId(request.spec().name()));
-    record.set_request_id(request.request_id());
-    *record.mutable_spec() = request.spec();
+    record.set_job_id(NewJobId(spec.name()));
+    record.set_request_id(request_id);
+    *record.mutable_spec() = spec;
     record.set_teacher_id(teacher_id);
     record.set_submitted_unix_ms(NowMs());
     record.set_directory(layout_.Job(record.job_id()));
     store::JobStatus& status = *record.mutable_status();
     status.set_state(v1::JOB_STATE_QUEUED);
-    status.set_world_size(run.has_students() ? run.students() : 1);
-    status.set_max_restarts(run.has_max_restarts() ? run.max_restarts() : 10);
+    status.set_world_size(spec.run().students());
+    status.set_max_restarts(spec.run().max_restarts());
     job->plan = PlanJob(record.spec(), teacher_id, layout_);
     status.set_needs_services(!job->plan.services.empty());
     REFLUX_RETURN_IF_ERROR(WriteSpec(StateLayout::SpecFile(record.directory()), record.spec()));

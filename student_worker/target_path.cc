@@ -8,10 +8,10 @@
 #include "cache/rocks_target_store.h"
 #include "common/base/build_version.h"
 #include "common/base/status_macros.h"
+#include "common/spec/job_teachers.h"
 #include "common/targets/remote_source.h"
 #include "distill/data/dataset.h"
 #include "distill/teacher/local_source.h"
-#include "job_plan/student_plan.h"
 #include "job_plan/teacher_plan.h"
 
 namespace reflux {
@@ -52,13 +52,12 @@ absl::StatusOr<std::unique_ptr<TargetPath>> EmbeddedPath::Open(const v1::JobSpec
                                                                const std::string& cache_directory,
                                                                MetricRegistry* registry,
                                                                const Cancellation* cancellation) {
-  const auto teacher_spec = spec.teachers().find("default");
-  if (teacher_spec == spec.teachers().end()) {
-    return absl::InvalidArgumentError("the job has no teacher named default");
-  }
-  REFLUX_ASSIGN_OR_RETURN(Teacher teacher, LoadTeacher(teacher_spec->second));
+  const std::set<std::string> used = UsedTeachers(spec);
+  if (used.size() != 1) return absl::InvalidArgumentError("losses: they must name one teacher");
+  const v1::TeacherSpec& teacher_spec = spec.teachers().at(*used.begin());
+  REFLUX_ASSIGN_OR_RETURN(Teacher teacher, LoadTeacher(teacher_spec));
   REFLUX_ASSIGN_OR_RETURN(const double miou,
-                          CheckTeacher(teacher, teacher_spec->second, spec.data(), cancellation));
+                          CheckTeacher(teacher, teacher_spec, spec.data(), cancellation));
   spdlog::info("teacher {} {}: {:.1f} % mIoU on validation images", teacher.model->architecture(),
                teacher.identity.digest.Short(), miou);
   auto path = std::make_unique<EmbeddedPath>();

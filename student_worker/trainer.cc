@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
+#include "common/spec/job_teachers.h"
 #include "distill/data/manifest.h"
 #include "distill/evaluation/evaluate.h"
 #include "distill/models/batch_norm.h"

@@ -12,6 +12,7 @@
 #include "common/membership/membership_flags.h"
 #include "common/metrics/prometheus_registry.h"
 #include "common/spec/job_file.h"
+#include "common/spec/job_teachers.h"
 #include "job_plan/teacher_plan.h"
 #include "teacher_server/teacher_server.h"
 
@@ -64,7 +65,7 @@ int Run(Flags flags) {
   const std::shared_ptr<Cancellation> shutdown = InstallShutdownSignals();
   auto spec = LoadJobFile(flags.job, {});
   if (!spec.ok()) return Fail(spec.status());
-  const auto teacher_spec = spec->teachers().find(flags.teacher);
+  const auto teacher_spec = spec->teachers().find(TeacherNamed(*spec, flags.teacher));
   if (teacher_spec == spec->teachers().end()) {
     return Fail(absl::NotFoundError("the job file has no teacher '" + flags.teacher + "'"));
   }

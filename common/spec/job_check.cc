@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "common/spec/field_options.h"
+#include "common/spec/job_teachers.h"
 #include "common/spec/spec_reader.h"
 #include "common/targets/target.h"
 
@@ -20,10 +21,6 @@ using google::protobuf::Reflection;
 class Checker {
  public:
   SpecProblems Take() { return std::move(problems_); }
-  bool any_unavailable() const {
-    return std::any_of(problems_.begin(), problems_.end(),
-                       [](const SpecProblem& p) { return p.unavailable; });
-  }
 
   void Bad(const std::string& path, const std::string& text) {
     problems_.push_back({"", path, text, false, 0});
@@ -110,12 +107,13 @@ class Checker {
   SpecProblems problems_;
 };
 
+// Names become names of files, with numbers added.
 bool IsName(const std::string& name) {
   const auto allowed = [](unsigned char c) {
     return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
   };
   // A leading dot would make hidden folders, and "..".
-  return !name.empty() && name.size() <= 128 && name[0] != '.' &&
+  return !name.empty() && name.size() <= 100 && name[0] != '.' &&
          std::all_of(name.begin(), name.end(), allowed);
 }
 
@@ -138,7 +136,9 @@ void CheckViews(const std::string& views, Checker& check) {
 
 void CheckData(const v1::DataSpec& data, Checker& check) {
   if (data.format().empty()) check.Bad("data.format", "missing; one of camvid");
-  if (data.root().empty()) check.Bad("data.root", "missing: the folder of the data set");
+  // Folders of images and labels stand in for the root.
+  if (data.root().empty() && data.images().empty())
+    check.Bad("data.root", "missing: the folder of the data set");
   if (data.crop_size() != 2) check.Bad("data.crop", "expected two values, [height, width]");
   if (data.eval_size_size() != 0 && data.eval_size_size() != 2) {
     check.Bad("data.eval_size", "expected two values, [height, width], or none");
@@ -159,22 +159,22 @@ void CheckStudent(const v1::StudentSpec& student, Checker& check) {
 
 void CheckTeacherOf(const v1::JobSpec& spec, const std::string& loss, const std::string& teacher,
                     Checker& check) {
-  if (spec.teachers().contains(teacher)) return;
+  if (!TeacherNamed(spec, teacher).empty()) return;
   const std::string path = absl::StrCat("losses.", loss);
-  if (teacher == "default") {
+  if (spec.teachers().empty()) {
     check.Bad(path, "needs a teacher: add `teacher: {checkpoint: FILE}`");
     return;
   }
   std::vector<std::string> names;
   for (const auto& [name, unused] : spec.teachers()) names.push_back(name);
   std::sort(names.begin(), names.end());
-  check.Bad(path + ".teacher",
-            absl::StrCat("no teacher `", teacher, "`; there are: ", absl::StrJoin(names, ", ")));
+  check.Bad(path + ".teacher", absl::StrCat("no teacher `", teacher.empty() ? "default" : teacher,
+                                            "`; there are: ", absl::StrJoin(names, ", ")));
 }
 
 void CheckLosses(const v1::JobSpec& spec, Checker& check) {
   const v1::LossesSpec& losses = spec.losses();
-  if (!losses.has_ce() && !losses.has_kd() && !losses.has_i2ckd() && !losses.has_icsd()) {
+  if (!losses.has_ce() && !NeedsTeacher(losses) && !losses.has_afdcd()) {
     check.Bad("losses", "no term is left: nothing to train on");
   }
   if (losses.has_kd()) CheckTeacherOf(spec, "kd", losses.kd().teacher(), check);
@@ -187,11 +187,30 @@ void CheckLosses(const v1::JobSpec& spec, Checker& check) {
 }
 
 void CheckTeachers(const v1::JobSpec& spec, Checker& check) {
+  const std::set<std::string> used = UsedTeachers(spec);
+  if (used.size() > 1) {
+    check.Unavailable("losses", absl::StrCat("several teachers in one job (the losses name ",
+                                             absl::StrJoin(used, ", "), ")"));
+  }
   for (const auto& [name, teacher] : spec.teachers()) {
     const std::string path = JoinPath("teachers", name);
     if (!IsName(name)) check.Bad(path, "a name has letters, digits, '-', '_', '.'");
     if (teacher.checkpoint().empty())
       check.Bad(path + ".checkpoint", "missing: the file of the teacher");
+  }
+}
+
+void CheckRun(const v1::JobSpec& spec, Checker& check) {
+  const std::string& cache = spec.targets().cache();
+  if (!cache.empty() && !IsName(cache)) {
+    check.Bad("targets.cache", "not a name: up to 100 letters, digits, '-', '_', '.'");
+  }
+  if (spec.run().teachers() > 1) {
+    check.Unavailable("run.teachers", absl::StrCat(spec.run().teachers(), " teacher processes"));
+  }
+  if (spec.run().has_teachers() && spec.run().teachers() == 0 && cache == "none" &&
+      NeedsTeacher(spec.losses())) {
+    check.Bad("run.teachers", "0, and targets.cache is none: no one could answer for the teacher");
   }
 }
 
@@ -216,16 +235,15 @@ SpecProblems CheckJob(const v1::JobSpec& spec) {
   Checker check;
   check.CheckBlock(spec, "");
   CheckViews(spec.targets().views(), check);
-  if (!check.any_unavailable()) {
-    if (!IsName(spec.name())) {
-      check.Bad("name", "missing or not a name: up to 128 letters, digits, '-', '_', '.'");
-    }
-    CheckData(spec.data(), check);
-    CheckStudent(spec.student(), check);
-    CheckTeachers(spec, check);
-    CheckLosses(spec, check);
-    CheckTrain(spec, check);
+  if (!IsName(spec.name())) {
+    check.Bad("name", "missing or not a name: up to 100 letters, digits, '-', '_', '.'");
   }
+  CheckData(spec.data(), check);
+  CheckStudent(spec.student(), check);
+  CheckTeachers(spec, check);
+  CheckLosses(spec, check);
+  CheckTrain(spec, check);
+  CheckRun(spec, check);
   return check.Take();
 }
 

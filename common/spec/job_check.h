@@ -6,9 +6,9 @@
 
 namespace reflux {
 
-// Paths are those of the message ("teachers.default.layout"); `where` is empty. First every value
-// by itself (allowed values, ranges, what is not available); if nothing is unavailable also what is
-// missing or contradicts itself: what is unavailable may be what another field stands in for.
+// All of it at once: every value by itself (allowed values, ranges, what is not available), what is
+// missing, and what contradicts itself. Paths are those of the message ("teachers.default.layout");
+// `where` is empty.
 SpecProblems CheckJob(const v1::JobSpec& spec);
 
 // CheckJob as a status: InvalidArgument, or Unimplemented if all problems are things that are not

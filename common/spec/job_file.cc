@@ -118,6 +118,15 @@ absl::StatusOr<v1::JobSpec> ReadJob(const SpecNode& root, const std::string& def
   return spec;
 }
 
+void AddBlocksOfJob(v1::JobSpec& spec) {
+  const google::protobuf::Descriptor& job = *spec.GetDescriptor();
+  for (int i = 0; i < job.field_count(); ++i) {
+    if (FactsOf(*job.field(i)).present) {
+      spec.GetReflection()->MutableMessage(&spec, job.field(i));
+    }
+  }
+}
+
 std::string NameOfFile(const std::string& path) {
   std::string name = fs::path(path).stem().string();
   std::replace_if(
@@ -144,6 +153,13 @@ absl::StatusOr<v1::JobSpec> ParseJob(const JobText& job,
     root.Erase("kind");
   }
   return ReadJob(root, job.default_name);
+}
+
+absl::StatusOr<v1::JobSpec> ResolveJob(v1::JobSpec spec) {
+  AddBlocksOfJob(spec);
+  FillDefaults(spec);
+  REFLUX_RETURN_IF_ERROR(ValidateJob(spec));
+  return spec;
 }
 
 absl::StatusOr<v1::JobSpec> LoadJobFile(const std::string& path,

@@ -38,6 +38,10 @@ struct JobText {
 absl::StatusOr<v1::JobSpec> ParseJob(const JobText& job,
                                      const std::vector<std::string>& overrides = {});
 
+// A spec from the wire as if it had come from a file: defaults filled in, checked (ValidateJob). A
+// loss that is not there stays away, `ce` too. Paths are left as they are.
+absl::StatusOr<v1::JobSpec> ResolveJob(v1::JobSpec spec);
+
 // The spec as JSON with the field names of the job file (snake_case), indented.
 std::string ToJson(const v1::JobSpec& spec);
 // Inverse of ToJson, without defaults or checks: a loss that is not named is absent, `ce` too.

@@ -17,6 +17,7 @@
 #include "common/base/exit_codes.h"
 #include "common/base/file.h"
 #include "common/rpc/server.h"
+#include "common/spec/job_file.h"
 #include "orchestrator/state_layout.h"
 #include "tests/integration/orchestrator/fake_launcher.h"
 
@@ -68,6 +69,10 @@ class JobServiceTest : public testing::Test {
   v1::JobSpec AloneSpec(int students = 2) {
     v1::JobSpec spec;
     spec.set_name("alone");
+    spec.mutable_data()->set_format("camvid");
+    spec.mutable_data()->set_root("/data");
+    spec.mutable_student()->set_model("deeplabv3_resnet18");
+    spec.mutable_train()->set_steps(100);
     spec.mutable_losses()->mutable_ce();
     spec.mutable_run()->set_students(students);
     spec.mutable_run()->set_max_restarts(3);
@@ -450,11 +455,37 @@ TEST_F(JobServiceTest, RefusesWhatItCannotRun) {
   EXPECT_THAT(refusal([](auto& s) { s.mutable_run()->set_launcher("slurm"); }),
               HasSubstr("not available"));
   EXPECT_THAT(refusal([](auto& s) { s.mutable_losses()->mutable_icsd()->set_teacher("b"); }),
-              HasSubstr("'b'"));
+              HasSubstr("losses.icsd.teacher: no teacher `b`; there are: default"));
   EXPECT_THAT(
       refusal([](auto& s) { (*s.mutable_teachers())["default"].set_checkpoint("/nonexistent"); }),
       HasSubstr("checkpoint"));
   EXPECT_THAT(processes_.Living(), IsEmpty());
+}
+
+// Whatever client sends it: the checks are those of `reflux validate`, all of them at once.
+TEST_F(JobServiceTest, RefusesWhatTheClientWouldRefuse) {
+  v1::JobSpec spec = DistilSpec();
+  spec.mutable_train()->set_momentum(2);
+  spec.mutable_data()->clear_root();
+  (*spec.mutable_teachers())["big"].set_checkpoint(folder_ + "/teacher.safetensors");
+  spec.mutable_losses()->mutable_icsd()->set_teacher("big");
+  v1::Job job;
+  const grpc::Status status = Submit(spec, &job);
+  EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(), std::string(ResolveJob(spec).status().message()));
+  for (const char* problem : {"train.momentum", "data.root", "several teachers"}) {
+    EXPECT_THAT(status.error_message(), HasSubstr(problem));
+  }
+  EXPECT_THAT(processes_.Living(), IsEmpty());
+}
+
+TEST_F(JobServiceTest, TheOnlyTeacherMayHaveAnyName) {
+  v1::JobSpec spec = DistilSpec();
+  const v1::TeacherSpec teacher = spec.teachers().at("default");
+  spec.clear_teachers();
+  (*spec.mutable_teachers())["big"] = teacher;
+  MustSubmit(spec);
+  EXPECT_EQ(ValueOf(processes_.Await("teacher-").spec, "--teacher"), "big");
 }
 
 TEST_F(JobServiceTest, RefusesAnotherBuild) {

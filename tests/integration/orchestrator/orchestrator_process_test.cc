@@ -89,12 +89,17 @@ class OrchestratorProcessTest : public testing::Test {
 
   v1::Job Submit(bool distil = false) {
     v1::SubmitJobRequest request;
-    request.mutable_spec()->set_name("job");
-    request.mutable_spec()->mutable_run()->set_students(2);
+    v1::JobSpec& spec = *request.mutable_spec();
+    spec.set_name("job");
+    spec.mutable_data()->set_format("camvid");
+    spec.mutable_data()->set_root(folder_);
+    spec.mutable_student()->set_model("deeplabv3_resnet18");
+    spec.mutable_losses()->mutable_ce();
+    spec.mutable_train()->set_steps(100);
+    spec.mutable_run()->set_students(2);
     if (distil) {
-      request.mutable_spec()->mutable_losses()->mutable_kd();
-      (*request.mutable_spec()->mutable_teachers())["default"].set_checkpoint(
-          folder_ + "/teacher.safetensors");
+      spec.mutable_losses()->mutable_kd();
+      (*spec.mutable_teachers())["default"].set_checkpoint(folder_ + "/teacher.safetensors");
     }
     grpc::ClientContext context;
     v1::Job job;

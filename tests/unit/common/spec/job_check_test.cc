@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "common/spec/field_options.h"
+#include "common/spec/job_teachers.h"
 #include "tests/unit/common/spec/spec_fixture.h"
 
 namespace reflux {
@@ -48,6 +49,8 @@ TEST(JobCheckTest, EachContradictionIsTold) {
       {"student.output_stride=12", "student.output_stride: 12 is not 8 or 16"},
       {"targets.views='replay: 0'", "targets.views: `replay: 0` is not allowed"},
       {"name=../up", "name: missing or not a name"},
+      {"targets.cache=..", "targets.cache: not a name"},
+      {"run.students=65", "run.students: 65 is out of range [1, 64]"},
   };
   for (const auto& [assignment, expected] : cases) {
     EXPECT_THAT(Refusal(kSmallJob, {assignment}), HasSubstr(expected)) << assignment;
@@ -56,9 +59,10 @@ TEST(JobCheckTest, EachContradictionIsTold) {
 
 TEST(JobCheckTest, WhatIsNotAvailableIsUnimplemented) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"targets.views=whole", "views whole"},   {"targets.codec=topk", "codec topk"},
-      {"losses.afdcd={}", "loss afdcd"},        {"run.launcher=kubernetes", "launcher kubernetes"},
-      {"teacher.layout=cirkd", "layout cirkd"}, {"run.time_limit=24h", "run.time_limit"},
+      {"targets.views=whole", "views whole"},    {"targets.codec=topk", "codec topk"},
+      {"losses.afdcd={}", "loss afdcd"},         {"run.launcher=kubernetes", "launcher kubernetes"},
+      {"teacher.layout=cirkd", "layout cirkd"},  {"run.time_limit=24h", "run.time_limit"},
+      {"run.teachers=2", "2 teacher processes"},
   };
   for (const auto& [assignment, what] : cases) {
     const absl::Status status = Parse(kSmallJob, {assignment}).status();
@@ -73,6 +77,63 @@ TEST(JobCheckTest, ProblemsBesideUnavailableThingsAreInvalid) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("views whole"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("train.momentum"));
+}
+
+TEST(JobCheckTest, UnavailableThingsHideNothingElse) {
+  const std::string refusal =
+      Refusal(kSmallJob, {"data.root=~", "targets.codec=topk", "train.epochs=2"});
+  EXPECT_THAT(refusal, HasSubstr("codec topk"));
+  EXPECT_THAT(refusal, HasSubstr("data.root: missing"));
+  EXPECT_THAT(refusal, HasSubstr("train: give steps or epochs, not both"));
+}
+
+TEST(JobCheckTest, SomeoneMustAnswerForTheTeacher) {
+  EXPECT_THAT(Refusal(kSmallJob, {"run.teachers=0", "targets.cache=none"}),
+              HasSubstr("run.teachers: 0, and targets.cache is none"));
+  EXPECT_EQ(Refusal(kSmallJob, {"run.teachers=0"}), "");
+  EXPECT_EQ(Refusal(kSmallJob, {"run.teachers=0", "targets.cache=none", "losses.kd=~"}), "");
+}
+
+TEST(JobCheckTest, TheOnlyTeacherIsTheDefault) {
+  const std::vector<std::string> one = {"teachers=~", "teachers={big: {checkpoint: b}}"};
+  const auto spec = Parse(kSmallJob, one);
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_THAT(UsedTeachers(*spec), testing::ElementsAre("big"));
+  EXPECT_EQ(TeacherNamed(*spec, "default"), "big");
+  EXPECT_EQ(TeacherNamed(*spec, "small"), "");
+  EXPECT_THAT(Refusal(kSmallJob, {one[0], "teachers={big: {checkpoint: b}, old: {checkpoint: o}}"}),
+              HasSubstr("losses.kd.teacher: no teacher `default`; there are: big, old"));
+}
+
+TEST(JobCheckTest, LossesOfSeveralTeachersAreUnimplemented) {
+  const std::vector<std::string> both = {"teachers.big={checkpoint: b}",
+                                         "losses.icsd={teacher: big}"};
+  const absl::Status status = Parse(kSmallJob, both).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(status.message(),
+            "job.yaml:5: losses: not available in this version: several teachers in one job (the "
+            "losses name big, default)");
+  const auto spec = Parse(kSmallJob, {both[0], "losses.kd.teacher=big"});
+  ASSERT_TRUE(spec.ok()) << "a teacher that no loss names does no harm: " << spec.status();
+  EXPECT_THAT(UsedTeachers(*spec), testing::ElementsAre("big"));
+}
+
+TEST(JobCheckTest, SpecsFromTheWireAreResolvedAsFilesAre) {
+  v1::JobSpec sparse;
+  sparse.set_name("small");
+  sparse.mutable_data()->set_format("camvid");
+  sparse.mutable_data()->set_root("/jobs/camvid");
+  (*sparse.mutable_teachers())["default"].set_checkpoint("/jobs/t.safetensors");
+  sparse.mutable_student()->set_model("deeplabv3_resnet18");
+  sparse.mutable_losses()->mutable_ce();
+  sparse.mutable_losses()->mutable_kd();
+  sparse.mutable_train()->set_steps(10);
+  const auto spec = ResolveJob(sparse);
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(ToJson(*spec), ToJson(*Parse(kSmallJob)));
+  EXPECT_THAT(std::string(ResolveJob({}).status().message()),
+              testing::AllOf(HasSubstr("name: missing"), HasSubstr("data.root: missing"),
+                             HasSubstr("losses: no term is left")));
 }
 
 TEST(JobCheckTest, SpecsFromTheWireAreCheckedToo) {

@@ -217,7 +217,10 @@ TEST(JobFileTest, PublishedJobFileIsRightButAheadOfThisVersion) {
 }
 
 TEST(JobFileTest, PublishedOwnDataIsRightButAheadOfThisVersion) {
-  const absl::Status status = LoadJobFile(DataFile("own-data.yaml")).status();
+  // The guide shows the data block alone.
+  const absl::Status status =
+      LoadJobFile(DataFile("own-data.yaml"), {"student.model=deeplabv3_resnet18", "train.steps=1"})
+          .status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << status;
   for (const std::string field :
        {"format", "images", "labels", "classes", "ignore", "label_map", "splits", "unlabelled"}) {
