@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "cli/table.h"
 #include "common/base/progress_bar.h"
+#include "common/spec/job_teachers.h"
 
 namespace reflux {
 namespace {
@@ -83,14 +84,15 @@ bool IsFinalState(v1::JobState state) {
          state == v1::JOB_STATE_CANCELLED;
 }
 
-std::string ProgressNote(const v1::Progress& progress) {
+std::string ProgressNote(const v1::Job& job) {
+  const v1::Progress& progress = job.progress();
   std::vector<std::string> parts;
   if (const std::string losses = LossesText(progress); !losses.empty()) parts.push_back(losses);
   if (IsEvaluated(progress)) parts.push_back(absl::StrFormat("mIoU %.2f %%", progress.miou()));
   if (progress.images_per_second() > 0) {
     parts.push_back(absl::StrFormat("%.3g images/s", progress.images_per_second()));
   }
-  if (progress.step() > 0) {
+  if (progress.step() > 0 && NeedsTeacher(job.spec().losses())) {
     parts.push_back(
         absl::StrFormat("wait for targets %.3g ms", 1000 * progress.wait_for_targets_seconds()));
   }
@@ -130,7 +132,7 @@ std::string DescribeText(const v1::Job& job, absl::Time now) {
       {"folder:", job.directory()},
       {"step:", StepText(progress)},
       {"phase:", progress.phase().empty() ? "-" : progress.phase()},
-      {"progress:", ProgressNote(progress)},
+      {"progress:", ProgressNote(job)},
       {"checkpoint:", progress.checkpoint().empty() ? "-" : progress.checkpoint()},
       {"targets:",
        absl::StrCat(progress.targets_fetched(), " fetched, ", BytesText(progress.target_bytes()))}};

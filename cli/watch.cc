@@ -22,7 +22,7 @@ class Watcher {
       terminal_.out << MessageJson(job, false) << std::flush;
     } else {
       ShowState(job);
-      if (!IsFinalState(job.state())) ShowProgress(job.progress());
+      if (!IsFinalState(job.state())) ShowProgress(job);
     }
     last_ = job;
     seen_ = true;
@@ -51,14 +51,15 @@ class Watcher {
     terminal_.out << job.job_id() << " " << job.spec().name() << ": " << StateName(job.state());
     if (!job.message().empty()) terminal_.out << ", " << job.message();
     if (IsFinalState(job.state())) {
-      const std::string note = ProgressNote(job.progress());
+      const std::string note = ProgressNote(job);
       terminal_.out << " after " << ClockText(absl::Seconds(RunSeconds(job, absl::Now())))
                     << (note.empty() ? "" : ", ") << note;
     }
     terminal_.out << std::endl;
   }
 
-  void ShowProgress(const v1::Progress& progress) {
+  void ShowProgress(const v1::Job& job) {
+    const v1::Progress& progress = job.progress();
     const bool new_phase = progress.phase() != phase_;
     phase_ = progress.phase();
     if (new_phase) EndBar();
@@ -77,7 +78,7 @@ class Watcher {
     }
     bar_->SetTotal(progress.total_steps());
     bar_->SetLabel(phase_);
-    bar_->Update(progress.step(), ProgressNote(progress));
+    bar_->Update(progress.step(), ProgressNote(job));
   }
 
   Terminal& terminal_;

@@ -64,6 +64,7 @@ class FakeJobService : public v1::JobService::Service {
     v1::Job job;
     job.set_job_id("job-1");
     job.mutable_spec()->set_name("small");
+    job.mutable_spec()->mutable_losses()->mutable_kd();
     job.set_state(state);
     if (step > 0) {
       v1::Progress& progress = *job.mutable_progress();

@@ -10,13 +10,19 @@ namespace reflux {
 namespace {
 
 TEST(JobTextTest, ProgressNamesEachLossAndLeavesOutWhatIsUnknown) {
-  v1::Progress progress = FakeJobService::Job(v1::JOB_STATE_RUNNING, 4).progress();
-  EXPECT_EQ(ProgressNote(progress),
+  v1::Job job = FakeJobService::Job(v1::JOB_STATE_RUNNING, 4);
+  EXPECT_EQ(ProgressNote(job),
             "loss 1.5 (kd 0.25), mIoU 41.50 %, 3 images/s, wait for targets 12 ms");
-  progress.set_miou(-1);
-  progress.clear_losses();
-  EXPECT_EQ(ProgressNote(progress), "3 images/s, wait for targets 12 ms");
-  EXPECT_EQ(ProgressNote(v1::Progress()), "");
+  job.mutable_progress()->set_miou(-1);
+  job.mutable_progress()->clear_losses();
+  EXPECT_EQ(ProgressNote(job), "3 images/s, wait for targets 12 ms");
+  EXPECT_EQ(ProgressNote(v1::Job()), "");
+}
+
+TEST(JobTextTest, WithoutATeacherNothingWaitsForTargets) {
+  v1::Job job = FakeJobService::Job(v1::JOB_STATE_RUNNING, 4);
+  job.mutable_spec()->mutable_losses()->clear_kd();
+  EXPECT_EQ(ProgressNote(job), "loss 1.5 (kd 0.25), mIoU 41.50 %, 3 images/s");
 }
 
 TEST(JobTextTest, StatesAndTimes) {
