@@ -8,7 +8,6 @@
 #include "absl/time/clock.h"
 #include "common/base/build_version.h"
 #include "common/base/exit_codes.h"
-#include "common/base/mutex.h"
 #include "common/base/shutdown.h"
 #include "common/base/status_macros.h"
 #include "common/metrics/prometheus_registry.h"
@@ -35,17 +34,6 @@ struct Flags {
   double restart_backoff = 1;
   bool insecure = false;
 };
-
-void AwaitCancelled(Cancellation& shutdown) {
-  Mutex mutex;
-  CondVar woken;
-  const auto registration = shutdown.OnCancel([&] {
-    MutexLock lock(mutex);
-    woken.NotifyAll();
-  });
-  MutexLock lock(mutex);
-  while (!shutdown.cancelled()) woken.Wait(mutex);
-}
 
 absl::StatusOr<std::unique_ptr<Orchestrator>> StartOrchestrator(const Flags& flags,
                                                                 const StateLayout& layout,
@@ -93,7 +81,7 @@ absl::Status Run(const Flags& flags) {
   server->SetServing(true);
   spdlog::info("reflux-orchestrator {} listens on {}, state in {}", std::string(BuildVersion()),
                server->address(), layout.root);
-  AwaitCancelled(*shutdown);
+  AwaitCancelled({shutdown.get()});
   spdlog::info("stopping: jobs go on at the next start");
   // Served meanwhile: the processes still report their last progress.
   const absl::Status stopped = orchestrator->Shutdown(absl::Now() + patience);

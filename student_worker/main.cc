@@ -4,13 +4,12 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "common/base/build_version.h"
 #include "common/base/exit_codes.h"
 #include "student_worker/worker.h"
 
 namespace {
 
-void AddFlags(CLI::App& app, reflux::WorkerFlags& flags, std::string& log_level, bool& standalone) {
+void AddFlags(CLI::App& app, reflux::WorkerFlags& flags, bool& standalone) {
   app.add_option("--job", flags.job, "Job file (YAML, or resolved JSON)")->required();
   app.add_option("--dir", flags.directory,
                  "Folder of the run: checkpoints, metrics.jsonl, student.safetensors")
@@ -27,14 +26,9 @@ void AddFlags(CLI::App& app, reflux::WorkerFlags& flags, std::string& log_level,
       "Folder of the cache when the teacher runs in this process (default: cache/ in --dir)");
   app.add_option("--store", flags.store,
                  "Ranks above 0 without an orchestrator: the store that rank 0 logs");
-  app.add_option("--metrics-listen", flags.metrics_listen,
-                 "host:port of the Prometheus page; none unless given");
   app.add_flag("--standalone", standalone,
                "One process: student, teacher and cache; no server is needed");
-  app.add_option("--log-level", log_level, "trace, debug, info, warn, error or off")
-      ->capture_default_str();
-  app.set_version_flag("--version", std::string(reflux::BuildVersion()));
-  reflux::AddMembershipFlags(app, flags.membership);
+  reflux::AddProgramFlags(app, flags.program);
 }
 
 }  // namespace
@@ -42,23 +36,17 @@ void AddFlags(CLI::App& app, reflux::WorkerFlags& flags, std::string& log_level,
 int main(int argc, char** argv) {
   CLI::App app("Trains a student network, distilling from a teacher's targets.");
   reflux::WorkerFlags flags;
-  std::string log_level = "info";
   bool standalone = false;
-  AddFlags(app, flags, log_level, standalone);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? reflux::kExitDone : reflux::kExitUsage;
-  }
+  AddFlags(app, flags, standalone);
+  if (const auto exit_code = reflux::ParseFlags(app, argc, argv, flags.program)) return *exit_code;
   if (flags.rank < 0 || flags.rank >= flags.world_size) {
     spdlog::error("--rank must be below --world-size");
     return reflux::kExitUsage;
   }
-  if (standalone &&
-      (flags.world_size > 1 || !flags.targets.empty() || !flags.membership.orchestrator.empty())) {
+  if (standalone && (flags.world_size > 1 || !flags.targets.empty() ||
+                     !flags.program.membership.orchestrator.empty())) {
     spdlog::error("--standalone excludes --world-size, --targets and --orchestrator");
     return reflux::kExitUsage;
   }
-  spdlog::set_level(spdlog::level::from_str(log_level));
   return reflux::RunWorker(flags);
 }

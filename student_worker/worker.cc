@@ -12,7 +12,6 @@
 #include "common/base/exit_codes.h"
 #include "common/base/shutdown.h"
 #include "common/base/status_macros.h"
-#include "common/metrics/prometheus_registry.h"
 #include "common/spec/job_file.h"
 #include "job_plan/teacher_plan.h"
 #include "student_worker/collectives/c10d_communicator.h"
@@ -57,15 +56,15 @@ class Worker {
 };
 
 absl::Status Worker::StartMetrics() {
-  if (flags_.metrics_listen.empty()) return absl::OkStatus();
   MetricLabels labels = {{"rank", std::to_string(flags_.rank)}};
-  if (!flags_.membership.job_id.empty()) labels["job_id"] = flags_.membership.job_id;
-  REFLUX_ASSIGN_OR_RETURN(registry_, PrometheusRegistry::Start(flags_.metrics_listen, labels));
+  const std::string& job_id = flags_.program.membership.job_id;
+  if (!job_id.empty()) labels["job_id"] = job_id;
+  REFLUX_ASSIGN_OR_RETURN(registry_, StartMetricsPage(flags_.program, labels));
   return absl::OkStatus();
 }
 
 absl::Status Worker::StartMembership(const std::string& store_address) {
-  MembershipFlags membership = flags_.membership;
+  MembershipFlags membership = flags_.program.membership;
   if (membership.role.empty()) membership.role = absl::StrCat("worker/", flags_.rank);
   REFLUX_ASSIGN_OR_RETURN(
       membership_,
@@ -85,7 +84,8 @@ absl::Status Worker::Rendezvous() {
   const bool serves = flags_.rank == 0 && flags_.world_size > 1;
   if (serves) {
     REFLUX_ASSIGN_OR_RETURN(store_, HostStore({.timeout = timeout}));
-    if (flags_.membership.orchestrator.empty()) spdlog::info("store at {}", store_->address());
+    if (flags_.program.membership.orchestrator.empty())
+      spdlog::info("store at {}", store_->address());
   }
   REFLUX_RETURN_IF_ERROR(StartMembership(serves ? store_->address() : ""));
   if (flags_.world_size == 1) {
@@ -101,12 +101,13 @@ absl::Status Worker::Rendezvous() {
     REFLUX_ASSIGN_OR_RETURN(store_, JoinStore(address, timeout));
   }
   REFLUX_ASSIGN_OR_RETURN(const torch::Device device, PlanDevice(spec_.train().device()));
-  REFLUX_ASSIGN_OR_RETURN(communicator_, Connect({.backend = device.is_cuda() ? "nccl" : "gloo",
-                                                  .rank = flags_.rank,
-                                                  .world_size = flags_.world_size,
-                                                  .generation = flags_.membership.generation,
-                                                  .timeout = timeout},
-                                                 *store_));
+  REFLUX_ASSIGN_OR_RETURN(communicator_,
+                          Connect({.backend = device.is_cuda() ? "nccl" : "gloo",
+                                   .rank = flags_.rank,
+                                   .world_size = flags_.world_size,
+                                   .generation = flags_.program.membership.generation,
+                                   .timeout = timeout},
+                                  *store_));
   return absl::OkStatus();
 }
 
@@ -119,10 +120,11 @@ absl::Status Worker::OpenObservers() {
   log_ = std::make_unique<LogObserver>(spec_.train().log_every());
   observers_.push_back(log_.get());
   REFLUX_ASSIGN_OR_RETURN(jsonl_, JsonlObserver::Open(flags_.directory + "/metrics.jsonl",
-                                                      flags_.membership.generation));
+                                                      flags_.program.membership.generation));
   observers_.push_back(jsonl_.get());
-  REFLUX_ASSIGN_OR_RETURN(tensorboard_, TensorBoardObserver::Open(flags_.directory + "/tensorboard",
-                                                                  flags_.membership.generation));
+  REFLUX_ASSIGN_OR_RETURN(tensorboard_,
+                          TensorBoardObserver::Open(flags_.directory + "/tensorboard",
+                                                    flags_.program.membership.generation));
   observers_.push_back(tensorboard_.get());
   return absl::OkStatus();
 }
@@ -147,7 +149,7 @@ absl::StatusOr<TrainingEnd> Worker::Run() {
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer,
                           Trainer::Create({.spec = spec_,
                                            .directory = flags_.directory,
-                                           .generation = flags_.membership.generation,
+                                           .generation = flags_.program.membership.generation,
                                            .source = path ? &path->source() : nullptr,
                                            .stop = stop_},
                                           *communicator_, observers_));

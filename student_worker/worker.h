@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "common/membership/membership_flags.h"
+#include "common/membership/program_flags.h"
 
 namespace reflux {
 
@@ -14,8 +14,7 @@ struct WorkerFlags {
   std::string targets;  // endpoint of a cache or teacher; empty: the teacher runs in this process
   std::string cache_directory;  // of the embedded cache; empty: <directory>/cache
   std::string store;            // ranks above 0 without an orchestrator: rank 0's store
-  std::string metrics_listen;
-  MembershipFlags membership;
+  ProgramFlags program;
 };
 
 // Blocks until the run ends. Returns an exit code (common/base/exit_codes.h); errors are logged.

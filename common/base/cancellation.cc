@@ -1,6 +1,8 @@
 #include "common/base/cancellation.h"
 
+#include <semaphore>
 #include <utility>
+#include <vector>
 
 namespace reflux {
 
@@ -43,6 +45,16 @@ void Cancellation::Unregister(int64_t id) {
   MutexLock lock(mutex_);
   callbacks_.erase(id);
   while (running_) idle_.Wait(mutex_);
+}
+
+void AwaitCancelled(std::initializer_list<Cancellation*> any) {
+  std::counting_semaphore<> cancelled(0);
+  std::vector<Cancellation::Registration> registrations;
+  for (Cancellation* one : any) {
+    if (one == nullptr) continue;
+    registrations.push_back(one->OnCancel([&cancelled] { cancelled.release(); }));
+  }
+  cancelled.acquire();
 }
 
 }  // namespace reflux

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 
@@ -29,5 +30,8 @@ class Cancellation {
   int64_t next_id_ REFLUX_GUARDED_BY(mutex_) = 0;
   std::map<int64_t, std::function<void()>> callbacks_ REFLUX_GUARDED_BY(mutex_);
 };
+
+// Blocks until one of them is cancelled; null ones are left out.
+void AwaitCancelled(std::initializer_list<Cancellation*> any);
 
 }  // namespace reflux

@@ -113,7 +113,7 @@ const std::vector<Layer>& Layers() {
        {"common/base", "common/targets", "proto"},
        TorchAnd({"grpcpp", "rocksdb", "opencv2"})},
       {"common/membership",
-       {"common/base", "common/rpc", "proto"},
+       {"common/base", "common/metrics", "common/rpc", "proto"},
        TorchAnd({"rocksdb", "opencv2"})},
       {"distill/data",
        {"common/base", "common/targets"},

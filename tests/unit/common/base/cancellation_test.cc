@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 namespace reflux {
 namespace {
 
@@ -19,6 +21,17 @@ TEST(Cancellation, RunsCallbacksOnceAndAtOnceWhenLate) {
   EXPECT_EQ(calls, 1);
   auto late = cancellation.OnCancel([&] { ++calls; });
   EXPECT_EQ(calls, 2);
+}
+
+TEST(Cancellation, AnyOfSeveralEndsTheWait) {
+  Cancellation never, early, late;
+  early.Cancel();
+  AwaitCancelled({&never, nullptr, &early});
+  std::thread canceller([&late] { late.Cancel(); });
+  AwaitCancelled({&late, &never});
+  EXPECT_TRUE(late.cancelled());
+  EXPECT_FALSE(never.cancelled());
+  canceller.join();
 }
 
 }  // namespace
