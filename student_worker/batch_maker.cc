@@ -66,11 +66,7 @@ absl::StatusOr<Batch> BatchMaker::Make(int64_t step,
               .labels = torch::empty({count, height, width}, torch::kInt64)};
   std::vector<SampleRef> samples(count);
   for (int64_t row = 0; row < count; ++row) {
-    const absl::Status status = LoadSample(draws[row], row, batch, samples[row]);
-    if (!status.ok()) {
-      const std::string& path = dataset_.samples()[draws[row].sample].image.path;
-      return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
-    }
+    REFLUX_RETURN_IF_ERROR(LoadSample(draws[row], row, batch, samples[row]));
   }
   if (!options_.specs.empty()) REFLUX_RETURN_IF_ERROR(FetchTargets(samples, cancellation, batch));
   return batch;
@@ -78,22 +74,14 @@ absl::StatusOr<Batch> BatchMaker::Make(int64_t step,
 
 absl::Status BatchMaker::LoadSample(const Draw& draw, int64_t row, Batch& batch,
                                     SampleRef& sample) const {
-  REFLUX_ASSIGN_OR_RETURN(const std::string bytes, dataset_.ReadImage(draw.sample));
   const Digest& digest = digests_[draw.sample];
-  if (Sha256::Of(bytes) != digest) {
-    return absl::FailedPreconditionError("the image has changed since the run began");
-  }
-  REFLUX_ASSIGN_OR_RETURN(const cv::Mat image, DecodeImage(bytes));
-  REFLUX_ASSIGN_OR_RETURN(const cv::Mat label, dataset_.ReadLabel(draw.sample));
-  if (image.size != label.size) {
-    return absl::InvalidArgumentError(absl::StrCat("the image has ", image.rows, "x", image.cols,
-                                                   " pixels, its label ", label.rows, "x",
-                                                   label.cols));
-  }
-  const View view =
-      DrawView(options_.views, options_.view_seed, digest, image.rows, image.cols, draw.view);
-  ApplyView(image, view, options_.preprocessing, batch.images[row].data_ptr<float>());
-  ApplyViewToLabel(label, view, dataset_.ignore_index(), batch.labels[row].data_ptr<int64_t>());
+  REFLUX_ASSIGN_OR_RETURN(const LabelledImage read,
+                          ReadLabelledImage(dataset_, draw.sample, &digest));
+  const View view = DrawView(options_.views, options_.view_seed, digest, read.image.rows,
+                             read.image.cols, draw.view);
+  ApplyView(read.image, view, options_.preprocessing, batch.images[row].data_ptr<float>());
+  ApplyViewToLabel(read.label, view, dataset_.ignore_index(),
+                   batch.labels[row].data_ptr<int64_t>());
   sample = {.digest = digest, .view = view, .locator = dataset_.samples()[draw.sample].image};
   return absl::OkStatus();
 }

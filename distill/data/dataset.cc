@@ -29,10 +29,15 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const DatasetOptions& optio
       absl::StrCat("data.format: unknown format '", options.format, "' (available: camvid)"));
 }
 
-absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t index) {
+absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t index,
+                                                const Digest* expected) {
   const std::string& path = dataset.samples()[index].image.path;
   LabelledImage sample;
   REFLUX_ASSIGN_OR_RETURN(sample.bytes, dataset.ReadImage(index));
+  if (expected != nullptr && Sha256::Of(sample.bytes) != *expected) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": the image has changed since the run began"));
+  }
   REFLUX_ASSIGN_OR_RETURN(sample.image, WithPath(path, DecodeImage(sample.bytes)));
   REFLUX_ASSIGN_OR_RETURN(sample.label, dataset.ReadLabel(index));
   if (sample.image.size == sample.label.size) return sample;

@@ -61,12 +61,14 @@ absl::StatusOr<cv::Mat> DecodeImage(const std::string& bytes);
 absl::StatusOr<cv::Mat> DecodeLabel(const std::string& bytes);
 
 // Sample `index` with everything checked: image and label decode, their sizes agree, label values
-// are in range. Errors name the file.
+// are in range; FailedPrecondition when the encoded image's digest is not the `expected` one (null:
+// any). Errors name the file.
 struct LabelledImage {
   std::string bytes;  // as encoded: what the sample digest is of
   cv::Mat image;      // 8-bit BGR
   cv::Mat label;      // 8-bit class indices
 };
-absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t index);
+absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t index,
+                                                const Digest* expected = nullptr);
 
 }  // namespace reflux

@@ -19,23 +19,13 @@ struct Example {
 absl::StatusOr<Example> LoadExample(const Dataset& dataset, size_t index,
                                     const Preprocessing& preprocessing,
                                     const EvaluationOptions& options) {
-  REFLUX_ASSIGN_OR_RETURN(const std::string bytes, dataset.ReadImage(index));
-  absl::StatusOr<cv::Mat> image = DecodeImage(bytes);
-  const std::string& path = dataset.samples()[index].image.path;
-  if (!image.ok())
-    return absl::Status(image.status().code(), absl::StrCat(path, ": ", image.status().message()));
-  REFLUX_ASSIGN_OR_RETURN(const cv::Mat label, dataset.ReadLabel(index));
-  if (image->size != label.size) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": the image has ", image->rows, "x",
-                                                   image->cols, " pixels, its label ", label.rows,
-                                                   "x", label.cols));
-  }
-  const View view = WholeView(options.height > 0 ? options.height : image->rows,
-                              options.width > 0 ? options.width : image->cols);
+  REFLUX_ASSIGN_OR_RETURN(const LabelledImage sample, ReadLabelledImage(dataset, index));
+  const View view = WholeView(options.height > 0 ? options.height : sample.image.rows,
+                              options.width > 0 ? options.width : sample.image.cols);
   Example example{torch::empty({3, view.crop_height, view.crop_width}),
                   torch::empty({view.crop_height, view.crop_width}, torch::kInt64)};
-  ApplyView(*image, view, preprocessing, example.image.data_ptr<float>());
-  ApplyViewToLabel(label, view, dataset.ignore_index(), example.label.data_ptr<int64_t>());
+  ApplyView(sample.image, view, preprocessing, example.image.data_ptr<float>());
+  ApplyViewToLabel(sample.label, view, dataset.ignore_index(), example.label.data_ptr<int64_t>());
   return example;
 }
 

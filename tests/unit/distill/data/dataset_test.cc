@@ -75,6 +75,18 @@ TEST(Dataset, ReportsEveryBrokenSampleInOnePass) {
   EXPECT_THAT(problems[2], HasSubstr("truncated.jpg: the image file is truncated"));
 }
 
+TEST(Dataset, AChangedImageIsToldBeforeItIsDecoded) {
+  ScratchCamVid scratch;
+  scratch.AddPair("a");
+  const auto dataset = OpenDataset(Train(scratch)).value();
+  const Digest digest = Sha256::Of(ReadLabelledImage(*dataset, 0)->bytes);
+  EXPECT_TRUE(ReadLabelledImage(*dataset, 0, &digest).ok());
+  scratch.Truncate("train/a.jpg", 400);
+  const absl::Status changed = ReadLabelledImage(*dataset, 0, &digest).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(changed)) << changed;
+  EXPECT_THAT(std::string(changed.message()), HasSubstr("train/a.jpg: the image has changed"));
+}
+
 TEST(Dataset, RefusesColourLabelsAndTruncatedOnes) {
   ScratchCamVid scratch;
   scratch.AddPair("colour");
