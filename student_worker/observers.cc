@@ -132,10 +132,13 @@ void MetricsObserver::OnStep(const StepReport& report) {
   learning_rate_.Set(report.learning_rate);
   if (!values_) return;
   for (const auto& [term, value] : report.losses) {
-    registry_
-        .AddGauge("reflux_worker_loss_term_value",
-                  "Loss term of the last global batch, before its weight.", {{"term", term}})
-        .Set(value);
+    const auto [gauge, is_new] = terms_.try_emplace(term);
+    if (is_new) {
+      gauge->second = registry_.AddGauge("reflux_worker_loss_term_value",
+                                         "Loss term of the last global batch, before its weight.",
+                                         {{"term", term}});
+    }
+    gauge->second.Set(value);
   }
 }
 

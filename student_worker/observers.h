@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -56,6 +57,7 @@ class MetricsObserver : public TrainingObserver {
  private:
   MetricRegistry& registry_;
   const bool values_;
+  std::map<std::string, Gauge> terms_;  // by the loss's name
   Gauge step_, total_steps_, loss_, learning_rate_, miou_, pixel_accuracy_;
   Counter images_, targets_, target_bytes_;
   Histogram step_seconds_, wait_seconds_;

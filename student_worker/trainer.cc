@@ -80,6 +80,7 @@ struct Trainer::State {
   std::shared_ptr<SegmentationModel> student;
   std::shared_ptr<LossSet> losses;
   std::vector<std::string> taps;
+  PolySchedule schedule;
   std::unique_ptr<Sgd> optimizer;
   std::unique_ptr<GradientReducer> reducer;
   std::unique_ptr<BatchMaker> maker;
@@ -164,7 +165,9 @@ absl::Status Trainer::State::BuildLosses() {
 absl::Status Trainer::State::BuildOptimizer() {
   Sgd::NamedParameters parameters = ParametersOf(*student);
   parameters.merge(ParametersOf(*losses, "losses."));
-  REFLUX_ASSIGN_OR_RETURN(optimizer, Sgd::Create(parameters, PlanSgd(spec.train(), total_steps)));
+  const SgdOptions sgd = PlanSgd(spec.train(), total_steps);
+  schedule = sgd.schedule;
+  REFLUX_ASSIGN_OR_RETURN(optimizer, Sgd::Create(parameters, sgd));
   std::vector<torch::Tensor> ordered = student->parameters();
   for (const torch::Tensor& parameter : losses->parameters()) ordered.push_back(parameter);
   REFLUX_ASSIGN_OR_RETURN(reducer, communicator.MakeGradientReducer(ordered, {}));
@@ -306,18 +309,17 @@ absl::StatusOr<TrainingEnd> Trainer::State::Train() {
     optimizer->Step(step);
     ++step;
     Tell(&TrainingObserver::OnStep,
-         StepReport{
-             .step = step,
-             .total_steps = total_steps,
-             .total_loss = result.total_value,
-             .losses = result.values,
-             .weights = result.weights,
-             .learning_rate = PlanSgd(spec.train(), total_steps).schedule.LearningRate(step - 1),
-             .seconds = absl::ToDoubleSeconds(absl::Now() - start),
-             .wait_seconds = absl::ToDoubleSeconds(ready - start),
-             .images = spec.train().global_batch(),
-             .target_count = batch.target_count,
-             .target_bytes = batch.target_bytes});
+         StepReport{.step = step,
+                    .total_steps = total_steps,
+                    .total_loss = result.total_value,
+                    .losses = result.values,
+                    .weights = result.weights,
+                    .learning_rate = schedule.LearningRate(step - 1),
+                    .seconds = absl::ToDoubleSeconds(absl::Now() - start),
+                    .wait_seconds = absl::ToDoubleSeconds(ready - start),
+                    .images = spec.train().global_batch(),
+                    .target_count = batch.target_count,
+                    .target_bytes = batch.target_bytes});
     const int every = spec.train().checkpoint_every();
     if (result.stop || step == total_steps || (every > 0 && step % every == 0)) {
       REFLUX_RETURN_IF_ERROR(Checkpoint());

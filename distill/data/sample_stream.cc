@@ -21,19 +21,32 @@ int64_t ShareBegin(int64_t total, int64_t rank, int64_t world_size) {
 std::vector<Draw> SampleStream::Draws(int64_t step, int64_t rank, int64_t world_size) const {
   const int64_t batch = options_.global_batch;
   std::vector<Draw> draws;
-  std::vector<int64_t> order;
+  Order order;
   int64_t ordered_epoch = -1;
   for (int64_t i = ShareBegin(batch, rank, world_size); i < ShareBegin(batch, rank + 1, world_size);
        ++i) {
     const int64_t position = step * batch + i;
     const int64_t epoch = position / options_.samples;
-    if (epoch != ordered_epoch) order = order_.Permutation(options_.samples, epoch);
+    if (epoch != ordered_epoch) order = OrderOf(epoch);
     ordered_epoch = epoch;
-    Draw draw = At(position, order);
+    Draw draw = At(position, *order);
     draw.position = i;
     draws.push_back(draw);
   }
   return draws;
+}
+
+SampleStream::Order SampleStream::OrderOf(int64_t epoch) const {
+  constexpr size_t kKept = 4;
+  MutexLock lock(mutex_);
+  for (const auto& [known, order] : orders_) {
+    if (known == epoch) return order;
+  }
+  auto order = std::make_shared<const std::vector<int64_t>>(
+      order_.Permutation(options_.samples, static_cast<uint64_t>(epoch)));
+  if (orders_.size() == kKept) orders_.pop_front();
+  orders_.emplace_back(epoch, order);
+  return order;
 }
 
 Draw SampleStream::At(int64_t position, const std::vector<int64_t>& order) const {

@@ -2,10 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "common/base/counter_random.h"
+#include "common/base/mutex.h"
 
 namespace reflux {
 
@@ -37,9 +41,17 @@ class SampleStream {
   std::vector<Draw> Draws(int64_t step, int64_t rank, int64_t world_size) const;
 
  private:
+  using Order = std::shared_ptr<const std::vector<int64_t>>;
+
   Draw At(int64_t stream_position, const std::vector<int64_t>& order) const;
+  // The permutation of an epoch. The last few are kept: drawing one costs as much as a pass over
+  // the samples, and batches made ahead take turns in at most a few.
+  Order OrderOf(int64_t epoch) const;
+
   const SampleStreamOptions options_;
   const CounterRandom order_, view_;
+  mutable Mutex mutex_;
+  mutable std::deque<std::pair<int64_t, Order>> orders_ REFLUX_GUARDED_BY(mutex_);
 };
 
 // First position of `rank`'s share of a batch of `total`.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <thread>
 
 namespace reflux {
 namespace {
@@ -51,6 +52,24 @@ TEST(SampleStream, OrderAndViewsDependOnTheSeed) {
   const SampleStream b({.samples = 50, .global_batch = 50, .replay = 8, .seed = 2});
   EXPECT_NE(a.Draws(0, 0, 1), b.Draws(0, 0, 1));
   EXPECT_NE(a.Draws(0, 0, 1), a.Draws(1, 0, 1));
+}
+
+// Orders of epochs are kept between calls: that must not show, whoever asks when.
+TEST(SampleStream, DrawsDoNotDependOnThoseBefore) {
+  const SampleStreamOptions options{.samples = 5, .global_batch = 4, .replay = 3, .seed = 7};
+  std::vector<std::vector<Draw>> expected;
+  for (int step = 0; step < 20; ++step) expected.push_back(SampleStream(options).Draws(step, 0, 1));
+  const SampleStream stream(options);
+  const auto check = [&](int first, int stride) {
+    for (int i = 0; i < 20; ++i) {
+      const int step = (first + i * stride) % 20;
+      EXPECT_EQ(stream.Draws(step, 0, 1), expected[step]) << step;
+    }
+  };
+  std::thread other([&check] { check(19, 9); });
+  check(0, 7);
+  check(3, 1);
+  other.join();
 }
 
 TEST(SampleStream, OptionsNeedSamplesAndABatch) {
