@@ -100,7 +100,7 @@ MetricsObserver::MetricsObserver(MetricRegistry& registry, int rank)
     : registry_(registry), values_(rank == 0) {
   step_ = registry.AddGauge("reflux_worker_step", "Steps done.");
   total_steps_ = registry.AddGauge("reflux_worker_total_steps", "Steps of the whole run.");
-  images_ = registry.AddCounter("reflux_worker_images_total", "Images trained on, over all ranks.");
+  images_ = registry.AddCounter("reflux_worker_images_total", "Images that this rank trained on.");
   targets_ =
       registry.AddCounter("reflux_worker_targets_total", "Teacher targets consumed by this rank.");
   target_bytes_ =
@@ -111,10 +111,9 @@ MetricsObserver::MetricsObserver(MetricRegistry& registry, int rank)
       registry.AddHistogram("reflux_worker_wait_seconds",
                             "Part of a step spent waiting for its batch.", LatencyBuckets());
   if (!values_) return;
-  loss_ = registry.AddGauge("reflux_worker_loss_total_value",
-                            "Weighted loss of the last global batch.");
+  loss_ = registry.AddGauge("reflux_worker_loss", "Weighted loss of the last global batch.");
   learning_rate_ =
-      registry.AddGauge("reflux_worker_learning_rate_ratio", "Learning rate of the last step.");
+      registry.AddGauge("reflux_worker_learning_rate", "Learning rate of the last step.");
   miou_ = registry.AddGauge("reflux_worker_miou_percent", "mIoU of the last evaluation.");
   pixel_accuracy_ = registry.AddGauge("reflux_worker_pixel_accuracy_percent",
                                       "Pixel accuracy of the last evaluation.");
@@ -157,7 +156,8 @@ void ProgressObserver::OnStep(const StepReport& report) {
   progress_.set_step(report.step);
   progress_.set_total_steps(report.total_steps);
   progress_.set_seconds_per_step(Smooth(progress_.seconds_per_step(), report.seconds));
-  progress_.set_images_per_second(report.images / std::max(1e-9, progress_.seconds_per_step()));
+  progress_.set_images_per_second(report.global_images /
+                                  std::max(1e-9, progress_.seconds_per_step()));
   progress_.set_wait_for_targets_seconds(
       Smooth(progress_.wait_for_targets_seconds(), report.wait_seconds));
   (*progress_.mutable_losses())["total"] = report.total_loss;

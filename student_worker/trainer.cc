@@ -317,7 +317,8 @@ absl::StatusOr<TrainingEnd> Trainer::State::Train() {
                     .learning_rate = schedule.LearningRate(step - 1),
                     .seconds = absl::ToDoubleSeconds(absl::Now() - start),
                     .wait_seconds = absl::ToDoubleSeconds(ready - start),
-                    .images = spec.train().global_batch(),
+                    .global_images = spec.train().global_batch(),
+                    .images = batch.images.size(0),
                     .target_count = batch.target_count,
                     .target_bytes = batch.target_bytes});
     const int every = spec.train().checkpoint_every();

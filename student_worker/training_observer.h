@@ -15,10 +15,11 @@ struct StepReport {
   std::map<std::string, double> losses;  // each term, before its weight
   std::map<std::string, double> weights;
   double learning_rate = 0;
-  double seconds = 0;        // of the step, waiting included
-  double wait_seconds = 0;   // for the batch
-  int64_t images = 0;        // of the global batch
-  int64_t target_count = 0;  // of this rank
+  double seconds = 0;         // of the step, waiting included
+  double wait_seconds = 0;    // for the batch
+  int64_t global_images = 0;  // of the global batch
+  int64_t images = 0;         // of this rank's share of it
+  int64_t target_count = 0;   // of this rank
   int64_t target_bytes = 0;
 };
 

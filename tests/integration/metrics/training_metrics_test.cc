@@ -69,6 +69,18 @@ TEST_F(TrainingMetricsTest, OtherRanksShowNoTrainingValues) {
   EXPECT_THAT(shown, testing::Not(testing::Contains(testing::HasSubstr("loss"))));
 }
 
+TEST_F(TrainingMetricsTest, EachRankCountsItsShareAndReportsTheWholeRate) {
+  Serve();
+  MetricsObserver metrics(*registry_, 1);
+  ProgressObserver progress;
+  const StepReport report{.step = 1, .seconds = 2, .global_images = 8, .images = 3};
+  for (int i = 0; i < 2; ++i) metrics.OnStep(report);
+  progress.OnStep(report);
+  EXPECT_THAT(Scrape(registry_->address()).value_or(""),
+              testing::HasSubstr("\nreflux_worker_images_total 6\n"));
+  EXPECT_EQ(progress.Snapshot().images_per_second(), 4);
+}
+
 TEST_F(TrainingMetricsTest, AWorkerWithItsOwnTeacherShowsDocumentedNames) {
   Serve();
   LocalSourceMetrics::Register(*registry_);
