@@ -1,0 +1,33 @@
+#include "student_worker/job_digest.h"
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include "common/base/digest.h"
+
+namespace reflux {
+
+std::string JobDigest(const v1::JobSpec& spec) {
+  v1::JobSpec relevant = spec;
+  relevant.clear_name();
+  relevant.clear_run();
+  relevant.mutable_data()->clear_root();
+  relevant.mutable_targets()->clear_cache();
+  for (auto& [name, teacher] : *relevant.mutable_teachers()) teacher.clear_checkpoint();
+  v1::TrainSpec* train = relevant.mutable_train();
+  for (auto clear : {&v1::TrainSpec::clear_eval_every, &v1::TrainSpec::clear_checkpoint_every,
+                     &v1::TrainSpec::clear_keep_checkpoints, &v1::TrainSpec::clear_prefetch_depth,
+                     &v1::TrainSpec::clear_loader_threads, &v1::TrainSpec::clear_prefetch_mib,
+                     &v1::TrainSpec::clear_log_every}) {
+    (train->*clear)();
+  }
+  std::string bytes;
+  google::protobuf::io::StringOutputStream stream(&bytes);
+  google::protobuf::io::CodedOutputStream coded(&stream);
+  coded.SetSerializationDeterministic(true);
+  relevant.SerializeToCodedStream(&coded);
+  coded.Trim();
+  return Sha256::Of(bytes).Hex();
+}
+
+}  // namespace reflux

@@ -1,0 +1,14 @@
+// Which checkpoints belong to a job. Thread-safe.
+#pragma once
+
+#include <string>
+
+#include "reflux/v1/config.pb.h"
+
+namespace reflux {
+
+// SHA-256 (hex) of what determines a run's numbers: everything in the job but names, places and the
+// number of processes.
+std::string JobDigest(const v1::JobSpec& spec);
+
+}  // namespace reflux

@@ -1,0 +1,162 @@
+// From the job to data, networks, losses, optimiser and batches, and the state to go on from.
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/status_macros.h"
+#include "common/spec/job_teachers.h"
+#include "distill/data/manifest.h"
+#include "distill/models/batch_norm.h"
+#include "distill/models/build_model.h"
+#include "distill/models/placement.h"
+#include "job_plan/data_plan.h"
+#include "job_plan/student_plan.h"
+#include "job_plan/teacher_plan.h"
+#include "student_worker/job_digest.h"
+#include "student_worker/trainer_state.h"
+
+namespace reflux {
+namespace {
+
+int IntraOpThreads(const v1::JobSpec& spec) {
+  if (spec.train().threads() > 0) return spec.train().threads();
+  return std::max<int>(1, std::thread::hardware_concurrency() / std::max(1, spec.run().students()));
+}
+
+}  // namespace
+
+absl::Status Trainer::State::OpenData() {
+  REFLUX_ASSIGN_OR_RETURN(train, OpenTrainSplit(spec.data()));
+  REFLUX_ASSIGN_OR_RETURN(val, OpenValSplit(spec.data()));
+  REFLUX_ASSIGN_OR_RETURN(total_steps, PlanSteps(spec.train(), train->samples().size()));
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::State::FindTeacher() {
+  if (!NeedsTeacher(spec.losses())) return absl::OkStatus();
+  if (options.source == nullptr)
+    return absl::FailedPreconditionError("losses: no source of targets was given");
+  Tell(&TrainingObserver::OnPhase, std::string("waiting for the teacher"));
+  REFLUX_ASSIGN_OR_RETURN(
+      teacher, options.source->GetTeacherInfo(
+                   {.deadline = absl::Now() + absl::Minutes(10), .cancellation = options.stop}));
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::State::BuildStudent() {
+  const std::string& precision = spec.train().precision();
+  if (precision != "fp32" && precision != "bf16" && precision != "fp64") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("train.precision: '", precision, "' is none of fp32, bf16, fp64"));
+  }
+  autocast = precision == "bf16";
+  dtype = precision == "fp64" ? torch::kFloat64 : torch::kFloat32;
+  REFLUX_ASSIGN_OR_RETURN(device, PlanDevice(spec.train().device()));
+  REFLUX_ASSIGN_OR_RETURN(info.options, PlanModel(spec, train->class_names().size()));
+  info.classes = train->class_names();
+  info.extra["job"] = spec.name();
+  REFLUX_ASSIGN_OR_RETURN(student, BuildModel(info.options));
+  REFLUX_ASSIGN_OR_RETURN(info.options, ResolveModelOptions(info.options));
+  InitializeWeights(*student, spec.train().seed());
+  if (!spec.student().init().empty()) {
+    REFLUX_RETURN_IF_ERROR(LoadModelWeights(spec.student().init(), *student));
+  }
+  PlaceModule(*student, device, dtype, spec.train().channels_last());
+  if (communicator.world_size() > 1) {
+    SetBatchNormSync(*student, std::make_shared<CommunicatorBatchNormSync>(communicator));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::State::BuildLosses() {
+  REFLUX_ASSIGN_OR_RETURN(losses, PlanLosses(spec, *student, teacher));
+  PlaceModule(*losses, device, dtype, /*channels_last=*/false);
+  taps = losses->student_taps();
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::State::BuildOptimizer() {
+  Sgd::NamedParameters parameters = ParametersOf(*student);
+  parameters.merge(ParametersOf(*losses, "losses."));
+  const SgdOptions sgd = PlanSgd(spec.train(), total_steps);
+  schedule = sgd.schedule;
+  REFLUX_ASSIGN_OR_RETURN(optimizer, Sgd::Create(parameters, sgd));
+  std::vector<torch::Tensor> ordered = student->parameters();
+  for (const torch::Tensor& parameter : losses->parameters()) ordered.push_back(parameter);
+  REFLUX_ASSIGN_OR_RETURN(reducer, communicator.MakeGradientReducer(ordered, {}));
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::State::BuildMaker() {
+  BatchMakerOptions maker_options{.view_seed = spec.data().view_seed(),
+                                  .preprocessing = info.preprocessing,
+                                  .rank = communicator.rank(),
+                                  .world_size = communicator.world_size()};
+  REFLUX_ASSIGN_OR_RETURN(maker_options.views, PlanViews(spec));
+  maker_options.stream = {.samples = static_cast<int64_t>(train->samples().size()),
+                          .global_batch = spec.train().global_batch(),
+                          .replay = maker_options.views.replay,
+                          .seed = spec.train().seed()};
+  if (maker_options.stream.global_batch < communicator.world_size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("train.global_batch: ", maker_options.stream.global_batch,
+                     " images cannot be shared by ", communicator.world_size(), " students"));
+  }
+  if (teacher.has_value()) {
+    REFLUX_ASSIGN_OR_RETURN(maker_options.specs, PlanTargetSpecs(spec.targets(), *losses));
+    maker_options.teacher = teacher->identity;
+  }
+  Tell(&TrainingObserver::OnPhase, std::string("hashing images"));
+  REFLUX_ASSIGN_OR_RETURN(std::vector<Digest> digests,
+                          SampleDigests(*train, options.directory + "/manifests"));
+  maker = std::make_unique<BatchMaker>(*train, std::move(digests), options.source, maker_options);
+  return absl::OkStatus();
+}
+
+// Rank 0 chooses, so that all ranks go on from the same step.
+absl::Status Trainer::State::Resume() {
+  job_digest = JobDigest(spec);
+  std::string path;
+  if (communicator.rank() == 0) path = NewestValidCheckpoint(options.directory + "/checkpoints");
+  torch::Tensor name = torch::zeros({4096}, torch::kUInt8);
+  std::copy_n(path.begin(), std::min<size_t>(path.size(), 4095), name.data_ptr<uint8_t>());
+  communicator.Broadcast(name, 0);
+  path = reinterpret_cast<const char*>(name.data_ptr<uint8_t>());
+  if (path.empty()) return absl::OkStatus();
+  REFLUX_ASSIGN_OR_RETURN(TrainingState saved, LoadTrainingCheckpoint(path, *student));
+  if (saved.job_digest != job_digest) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path,
+                     " belongs to a job with other settings: give this one a folder of its own, or "
+                     "delete the folder"));
+  }
+  REFLUX_RETURN_IF_ERROR(optimizer->LoadState(saved.momentum));
+  const torch::NoGradGuard no_gradients;
+  for (auto& parameter : losses->named_parameters()) {
+    const auto it = saved.loss_parameters.find(parameter.key());
+    if (it == saved.loss_parameters.end()) {
+      return absl::DataLossError(
+          absl::StrCat(path, ": lacks the loss parameter ", parameter.key()));
+    }
+    parameter.value().copy_(it->second);
+  }
+  step = saved.step;
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::State::Build() {
+  at::set_num_threads(IntraOpThreads(spec));
+  REFLUX_RETURN_IF_ERROR(OpenData());
+  REFLUX_RETURN_IF_ERROR(FindTeacher());
+  REFLUX_RETURN_IF_ERROR(BuildStudent());
+  REFLUX_RETURN_IF_ERROR(BuildLosses());
+  REFLUX_RETURN_IF_ERROR(BuildOptimizer());
+  REFLUX_RETURN_IF_ERROR(BuildMaker());
+  return Resume();
+}
+
+}  // namespace reflux
