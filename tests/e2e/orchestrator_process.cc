@@ -8,17 +8,19 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/rpc/endpoints.h"
+#include "tests/support/folder_watch.h"
 
 namespace reflux {
 namespace {
 
-constexpr absl::Duration kPatience = absl::Minutes(5);
+constexpr absl::Duration kPatience = absl::Minutes(5), kStartPatience = absl::Minutes(1);
 
 std::string Program(const std::string& name) {
   const char* folder = std::getenv("REFLUX_BIN");
@@ -46,15 +48,14 @@ void OrchestratorProcess::Start() {
           "--grace", "20", nullptr);
     _exit(127);
   }
-  const absl::Time limit = absl::Now() + absl::Seconds(60);
+  const std::string endpoint = "@" + state_ + "/endpoints/orchestrator";
+  FolderWatch(std::filesystem::path(state_).parent_path())
+      .Await([&] { return ResolveEndpoint(endpoint).ok(); }, kStartPatience);
+  const absl::Time limit = absl::Now() + kStartPatience;
   while (absl::Now() < limit) {
-    const absl::StatusOr<std::string> address =
-        ResolveEndpoint("@" + state_ + "/endpoints/orchestrator");
-    if (!address.ok()) {
-      usleep(20000);  // waits for a file of another process: there is nothing to be notified by
-      continue;
-    }
-    auto channel = grpc::CreateChannel(*address, grpc::InsecureChannelCredentials());
+    const std::string address = ResolveEndpoint(endpoint).value_or("127.0.0.1:1");
+    // The file of the one before may name another port: read again after every try.
+    const auto channel = grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
     if (channel->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(2)))
       return;
   }

@@ -1,20 +1,39 @@
 // Stands in for reflux-worker, reflux-teacher and reflux-cache (told apart by the name it is
 // started under): registers, reports steps, ends when asked, or with code 0 when FINISH exists in
 // --dir of a worker.
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/base/exit_codes.h"
 #include "common/base/shutdown.h"
 #include "common/membership/membership_client.h"
 #include "common/rpc/endpoints.h"
+#include "tests/support/folder_watch.h"
+
+namespace {
+
+// Until `stop` is readable, or the file `finish` appears in the folder watched, if one is.
+int AwaitEnd(int stop, std::optional<reflux::FolderWatch>& folder, const std::string& finish) {
+  while (true) {
+    if (folder && std::filesystem::exists(finish)) return reflux::kExitDone;
+    pollfd events[] = {{.fd = stop, .events = POLLIN},
+                       {.fd = folder ? folder->descriptor() : -1, .events = POLLIN}};
+    poll(events, 2, -1);
+    if (events[0].revents != 0) return reflux::kExitStopped;
+    if (folder) folder->Drain();
+  }
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   const auto shutdown = reflux::InstallShutdownSignals();
@@ -47,9 +66,12 @@ int main(int argc, char** argv) {
                     },
                 .refused = [](const absl::Status&) { _exit(reflux::kExitFailed); }});
   if (!client.ok()) return reflux::kExitUsage;
-  while (!shutdown->cancelled() && !(*client)->stop_requested()->cancelled()) {
-    if (worker && std::filesystem::exists(flags["--dir"] + "/FINISH")) return reflux::kExitDone;
-    absl::SleepFor(absl::Milliseconds(5));
-  }
-  return reflux::kExitStopped;
+  const int stop = eventfd(0, EFD_CLOEXEC);
+  const auto wake = [stop] { eventfd_write(stop, 1); };
+  const auto on_signal = shutdown->OnCancel(wake);
+  const auto on_wish = (*client)->stop_requested()->OnCancel(wake);
+  const std::string finish = flags["--dir"] + "/FINISH";
+  std::optional<reflux::FolderWatch> folder;
+  if (worker) folder.emplace(flags["--dir"]);
+  return AwaitEnd(stop, folder, finish);
 }

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -20,19 +21,14 @@
 #include "common/rpc/endpoints.h"
 #include "orchestrator/process/proc.h"
 #include "reflux/v1/jobs.grpc.pb.h"
+#include "tests/support/folder_watch.h"
 
 extern char** environ;
 
 namespace reflux {
 namespace {
 
-bool Eventually(const std::function<bool()>& condition) {
-  for (const absl::Time deadline = absl::Now() + absl::Seconds(30); absl::Now() < deadline;) {
-    if (condition()) return true;
-    absl::SleepFor(absl::Milliseconds(5));
-  }
-  return condition();
-}
+constexpr absl::Duration kPatience = absl::Seconds(30);
 
 class OrchestratorProcessTest : public testing::Test {
  protected:
@@ -49,7 +45,7 @@ class OrchestratorProcessTest : public testing::Test {
   }
   void TearDown() override {
     Stop(SIGTERM);
-    EXPECT_TRUE(Eventually([&] { return Leftovers().empty(); })) << "processes were left behind";
+    EXPECT_TRUE(AwaitLeftovers(0)) << "processes were left behind";
     std::filesystem::remove_all(folder_);
   }
 
@@ -67,16 +63,19 @@ class OrchestratorProcessTest : public testing::Test {
   }
   void Start(const std::vector<std::string>& extra = {}) {
     orchestrator_ = Spawn(extra);
-    ASSERT_TRUE(Eventually([&] {
-      const auto address = ResolveEndpoint("@" + State() + "/endpoints/orchestrator");
-      if (!address.ok()) return false;
-      jobs_ = v1::JobService::NewStub(
-          grpc::CreateChannel(*address, grpc::InsecureChannelCredentials()));
-      grpc::ClientContext context;
-      context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
-      v1::ListJobsResponse response;
-      return jobs_->ListJobs(&context, {}, &response).ok();
-    }));
+    ASSERT_TRUE(
+        FolderWatch(folder_).Await([&] { return ResolveEndpoint(Endpoint()).ok(); }, kPatience));
+    // The file may still be that of the one before.
+    ASSERT_TRUE(PollOutside(
+        [&] {
+          jobs_ = v1::JobService::NewStub(grpc::CreateChannel(
+              ResolveEndpoint(Endpoint()).value_or(""), grpc::InsecureChannelCredentials()));
+          grpc::ClientContext context;
+          context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
+          v1::ListJobsResponse response;
+          return jobs_->ListJobs(&context, {}, &response).ok();
+        },
+        kPatience));
   }
   int Stop(int signal) {
     if (orchestrator_ == 0) return 0;
@@ -115,21 +114,45 @@ class OrchestratorProcessTest : public testing::Test {
     EXPECT_TRUE(jobs_->GetJob(&context, request, &job).ok());
     return job;
   }
-  // Running in `generation`, with every process registered.
-  v1::Job AwaitRunning(const std::string& id, int generation) {
+  // The first update of the job that `wanted` holds for.
+  v1::Job AwaitJob(const std::string& id, const std::function<bool(const v1::Job&)>& wanted) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));
+    v1::GetJobRequest request;
+    request.set_job_id(id);
+    const auto stream = jobs_->WatchJob(&context, request);
     v1::Job job;
-    EXPECT_TRUE(Eventually([&] {
+    while (stream->Read(&job)) {
+      if (!wanted(job)) continue;
+      context.TryCancel();
+      return job;
+    }
+    ADD_FAILURE() << "ended or waited in vain: " << job.ShortDebugString();
+    return job;
+  }
+  v1::Job AwaitState(const std::string& id, v1::JobState state) {
+    return AwaitJob(id, [state](const v1::Job& job) { return job.state() == state; });
+  }
+  // Running in `generation`, with every process registered. What becomes of a shared service is no
+  // event of the job: it is asked for.
+  v1::Job AwaitRunning(const std::string& id, int generation) {
+    AwaitJob(id, [generation](const v1::Job& job) {
+      return job.state() == v1::JOB_STATE_RUNNING && job.generation() == generation;
+    });
+    v1::Job job;
+    const auto all_run = [&] {
       job = Get(id);
-      bool all = true;
-      for (const v1::Process& process : job.processes()) all &= process.state() == "running";
-      return job.state() == v1::JOB_STATE_RUNNING && job.generation() == generation && all;
-    })) << job.ShortDebugString();
+      return std::all_of(job.processes().begin(), job.processes().end(),
+                         [](const v1::Process& process) { return process.state() == "running"; });
+    };
+    EXPECT_TRUE(PollOutside(all_run, kPatience)) << job.ShortDebugString();
+    EXPECT_EQ(job.state(), v1::JOB_STATE_RUNNING);
+    EXPECT_EQ(job.generation(), generation);
     return job;
   }
   void Finish(const v1::Job& job) {
     std::ofstream(job.directory() + "/FINISH") << "";
-    EXPECT_TRUE(Eventually([&] { return Get(job.job_id()).state() == v1::JOB_STATE_SUCCEEDED; }))
-        << Get(job.job_id()).ShortDebugString();
+    AwaitState(job.job_id(), v1::JOB_STATE_SUCCEEDED);
   }
   static pid_t PidOf(const v1::Job& job, const std::string& role) {
     for (const v1::Process& process : job.processes()) {
@@ -149,6 +172,10 @@ class OrchestratorProcessTest : public testing::Test {
     }
     return found;
   }
+  bool AwaitLeftovers(size_t count) {
+    return PollOutside([&] { return Leftovers().size() == count; }, kPatience);
+  }
+  std::string Endpoint() const { return "@" + State() + "/endpoints/orchestrator"; }
   std::string State() const { return folder_ + "/state"; }
 
   std::string folder_;
@@ -159,16 +186,17 @@ class OrchestratorProcessTest : public testing::Test {
 TEST_F(OrchestratorProcessTest, AKilledOrchestratorTakesItsJobsOverUndisturbed) {
   Start();
   const v1::Job before = AwaitRunning(Submit(/*distil=*/true).job_id(), 1);
-  const auto address = ResolveEndpoint("@" + State() + "/endpoints/orchestrator");
+  const auto address = ResolveEndpoint(Endpoint());
   Stop(SIGKILL);
   Start();
-  EXPECT_EQ(ResolveEndpoint("@" + State() + "/endpoints/orchestrator").value(), *address);
+  EXPECT_EQ(ResolveEndpoint(Endpoint()).value(), *address);
   const v1::Job after = AwaitRunning(before.job_id(), 1);
   ASSERT_EQ(after.processes_size(), 4);
   for (int i = 0; i < 4; ++i) EXPECT_EQ(after.processes(i).pid(), before.processes(i).pid());
-  EXPECT_TRUE(Eventually([&] {
-    return Get(after.job_id()).progress().step() > before.progress().step() + 3;
-  })) << "heartbeats find the new orchestrator";
+  // Heartbeats find the new orchestrator.
+  AwaitJob(after.job_id(), [&](const v1::Job& job) {
+    return job.progress().step() > before.progress().step() + 3;
+  });
   Finish(after);
 }
 
@@ -187,10 +215,11 @@ TEST_F(OrchestratorProcessTest, AKilledServiceComesBackWithoutTouchingTheJob) {
   const v1::Job job = AwaitRunning(Submit(/*distil=*/true).job_id(), 1);
   for (const char* role : {"cache/", "teacher/"}) {
     kill(PidOf(job, role), SIGKILL);
-    EXPECT_TRUE(Eventually([&] {
+    const auto is_another = [&] {
       const pid_t pid = PidOf(Get(job.job_id()), role);
       return pid != 0 && pid != PidOf(job, role);
-    })) << role;
+    };
+    EXPECT_TRUE(PollOutside(is_another, kPatience)) << role;
   }
   EXPECT_EQ(AwaitRunning(job.job_id(), 1).restarts(), 0);
 }
@@ -201,7 +230,13 @@ TEST_F(OrchestratorProcessTest, AWorkerThatDiesWhileTheOrchestratorIsAwayIsNotic
   Stop(SIGKILL);
   kill(PidOf(job, "worker/0"), SIGKILL);
   Start();
-  Finish(AwaitRunning(job.job_id(), 2));
+  const v1::Job next = AwaitRunning(job.job_id(), 2);
+  EXPECT_EQ(next.restarts(), 1);
+  for (const char* role : {"worker/0", "worker/1"}) {
+    EXPECT_NE(PidOf(next, role), PidOf(job, role)) << role;
+    EXPECT_FALSE(ProcessStartTime(PidOf(job, role)).ok()) << "the old " << role << " still lives";
+  }
+  Finish(next);
 }
 
 TEST_F(OrchestratorProcessTest, SigtermStopsEverythingResumably) {
@@ -223,16 +258,16 @@ TEST_F(OrchestratorProcessTest, CancelLeavesNoWorker) {
   request.set_job_id(job.job_id());
   v1::Job cancelled;
   ASSERT_TRUE(jobs_->CancelJob(&context, request, &cancelled).ok());
-  EXPECT_TRUE(Eventually([&] { return Get(job.job_id()).state() == v1::JOB_STATE_CANCELLED; }));
+  AwaitState(job.job_id(), v1::JOB_STATE_CANCELLED);
   // The orchestrator alone remains; the services were not to linger.
-  EXPECT_TRUE(Eventually([&] { return Leftovers().size() == 1; }));
+  EXPECT_TRUE(AwaitLeftovers(1));
 }
 
 TEST_F(OrchestratorProcessTest, OrphansStopThemselves) {
   Start({"--orphan-timeout", "0.5"});
   AwaitRunning(Submit(/*distil=*/true).job_id(), 1);
   Stop(SIGKILL);
-  EXPECT_TRUE(Eventually([&] { return Leftovers().empty(); }));
+  EXPECT_TRUE(AwaitLeftovers(0));
 }
 
 TEST_F(OrchestratorProcessTest, ASecondOrchestratorOnTheSameStateEnds) {

@@ -21,17 +21,12 @@
 #include "common/base/mutex.h"
 #include "orchestrator/process/proc.h"
 #include "orchestrator/process/process_record.h"
+#include "tests/support/folder_watch.h"
 
 namespace reflux {
 namespace {
 
-bool Eventually(const std::function<bool()>& condition) {
-  for (const absl::Time deadline = absl::Now() + absl::Seconds(20); absl::Now() < deadline;) {
-    if (condition()) return true;
-    absl::SleepFor(absl::Milliseconds(2));
-  }
-  return condition();
-}
+constexpr absl::Duration kPatience = absl::Seconds(20);
 
 // A zombie that init has not reaped yet does not run.
 bool Runs(pid_t pid) {
@@ -50,7 +45,7 @@ class Exits {
     };
   }
   ProcessExit Await(const std::string& launch_id) {
-    const absl::Time deadline = absl::Now() + absl::Seconds(20);
+    const absl::Time deadline = absl::Now() + kPatience;
     MutexLock lock(mutex_);
     while (!exits_.contains(launch_id) && absl::Now() < deadline) {
       changed_.WaitUntil(mutex_, deadline);
@@ -83,7 +78,8 @@ class LocalLauncherTest : public testing::Test {
     for (const std::string& id : started_) launcher_->Stop(id, StopMode::kKill);
     launcher_ = nullptr;
     for (const std::string& id : started_) {
-      EXPECT_TRUE(Eventually([&] { return ProcessesOfLaunch(Record(id)).empty(); })) << id;
+      EXPECT_TRUE(PollOutside([&] { return ProcessesOfLaunch(Record(id)).empty(); }, kPatience))
+          << id;
     }
     std::filesystem::remove_all(folder_);
   }
@@ -106,13 +102,18 @@ class LocalLauncherTest : public testing::Test {
   }
   std::string Log(const std::string& id) { return absl::StrCat(folder_, "/logs/", id, ".log"); }
   std::string Record(const std::string& id) { return absl::StrCat(folder_, "/processes/", id); }
+  // Blocks until what is in the folder makes `condition` true.
+  bool AwaitFiles(const std::function<bool()>& condition) {
+    return FolderWatch(folder_).Await(condition, kPatience);
+  }
   ProcessRecord AwaitRecord(const std::string& id) {
-    EXPECT_TRUE(Eventually([&] { return ReadProcessRecord(Record(id)).ok(); })) << id;
+    EXPECT_TRUE(AwaitFiles([&] { return ReadProcessRecord(Record(id)).ok(); })) << id;
     return ReadProcessRecord(Record(id)).value_or(ProcessRecord{});
   }
   // The program itself runs, so its signal handlers are not those of the supervisor's fork.
   ProcessRecord AwaitRunning(const std::string& id) {
-    EXPECT_TRUE(Eventually([&] { return !ProcessesOfLaunch(Record(id)).empty(); })) << id;
+    EXPECT_TRUE(PollOutside([&] { return !ProcessesOfLaunch(Record(id)).empty(); }, kPatience))
+        << id;
     return AwaitRecord(id);
   }
 
@@ -150,7 +151,7 @@ TEST_F(LocalLauncherTest, RefusesAProgramThatIsNotThere) {
 TEST_F(LocalLauncherTest, GracefulStopLetsTheProgramFinish) {
   const std::string file = folder_ + "/checkpoint";
   const std::string id = Start("graceful", {"graceful", file});
-  ASSERT_TRUE(Eventually([&] { return std::filesystem::exists(file + ".ready"); }));
+  ASSERT_TRUE(AwaitFiles([&] { return std::filesystem::exists(file + ".ready"); }));
   launcher_->Stop(id, StopMode::kGraceful);
   const ProcessExit exit = exits_.Await(id);
   EXPECT_EQ(exit.exit_code, kExitStopped);
@@ -179,7 +180,7 @@ TEST_F(LocalLauncherTest, KillsAStoppedProcess) {
 TEST_F(LocalLauncherTest, LeavesNoDaemonBehind) {
   const std::string file = folder_ + "/daemon";
   const std::string id = Start("family", {"family", file});
-  ASSERT_TRUE(Eventually([&] { return std::filesystem::exists(file); }));
+  ASSERT_TRUE(AwaitFiles([&] { return std::filesystem::exists(file); }));
   pid_t daemon = 0;
   ASSERT_TRUE(absl::SimpleAtoi(ReadFile(file, 100).value(), &daemon));
   EXPECT_TRUE(Runs(daemon));
@@ -191,7 +192,7 @@ TEST_F(LocalLauncherTest, LeavesNoDaemonBehind) {
 TEST_F(LocalLauncherTest, NothingSurvivesAKilledSupervisor) {
   const std::string file = folder_ + "/daemon";
   const std::string id = Start("family", {"family", file});
-  ASSERT_TRUE(Eventually([&] { return std::filesystem::exists(file); }));
+  ASSERT_TRUE(AwaitFiles([&] { return std::filesystem::exists(file); }));
   const ProcessRecord record = AwaitRunning(id);
   pid_t daemon = 0;
   ASSERT_TRUE(absl::SimpleAtoi(ReadFile(file, 100).value(), &daemon));
@@ -213,7 +214,7 @@ TEST_F(LocalLauncherTest, AdoptsALivingProcess) {
 
 TEST_F(LocalLauncherTest, AdoptsOneThatEndedMeanwhile) {
   const std::string id = Start("exit", {"exit", "3"});
-  ASSERT_TRUE(Eventually([&] { return ReadExitRecord(Record(id)).ok(); }));
+  ASSERT_TRUE(AwaitFiles([&] { return ReadExitRecord(Record(id)).ok(); }));
   Exits other;
   launcher_ = nullptr;
   launcher_ = MakeLocalLauncher(options_).value();
@@ -233,7 +234,7 @@ TEST_F(LocalLauncherTest, ALaunchRuledOutNeverStarts) {
                            .program = CHILD_PROGRAM,
                            .arguments = {"say", "started", "0"}})
                   .ok());
-  ASSERT_TRUE(Eventually([&] {
+  ASSERT_TRUE(AwaitFiles([&] {
     const auto log = ReadFile(Log("late"), 10000);
     return log.ok() && absl::StrContains(*log, "exists");
   }));
@@ -258,7 +259,7 @@ TEST_F(LocalLauncherTest, AnOrphanStopsAfterTheTimeout) {
   const std::string id = Start("wait", {"wait"});
   AwaitRunning(id);
   launcher_ = nullptr;
-  ASSERT_TRUE(Eventually([&] { return ReadExitRecord(Record(id)).ok(); }));
+  ASSERT_TRUE(AwaitFiles([&] { return ReadExitRecord(Record(id)).ok(); }));
   EXPECT_EQ(ReadExitRecord(Record(id))->cause, "orphaned");
   Restart();
 }
@@ -271,7 +272,7 @@ TEST_F(LocalLauncherTest, ARenewedLeaseKeepsIt) {
   // Renewals over several times the timeout, counted by the file itself.
   const std::filesystem::file_time_type begin =
       std::filesystem::last_write_time(options_.lease_file);
-  ASSERT_TRUE(Eventually([&] {
+  ASSERT_TRUE(AwaitFiles([&] {
     return std::filesystem::last_write_time(options_.lease_file) - begin >
            std::chrono::milliseconds(700);
   }));
