@@ -1,0 +1,98 @@
+// Teachers and caches that jobs share.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/exit_codes.h"
+#include "tests/integration/orchestrator/job_service_fixture.h"
+
+namespace reflux {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+TEST_F(JobServiceTest, StartsTheSharedServicesFirstAndWiresThem) {
+  const v1::Job job = MustSubmit(DistilSpec());
+  EXPECT_EQ(job.state(), v1::JOB_STATE_STARTING);
+  const auto teacher = processes_.Await("teacher-");
+  const auto cache = processes_.Await("cache-default-");
+  EXPECT_THAT(processes_.Living(), SizeIs(2)) << "workers wait";
+  EXPECT_EQ(ValueOf(cache.spec, "--teacher"), "@" + ValueOf(teacher.spec, "--endpoint-file"));
+  EXPECT_THAT(ValueOf(cache.spec, "--dir"), HasSubstr("/state/caches/default/"));
+  EXPECT_TRUE(std::filesystem::exists(ValueOf(teacher.spec, "--job")));
+  EXPECT_EQ(ValueOf(teacher.spec, "--teacher"), "default");
+  EXPECT_EQ(ValueOf(teacher.spec, "--launch-id"), teacher.spec.launch_id);
+
+  RegisterService(teacher, ValueOf(teacher.spec, "--role"));
+  RegisterService(cache, ValueOf(cache.spec, "--role"));
+  const LaunchSpec worker = processes_.Await(".g1.r0").spec;
+  EXPECT_EQ(ValueOf(worker, "--targets"), "@" + ValueOf(cache.spec, "--endpoint-file"));
+  EXPECT_THAT(Get(job.job_id()).processes(), SizeIs(4));
+
+  const v1::Job second = MustSubmit(DistilSpec());
+  processes_.Await(second.job_id() + ".g1.r0");
+  EXPECT_THAT(processes_.Living(), SizeIs(6)) << "teacher and cache are shared";
+}
+
+TEST_F(JobServiceTest, WithoutACacheWorkersAskTheTeacher) {
+  v1::JobSpec spec = DistilSpec();
+  spec.mutable_targets()->set_cache("none");
+  const v1::Job job = MustSubmit(spec);
+  const auto teacher = processes_.Await("teacher-");
+  RegisterService(teacher, ValueOf(teacher.spec, "--role"));
+  const LaunchSpec worker = processes_.Await(job.job_id() + ".g1.r0").spec;
+  EXPECT_EQ(ValueOf(worker, "--targets"), "@" + ValueOf(teacher.spec, "--endpoint-file"));
+}
+
+TEST_F(JobServiceTest, TheOnlyTeacherMayHaveAnyName) {
+  v1::JobSpec spec = DistilSpec();
+  const v1::TeacherSpec teacher = spec.teachers().at("default");
+  spec.clear_teachers();
+  (*spec.mutable_teachers())["big"] = teacher;
+  MustSubmit(spec);
+  EXPECT_EQ(ValueOf(processes_.Await("teacher-").spec, "--teacher"), "big");
+}
+
+TEST_F(JobServiceTest, ADeadServiceIsStartedAgainInItsRole) {
+  const v1::Job job = StartDistilling();
+  const auto first = processes_.Await("teacher-");
+  processes_.End(first.spec.launch_id, -1, 9);
+  const auto second = processes_.Await("teacher-");
+  EXPECT_NE(second.spec.launch_id, first.spec.launch_id);
+  EXPECT_EQ(ValueOf(second.spec, "--endpoint-file"), ValueOf(first.spec, "--endpoint-file"));
+  EXPECT_EQ(Get(job.job_id()).state(), v1::JOB_STATE_RUNNING) << "the job goes on meanwhile";
+}
+
+TEST_F(JobServiceTest, AJobFailsWithATeacherThatCannotWork) {
+  const v1::Job job = MustSubmit(DistilSpec());
+  const auto teacher = processes_.Await("teacher-");
+  std::filesystem::create_directories(std::filesystem::path(teacher.spec.log_file).parent_path());
+  std::ofstream(teacher.spec.log_file) << "teacher: 4.1 % mIoU, expected 77\n";
+  processes_.End(teacher.spec.launch_id, kPermanentFailure);
+  EXPECT_THAT(AwaitState(job.job_id(), v1::JOB_STATE_FAILED).message(), HasSubstr("expected 77"));
+}
+
+TEST_F(JobServiceTest, ServicesLingerAndThenStop) {
+  StopOrchestrator();
+  options_.service_linger = absl::Milliseconds(20);
+  StartOrchestrator();
+  const v1::Job job = StartDistilling();
+  const auto teacher = processes_.Await("teacher-");
+  const auto cache = processes_.Await("cache-");
+  EXPECT_THAT(processes_.Get(cache.spec.launch_id).stops, IsEmpty());
+  for (int rank = 0; rank < 2; ++rank) {
+    processes_.End(absl::StrCat(job.job_id(), ".g1.r", rank), kExitDone);
+  }
+  EXPECT_THAT(processes_.AwaitStop("cache-").stops, Contains(StopMode::kGraceful));
+  EXPECT_THAT(processes_.Get(teacher.spec.launch_id).stops, IsEmpty()) << "the cache needs it";
+  processes_.End(cache.spec.launch_id, kExitStopped);
+  EXPECT_THAT(processes_.AwaitStop("teacher-").stops, Contains(StopMode::kGraceful));
+  processes_.End(teacher.spec.launch_id, kExitStopped);
+  EXPECT_THAT(processes_.Living(), IsEmpty()) << "and are not started again";
+}
+
+}  // namespace
+}  // namespace reflux
