@@ -4,9 +4,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/spec/loss_fields.h"
 #include "distill/models/build_model.h"
 #include "distill/models/counter_dropout.h"
 #include "distill/models/placement.h"
+#include "job_plan/loss_plan.h"
 #include "job_plan/student_plan.h"
 #include "student_worker/scoped_autocast.h"
 
@@ -27,9 +29,7 @@ absl::StatusOr<std::unique_ptr<StepStudent>> StepStudent::Create(const v1::JobSp
   student->total_steps_ = spec.train().steps();
   REFLUX_ASSIGN_OR_RETURN(student->distillation_, PlanLosses(spec, *student->model_, teacher));
   v1::JobSpec alone = spec;
-  alone.mutable_losses()->clear_kd();
-  alone.mutable_losses()->clear_i2ckd();
-  alone.mutable_losses()->clear_icsd();
+  RemoveTeacherLosses(*alone.mutable_losses());
   REFLUX_ASSIGN_OR_RETURN(student->task_, PlanLosses(alone, *student->model_, std::nullopt));
   Sgd::NamedParameters parameters = ParametersOf(*student->model_);
   parameters.merge(ParametersOf(*student->distillation_, "losses."));
@@ -42,8 +42,11 @@ LossInputs StepStudent::Forward(const Batch& batch, const std::vector<std::strin
   SetDropoutContext(*model_, {.seed = seed_,
                               .step = static_cast<uint64_t>(batch.step),
                               .first_position = static_cast<uint64_t>(batch.first_position)});
-  LossInputs inputs{
-      .teacher = batch.targets, .labels = batch.labels, .ignore_index = ignore_index_};
+  LossInputs inputs{.teacher = batch.targets,
+                    .labels = batch.labels,
+                    .ignore_index = ignore_index_,
+                    .step = static_cast<uint64_t>(batch.step),
+                    .first_position = static_cast<uint64_t>(batch.first_position)};
   {
     const ScopedAutocast scope(autocast_, torch::kCPU);
     inputs.student = model_->Forward(

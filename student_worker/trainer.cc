@@ -24,7 +24,10 @@ LossInputs Trainer::State::Forward(const Batch& batch) {
   SetDropoutContext(*student, {.seed = spec.train().seed(),
                                .step = static_cast<uint64_t>(batch.step),
                                .first_position = static_cast<uint64_t>(batch.first_position)});
-  LossInputs inputs{.labels = batch.labels.to(device), .ignore_index = train->ignore_index()};
+  LossInputs inputs{.labels = batch.labels.to(device),
+                    .ignore_index = train->ignore_index(),
+                    .step = static_cast<uint64_t>(batch.step),
+                    .first_position = static_cast<uint64_t>(batch.first_position)};
   {
     const ScopedAutocast scope(autocast, device.type());
     inputs.student = student->Forward(ToDevice(batch.images), taps);

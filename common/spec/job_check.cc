@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "common/spec/field_options.h"
 #include "common/spec/job_teachers.h"
+#include "common/spec/loss_fields.h"
 #include "common/spec/spec_reader.h"
 #include "common/targets/target.h"
 
@@ -172,18 +173,28 @@ void CheckTeacherOf(const v1::JobSpec& spec, const std::string& loss, const std:
                                             "`; there are: ", absl::StrJoin(names, ", ")));
 }
 
+// A list that is empty or holds [height, width].
+void CheckHeightWidth(const std::string& path, const google::protobuf::RepeatedField<int32_t>& list,
+                      Checker& check) {
+  if (list.empty() || list.size() == 2) return;
+  check.Bad(path, absl::StrCat("expected [height, width], got ", list.size(), " numbers"));
+}
+
 void CheckLosses(const v1::JobSpec& spec, Checker& check) {
   const v1::LossesSpec& losses = spec.losses();
-  if (!losses.has_ce() && !NeedsTeacher(losses) && !losses.has_afdcd()) {
+  const std::vector<LossTeacher> teachers = TeachersOfLosses(losses);
+  if (!losses.has_ce() && teachers.empty()) {
     check.Bad("losses", "no term is left: nothing to train on");
   }
-  if (losses.has_kd()) CheckTeacherOf(spec, "kd", losses.kd().teacher(), check);
-  if (losses.has_icsd()) CheckTeacherOf(spec, "icsd", losses.icsd().teacher(), check);
-  if (!losses.has_i2ckd()) return;
-  CheckTeacherOf(spec, "i2ckd", losses.i2ckd().teacher(), check);
-  if (losses.i2ckd().tap().empty() || losses.i2ckd().tap().size() > 128) {
-    check.Bad("losses.i2ckd.tap", "expected the name of a feature map, e.g. aspp");
+  for (const auto& [loss, teacher] : teachers) CheckTeacherOf(spec, loss, teacher, check);
+  for (const auto& [loss, tap] : TapsOfLosses(losses)) {
+    if (tap.empty() || tap.size() > 128) {
+      check.Bad(absl::StrCat("losses.", loss, ".tap"),
+                "expected the name of a feature map, e.g. aspp");
+    }
   }
+  CheckHeightWidth("losses.afdcd.crop", losses.afdcd().crop(), check);
+  CheckHeightWidth("losses.afdcd.patch", losses.afdcd().patch(), check);
 }
 
 void CheckTeachers(const v1::JobSpec& spec, Checker& check) {

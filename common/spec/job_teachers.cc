@@ -1,10 +1,10 @@
 #include "common/spec/job_teachers.h"
 
+#include "common/spec/loss_fields.h"
+
 namespace reflux {
 
-bool NeedsTeacher(const v1::LossesSpec& losses) {
-  return losses.has_kd() || losses.has_i2ckd() || losses.has_icsd();
-}
+bool NeedsTeacher(const v1::LossesSpec& losses) { return !TeachersOfLosses(losses).empty(); }
 
 std::string TeacherNamed(const v1::JobSpec& spec, const std::string& name) {
   if (spec.teachers().contains(name)) return name;
@@ -13,11 +13,10 @@ std::string TeacherNamed(const v1::JobSpec& spec, const std::string& name) {
 }
 
 std::set<std::string> UsedTeachers(const v1::JobSpec& spec) {
-  const v1::LossesSpec& losses = spec.losses();
   std::set<std::string> used;
-  if (losses.has_kd()) used.insert(TeacherNamed(spec, losses.kd().teacher()));
-  if (losses.has_i2ckd()) used.insert(TeacherNamed(spec, losses.i2ckd().teacher()));
-  if (losses.has_icsd()) used.insert(TeacherNamed(spec, losses.icsd().teacher()));
+  for (const auto& [loss, teacher] : TeachersOfLosses(spec.losses())) {
+    used.insert(TeacherNamed(spec, teacher));
+  }
   used.erase("");
   return used;
 }

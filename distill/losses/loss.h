@@ -25,6 +25,9 @@ struct LossInputs {
   std::map<std::string, torch::Tensor> teacher;  // tap -> [N,C,h,w], constant
   torch::Tensor labels;                          // [N,H,W] int64
   int64_t ignore_index = 255;
+  // What random numbers of a loss are drawn from: the training step and the position of this
+  // rank's first image in the global batch.
+  uint64_t step = 0, first_position = 0;
 };
 
 struct LossStatistics {

@@ -34,6 +34,8 @@ std::string Folder() {
 
 GoldenOps AllOps() {
   GoldenOps ops;
+  AddAfdcdOps(ops);
+  AddFeatureOps(ops);
   AddFillOps(ops);
   AddLossOps(ops);
   AddMetricOps(ops);

@@ -78,6 +78,8 @@ std::vector<GoldenCase> ReadCases(const std::string& folder);
 // Fails the running GoogleTest case for every expectation that `outcome` does not meet.
 void Compare(const GoldenCase& golden, const GoldenOutcome& outcome);
 
+void AddAfdcdOps(GoldenOps& ops);
+void AddFeatureOps(GoldenOps& ops);
 void AddFillOps(GoldenOps& ops);
 void AddLossOps(GoldenOps& ops);
 void AddMetricOps(GoldenOps& ops);

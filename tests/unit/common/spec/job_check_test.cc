@@ -25,6 +25,12 @@ TEST(JobCheckTest, RangesAreTold) {
               HasSubstr("losses.kd.temperature: 0 is out of range (0, inf)"));
   EXPECT_THAT(Refusal(kSmallJob, {"data.crop=[360, 0]"}),
               HasSubstr("data.crop: 0 is out of range [8, 16384]"));
+  EXPECT_THAT(Refusal(kSmallJob, {"losses.skd.pool=0"}),
+              HasSubstr("losses.skd.pool: 0 is out of range [1, 1024]"));
+  EXPECT_THAT(Refusal(kSmallJob, {"losses.cwd.norm=pixel"}),
+              HasSubstr("losses.cwd.norm: `pixel` is not allowed; one of channel, spatial"));
+  EXPECT_THAT(Refusal(kSmallJob, {"losses.afdcd.mask_ratio=1"}),
+              HasSubstr("losses.afdcd.mask_ratio: 1 is out of range [0, 1)"));
   EXPECT_THAT(Refusal(kSmallJob, {"teacher.batch=0"}),
               HasSubstr("teacher.batch: 0 is out of range [1, 1024]"));
   // Longer than a small string: the path is rewritten while it is walked.
@@ -41,6 +47,8 @@ TEST(JobCheckTest, EachContradictionIsTold) {
       {"teacher.checkpoint=~", "teacher.checkpoint: missing: the file of the teacher"},
       {"run.students=9", "run.students: 9 students for a global batch of 8"},
       {"losses={ce: ~, kd: ~}", "losses: no term is left"},
+      {"losses.afdcd.patch=[4]", "losses.afdcd.patch: expected [height, width], got 1 numbers"},
+      {"losses.afdcd.crop=[44, 44, 1]", "losses.afdcd.crop: expected [height, width], got 3"},
       {"data.crop=[360]", "data.crop: expected two values, [height, width]"},
       {"data.eval_size=[360]", "data.eval_size: expected two values"},
       {"data.scale=[2, 1]", "data.scale: expected two values, [smallest, largest]"},
@@ -60,7 +68,7 @@ TEST(JobCheckTest, EachContradictionIsTold) {
 TEST(JobCheckTest, WhatIsNotAvailableIsUnimplemented) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"targets.views=whole", "views whole"},    {"targets.codec=topk", "codec topk"},
-      {"losses.afdcd={}", "loss afdcd"},         {"run.launcher=kubernetes", "launcher kubernetes"},
+      {"data.labels=x", "data format folders"},  {"run.launcher=kubernetes", "launcher kubernetes"},
       {"teacher.layout=cirkd", "layout cirkd"},  {"run.time_limit=24h", "run.time_limit"},
       {"run.teachers=2", "2 teacher processes"},
   };

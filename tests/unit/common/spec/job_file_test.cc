@@ -190,7 +190,8 @@ TEST(JobFileTest, FilesGiveTheirNameAndAreBounded) {
 }
 
 TEST(JobFileTest, RecipesOfTheSourceTreeMakeJobs) {
-  for (const std::string recipe : {"camvid-kd-i2ckd", "camvid-icsd-alw", "cirkd-cityscapes-40k"}) {
+  for (const std::string recipe :
+       {"camvid-kd-i2ckd", "camvid-icsd-alw", "camvid-afdcd", "cirkd-cityscapes-40k"}) {
     const auto spec = Parse("extends: recipes/" + recipe +
                             "\ndata: {format: camvid, root: d}\nteacher: {checkpoint: t}\n");
     ASSERT_TRUE(spec.ok()) << recipe << ": " << spec.status();
@@ -198,6 +199,7 @@ TEST(JobFileTest, RecipesOfTheSourceTreeMakeJobs) {
     EXPECT_EQ(spec->train().global_batch(), 16);
     EXPECT_EQ(spec->losses().has_i2ckd(), recipe == "camvid-kd-i2ckd");
     EXPECT_EQ(spec->losses().has_icsd(), recipe == "camvid-icsd-alw");
+    EXPECT_EQ(spec->losses().has_afdcd(), recipe == "camvid-afdcd");
   }
 }
 

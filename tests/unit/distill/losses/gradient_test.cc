@@ -42,7 +42,8 @@ TEST(LossGradientTest, AgreesWithCentralDifferences) {
       EXPECT_LT(WorstDeviation(value, inputs.student[tap], 7), 1e-7) << tap;
     }
     for (const auto& item : loss->named_parameters()) {
-      EXPECT_LT(WorstDeviation(value, item.value(), 2), 1e-7) << item.key();
+      const int64_t stride = item.value().numel() > 100 ? 23 : 2;
+      EXPECT_LT(WorstDeviation(value, item.value(), stride), 1e-7) << item.key();
     }
   }
 }

@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/unit/distill/losses/scratch_losses.h"
@@ -31,7 +32,8 @@ TEST(LossEdgesTest, IgnoredPixelsAloneGiveZeroConnectedToInputsAndParameters) {
     LossInputs inputs = RandomInputs(2);
     inputs.labels.fill_(kIgnore);
     const double value = FiniteBackward(*loss, inputs);
-    const bool reads_labels = named.name == "ce" || named.name.rfind("i2ckd", 0) == 0;
+    const bool reads_labels =
+        named.name == "ce" || named.name == "ifvd" || named.name.rfind("i2ckd", 0) == 0;
     if (reads_labels) {
       EXPECT_EQ(value, 0);
     } else {
@@ -72,7 +74,9 @@ TEST(LossEdgesTest, OnePixelIsEnough) {
     SCOPED_TRACE(named.name);
     const double value = FiniteBackward(*named.make(), inputs);
     // One class has no other to be told from; a softmax over one position is 1 for both networks.
-    const bool compares_pixels = named.name != "ce" && named.name.rfind("kd", 0) != 0;
+    const bool compares_pixels = named.name != "ce" && named.name != "fitnet" &&
+                                 named.name != "cwd_spatial" && named.name.rfind("kd", 0) != 0 &&
+                                 named.name.rfind("afdcd", 0) != 0;
     if (compares_pixels) {
       EXPECT_NEAR(value, 0, 1e-12);
     } else {
@@ -152,6 +156,78 @@ TEST(LossEdgesTest, AlignDependsOnTheSeedAlone) {
   };
   EXPECT_TRUE(weight(1).equal(weight(1)));
   EXPECT_FALSE(weight(1).equal(weight(2)));
+}
+
+// Too narrow here for a gradient check that no dead unit hides.
+TEST(LossEdgesTest, TheBottleneckProjectorIsAQuarterAsWide) {
+  const auto projector = MakeAfdcdProjector(AfdcdProjectorKind::kBottleneck, 64);
+  EXPECT_EQ(projector->named_parameters()["mix.weight"].sizes(),
+            (std::vector<int64_t>{16, 16, 3, 3}));
+  const Tensor map = torch::randn({2, 64, 5, 6}).requires_grad_();
+  const Tensor out = projector->forward(map);
+  EXPECT_EQ(out.sizes(), map.sizes());
+  out.square().sum().backward();
+  for (const auto& item : projector->named_parameters()) {
+    EXPECT_GT(item.value().grad().norm().item<double>(), 0) << item.key();
+  }
+}
+
+TEST(LossEdgesTest, TheMaskDependsOnSeedStepAndPositionAlone) {
+  const auto loss = MakeAfdcd(DenseContrastOptions::Negatives::kOmni, AfdcdOptions::Mask::kRandom,
+                              AfdcdProjectorKind::kBottleneck);
+  LossInputs inputs;
+  inputs.step = 3, inputs.first_position = 4;
+  inputs.teacher["aspp"] = torch::zeros({2, kTeacherWidth, 40, 50}, torch::kFloat64);
+  const Tensor both = loss->MaskFor(inputs);
+  EXPECT_NEAR(both.mean().item<double>(), 0.6, 0.03);  // mask_ratio is 0.4
+  EXPECT_FALSE(both[0].equal(both[1]));
+  LossInputs second = inputs;
+  second.first_position = 5;
+  second.teacher["aspp"] = inputs.teacher["aspp"].slice(0, 1);
+  EXPECT_TRUE(loss->MaskFor(second)[0].equal(both[1]));
+  inputs.step = 4;
+  EXPECT_FALSE(loss->MaskFor(inputs).equal(both));
+}
+
+// A map that the patch does not divide loses the rest; a smaller one is one patch.
+TEST(LossEdgesTest, ContrastCutsMapsToWholePatches) {
+  DenseContrastOptions options{.groups = 1, .pool = 0};
+  EXPECT_EQ(ContrastMap(torch::zeros({1, 2, 9, 11}), options).sizes(),
+            (std::vector<int64_t>{1, 2, 8, 8}));
+  EXPECT_EQ(ContrastMap(torch::zeros({1, 2, 3, 5}), options).sizes(),
+            (std::vector<int64_t>{1, 2, 3, 4}));
+  options.negatives = DenseContrastOptions::Negatives::kChannel;
+  EXPECT_EQ(ContrastMap(torch::zeros({1, 2, 9, 11}), options).sizes(),
+            (std::vector<int64_t>{1, 2, 9, 11}));
+}
+
+TEST(LossEdgesTest, FeatureLossOptionsAreChecked) {
+  const TapLossOptions tap{.student_channels = 3, .teacher_channels = 5};
+  EXPECT_EQ(std::string(TapLossOptions().Validate("fitnet").message()),
+            "losses.fitnet.tap: 'aspp' has no channels");
+  EXPECT_TRUE((ChannelWiseOptions{.tap = tap}.Validate().ok()));
+  EXPECT_FALSE((ChannelWiseOptions{.tap = tap, .temperature = 0}.Validate().ok()));
+  EXPECT_FALSE((PairwiseOptions{.tap = tap, .pool = 0}.Validate().ok()));
+  EXPECT_FALSE((CategorySimilarityOptions{.tap = tap, .temperature = -1}.Validate().ok()));
+  EXPECT_FALSE((AttentionTransferOptions{.tap = tap, .power = 0}.Validate().ok()));
+  EXPECT_FALSE(IfvdOptions{.tap = tap}.Validate().ok());  // no classes
+  EXPECT_FALSE(ParseCwdNorm("pixel").ok());
+  EXPECT_FALSE(ParseCwdDivideBy("positions").ok());
+}
+
+TEST(LossEdgesTest, AfdcdOptionsAreChecked) {
+  AfdcdOptions options;
+  options.student_channels = options.teacher_channels = 24;
+  EXPECT_THAT(std::string(options.Validate().message()), testing::HasSubstr("groups: 16 does not"));
+  options.contrast.groups = 8;
+  EXPECT_TRUE(options.Validate().ok());
+  options.mask_ratio = 1;
+  EXPECT_FALSE(options.Validate().ok());
+  options.mask_ratio = 0.5, options.contrast.crop_height = 4;
+  EXPECT_FALSE(options.Validate().ok());  // no width
+  EXPECT_FALSE(ParseAfdcdMask("half").ok());
+  EXPECT_FALSE(ParseAfdcdProjector("deep").ok());
+  EXPECT_FALSE(ParseContrastNegatives("none").ok());
 }
 
 TEST(LossEdgesTest, OptionsAreChecked) {

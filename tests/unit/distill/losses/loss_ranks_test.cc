@@ -45,6 +45,7 @@ class ThreadCollectives : public LossCollectives {
 
 LossInputs Share(const LossInputs& whole, int64_t first, int64_t last) {
   LossInputs share = whole;
+  share.first_position = whole.first_position + static_cast<uint64_t>(first);
   for (auto* maps : {&share.student, &share.teacher}) {
     for (auto& [tap, map] : *maps) map = map.slice(0, first, last);
   }

@@ -8,10 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "distill/losses/afdcd_loss.h"
+#include "distill/losses/channel_wise_loss.h"
 #include "distill/losses/cross_entropy_loss.h"
+#include "distill/losses/feature_losses.h"
 #include "distill/losses/i2ckd_loss.h"
 #include "distill/losses/icsd_loss.h"
 #include "distill/losses/pixel_kd_loss.h"
+#include "distill/losses/similarity_losses.h"
 
 namespace reflux {
 
@@ -53,6 +57,51 @@ inline std::shared_ptr<I2ckdLoss> MakeI2ckd(const TripletOptions& triplet,
   return loss;
 }
 
+// Weights and temperature that keep both parts near 1, where central differences are exact.
+inline std::shared_ptr<AfdcdLoss> MakeAfdcd(DenseContrastOptions::Negatives negatives,
+                                            AfdcdOptions::Mask mask, AfdcdProjectorKind projector) {
+  AfdcdOptions options{.tap = "aspp", .mask = mask, .mask_ratio = 0.4, .projector = projector};
+  options.contrast = {.negatives = negatives, .groups = kTeacherWidth, .temperature = 2};
+  options.contrast.pool = 2, options.contrast.patch_height = 2, options.contrast.patch_width = 2;
+  options.feature_weight = 0.01, options.contrast_weight = 0.1;
+  options.student_channels = kStudentWidth, options.teacher_channels = kTeacherWidth;
+  options.seed = 7;
+  auto loss = std::make_shared<AfdcdLoss>(options);
+  loss->to(torch::kFloat64);
+  return loss;
+}
+
+template <typename L, typename Options>
+NamedLoss InDouble(const std::string& name, const Options& options) {
+  return {name, [options]() -> std::shared_ptr<Loss> {
+            auto loss = std::make_shared<L>(options);
+            loss->to(torch::kFloat64);
+            return loss;
+          }};
+}
+
+inline std::vector<NamedLoss> FeatureLosses() {
+  const TapLossOptions aspp{
+      .student_channels = kStudentWidth, .teacher_channels = kTeacherWidth, .seed = 7};
+  const TapLossOptions logits{
+      .tap = "logits", .student_channels = kClasses, .teacher_channels = kClasses};
+  using Cwd = ChannelWiseOptions;
+  return {
+      InDouble<ChannelWiseLoss>("cwd", Cwd{.tap = aspp, .temperature = 2}),
+      InDouble<ChannelWiseLoss>("cwd_published",
+                                Cwd{.tap = aspp, .divide_by = Cwd::DivideBy::kStudentChannels}),
+      InDouble<ChannelWiseLoss>(
+          "cwd_spatial",
+          Cwd{.tap = logits, .temperature_squared = false, .norm = Cwd::Norm::kSpatial}),
+      InDouble<PairwiseLoss>("skd", PairwiseOptions{.tap = aspp}),
+      InDouble<CategorySimilarityLoss>("csd",
+                                       CategorySimilarityOptions{.tap = logits, .temperature = 1}),
+      InDouble<AttentionTransferLoss>("at", AttentionTransferOptions{.tap = aspp}),
+      InDouble<FitNetLoss>("fitnet", aspp),
+      InDouble<IfvdLoss>("ifvd", IfvdOptions{.tap = aspp, .num_classes = kClasses}),
+  };
+}
+
 inline std::vector<NamedLoss> AllLosses() {
   using D = PrototypeDistance;
   using N = PrototypeNegatives;
@@ -84,6 +133,19 @@ inline std::vector<NamedLoss> AllLosses() {
   add("teacher_anchor", {.margin = 1, .anchor = A::kTeacher}, Mean::kBatch);
   add("image_mean", {.margin = 1}, Mean::kImageMean);
   add("per_image", {.margin = 1}, Mean::kPerImage);
+  using Negatives = DenseContrastOptions::Negatives;
+  const auto add_afdcd = [&](const std::string& name, Negatives negatives, AfdcdOptions::Mask mask,
+                             AfdcdProjectorKind projector) {
+    losses.push_back({"afdcd_" + name, [=] { return MakeAfdcd(negatives, mask, projector); }});
+  };
+  using Mask = AfdcdOptions::Mask;
+  using Projector = AfdcdProjectorKind;
+  add_afdcd("omni", Negatives::kOmni, Mask::kRandom, Projector::kPlain);
+  add_afdcd("omni_all", Negatives::kOmniAll, Mask::kCentre, Projector::kTwoLevel);
+  add_afdcd("spatial_patch", Negatives::kSpatialPatch, Mask::kRandom, Projector::kPlain);
+  add_afdcd("spatial_full", Negatives::kSpatialFull, Mask::kCentre, Projector::kPlain);
+  add_afdcd("channel", Negatives::kChannel, Mask::kCentre, Projector::kPlain);
+  for (const NamedLoss& named : FeatureLosses()) losses.push_back(named);
   return losses;
 }
 

@@ -1,0 +1,106 @@
+#include "distill/losses/afdcd_loss.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/base/counter_random.h"
+#include "common/base/status_macros.h"
+#include "distill/losses/cross_entropy_loss.h"
+#include "distill/models/build_model.h"
+
+namespace reflux {
+namespace {
+
+using torch::Tensor;
+
+// [images,1,height,width] of [0, 1), in double, image i at global position `first` + i.
+Tensor UniformAt(uint64_t seed, uint64_t step, uint64_t first, torch::IntArrayRef shape) {
+  const CounterRandom random(seed, "afdcd.mask");
+  const Tensor uniform = torch::empty({shape[0], 1, shape[2], shape[3]}, torch::kFloat64);
+  auto* value = uniform.data_ptr<double>();
+  const int64_t pixels = shape[2] * shape[3];
+  for (int64_t image = 0; image < shape[0]; ++image) {
+    for (int64_t pixel = 0; pixel < pixels; ++pixel) {
+      *value++ = random.Uniform(step, (first + image) << 32 | static_cast<uint64_t>(pixel));
+    }
+  }
+  return uniform;
+}
+
+}  // namespace
+
+absl::Status AfdcdOptions::Validate() const {
+  const auto bad = [](auto... parts) {
+    return absl::InvalidArgumentError(absl::StrCat("losses.afdcd.", parts...));
+  };
+  REFLUX_RETURN_IF_ERROR(contrast.Validate());
+  if (!(mask_ratio >= 0 && mask_ratio < 1)) {
+    return bad("mask_ratio: ", mask_ratio, " is not in [0, 1)");
+  }
+  if (!(feature_weight >= 0)) return bad("feature_weight: ", feature_weight, " is negative");
+  if (!(contrast_weight >= 0)) return bad("contrast_weight: ", contrast_weight, " is negative");
+  if (student_channels < 1 || teacher_channels < 1) return bad("tap: '", tap, "' has no channels");
+  if (teacher_channels % contrast.groups != 0) {
+    return bad("groups: ", contrast.groups, " does not divide the ", teacher_channels,
+               " channels of the teacher's ", tap);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<AfdcdOptions::Mask> ParseAfdcdMask(absl::string_view name) {
+  if (name == "random") return AfdcdOptions::Mask::kRandom;
+  if (name == "centre") return AfdcdOptions::Mask::kCentre;
+  return absl::InvalidArgumentError(
+      absl::StrCat("losses.afdcd.mask: '", name, "' is none of random, centre"));
+}
+
+Tensor ThresholdMask(const Tensor& uniform, double ratio) {
+  return uniform.le(1 - ratio).to(uniform.dtype());
+}
+
+Tensor CentreMask(int64_t images, int64_t height, int64_t width) {
+  Tensor mask = torch::ones({images, 1, height, width}, torch::kFloat64);
+  mask.slice(2, height / 3, 2 * height / 3).slice(3, width / 3, 2 * width / 3).zero_();
+  return mask;
+}
+
+AfdcdLoss::AfdcdLoss(const AfdcdOptions& options) : options_(options) {
+  if (options.student_channels != options.teacher_channels) {
+    align_ = register_module("align", torch::nn::Conv2d(torch::nn::Conv2dOptions(
+                                          options.student_channels, options.teacher_channels, 1)));
+  }
+  // Spelled as published, so that its weights load.
+  projector_ =
+      register_module("projetor", MakeAfdcdProjector(options.projector, options.teacher_channels));
+  InitializeWeights(*this, options.seed);
+}
+
+Tensor AfdcdLoss::MaskFor(const LossInputs& inputs) const {
+  const Tensor& map = RequireMap(inputs.teacher, options_.tap, "teacher");
+  const Tensor mask =
+      options_.mask == AfdcdOptions::Mask::kCentre
+          ? CentreMask(map.size(0), map.size(2), map.size(3))
+          : ThresholdMask(UniformAt(options_.seed, inputs.step, inputs.first_position, map.sizes()),
+                          options_.mask_ratio);
+  return mask.to(map.options());
+}
+
+AfdcdLoss::Parts AfdcdLoss::PartsOf(const Tensor& student, const Tensor& teacher,
+                                    const Tensor& mask) {
+  const Tensor aligned = align_.is_empty() ? student : align_->forward(student);
+  Parts parts{.projected = projector_->forward(aligned * mask)};
+  parts.feature = (parts.projected - teacher).square().sum();
+  parts.contrast = DenseContrastSum(parts.projected, teacher, options_.contrast);
+  return parts;
+}
+
+LossStatistics AfdcdLoss::Local(const LossInputs& inputs) {
+  const Tensor teacher = RequireMap(inputs.teacher, options_.tap, "teacher").detach();
+  const Tensor student = ResizeLike(RequireMap(inputs.student, options_.tap, "student"), teacher);
+  const Parts parts = PartsOf(student, teacher, MaskFor(inputs));
+  const Tensor sum =
+      options_.feature_weight * parts.feature + options_.contrast_weight * parts.contrast;
+  return {sum.reshape({1}), CountOf(teacher.size(0))};
+}
+
+Tensor AfdcdLoss::Finish(const LossStatistics& global) { return FinishAdditive(global); }
+
+}  // namespace reflux

@@ -1,0 +1,50 @@
+#include "distill/losses/channel_wise_loss.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+
+namespace reflux {
+
+using Norm = ChannelWiseOptions::Norm;
+using DivideBy = ChannelWiseOptions::DivideBy;
+
+absl::Status ChannelWiseOptions::Validate() const {
+  REFLUX_RETURN_IF_ERROR(tap.Validate("cwd"));
+  if (temperature > 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("losses.cwd.temperature: ", temperature, " is not positive"));
+}
+
+absl::StatusOr<Norm> ParseCwdNorm(absl::string_view name) {
+  if (name == "channel") return Norm::kChannel;
+  if (name == "spatial") return Norm::kSpatial;
+  return absl::InvalidArgumentError(
+      absl::StrCat("losses.cwd.norm: '", name, "' is none of channel, spatial"));
+}
+
+absl::StatusOr<DivideBy> ParseCwdDivideBy(absl::string_view name) {
+  if (name == "teacher_channels") return DivideBy::kTeacherChannels;
+  if (name == "student_channels") return DivideBy::kStudentChannels;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "losses.cwd.divide_by: '", name, "' is none of teacher_channels, student_channels"));
+}
+
+double ChannelWiseLoss::Divisor(const torch::Tensor& teacher) const {
+  if (cwd_.norm == Norm::kSpatial) return static_cast<double>(teacher.size(2) * teacher.size(3));
+  return static_cast<double>(
+      cwd_.divide_by == DivideBy::kStudentChannels ? options().student_channels : teacher.size(1));
+}
+
+torch::Tensor ChannelWiseLoss::SumOverImages(const torch::Tensor& student,
+                                             const torch::Tensor& teacher, const LossInputs&) {
+  const int64_t over = cwd_.norm == Norm::kChannel ? 2 : 1;
+  const auto log_probability = [&](const torch::Tensor& map) {
+    return torch::log_softmax(map.flatten(2) / cwd_.temperature, over);
+  };
+  const torch::Tensor of_teacher = log_probability(teacher);
+  const torch::Tensor kl = (of_teacher.exp() * (of_teacher - log_probability(student))).sum();
+  const double squared = cwd_.temperature_squared ? cwd_.temperature * cwd_.temperature : 1;
+  return kl * (squared / Divisor(teacher));
+}
+
+}  // namespace reflux

@@ -1,0 +1,60 @@
+#include "distill/losses/feature_losses.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "distill/losses/prototypes.h"
+
+namespace reflux {
+
+namespace F = torch::nn::functional;
+using torch::Tensor;
+
+absl::Status AttentionTransferOptions::Validate() const {
+  REFLUX_RETURN_IF_ERROR(tap.Validate("at"));
+  if (power >= 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("losses.at.power: ", power, " is below 1"));
+}
+
+Tensor AttentionTransferLoss::SumOverImages(const Tensor& student, const Tensor& teacher,
+                                            const LossInputs&) {
+  const auto attention = [&](const Tensor& map) {
+    return F::normalize(map.pow(power_).mean(1).flatten(1),
+                        F::NormalizeFuncOptions().p(2).dim(1).eps(1e-12));
+  };
+  const Tensor difference = attention(student) - attention(teacher);
+  return difference.square().sum() / static_cast<double>(difference.size(1));
+}
+
+Tensor FitNetLoss::SumOverImages(const Tensor& student, const Tensor& teacher, const LossInputs&) {
+  const int64_t elements = teacher.size(1) * teacher.size(2) * teacher.size(3);
+  return (student - teacher).square().sum() / static_cast<double>(elements);
+}
+
+absl::Status IfvdOptions::Validate() const {
+  REFLUX_RETURN_IF_ERROR(tap.Validate("ifvd"));
+  if (num_classes >= 1) return absl::OkStatus();
+  return absl::InvalidArgumentError("losses.ifvd: needs a class");
+}
+
+Tensor IfvdLoss::Variation(const Tensor& map, const Tensor& labels, int64_t ignore_index) const {
+  const ClassSums classes = SumByClass(map, labels, ifvd_.num_classes, ignore_index);
+  const Tensor means =
+      classes.sums / (classes.counts + ifvd_.mean_epsilon).to(map.dtype()).unsqueeze(2);
+  const Tensor flat = labels.flatten(1);
+  const Tensor valid = flat.ne(ignore_index) & flat.ge(0) & flat.lt(ifvd_.num_classes);
+  const Tensor index = flat.masked_fill(~valid, 0).unsqueeze(2).expand({-1, -1, means.size(2)});
+  const Tensor cosine =
+      F::cosine_similarity(map.flatten(2).transpose(1, 2), means.gather(1, index),
+                           F::CosineSimilarityFuncOptions().dim(2).eps(ifvd_.cosine_epsilon));
+  return cosine.masked_fill(~valid, 0);
+}
+
+Tensor IfvdLoss::SumOverImages(const Tensor& student, const Tensor& teacher,
+                               const LossInputs& inputs) {
+  const Tensor labels = DownsampleLabels(inputs.labels, teacher.size(2), teacher.size(3));
+  const Tensor difference = Variation(student, labels, inputs.ignore_index) -
+                            Variation(teacher, labels, inputs.ignore_index);
+  return difference.square().sum() / static_cast<double>(teacher.size(2) * teacher.size(3));
+}
+
+}  // namespace reflux

@@ -1,0 +1,61 @@
+#include "distill/losses/similarity_losses.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+
+namespace reflux {
+namespace {
+
+using torch::Tensor;
+
+absl::Status CheckPool(absl::string_view loss, int64_t pool) {
+  if (pool >= 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("losses.", loss, ".pool: ", pool, " is below 1"));
+}
+
+// Sum over images of the mean squared difference of two stacks of square matrices.
+Tensor SumOfMeanSquares(const Tensor& student, const Tensor& teacher) {
+  return (student - teacher).square().sum() /
+         static_cast<double>(student.size(1) * student.size(2));
+}
+
+}  // namespace
+
+absl::Status PairwiseOptions::Validate() const {
+  REFLUX_RETURN_IF_ERROR(tap.Validate("skd"));
+  return CheckPool("skd", pool);
+}
+
+Tensor PairwiseLoss::SumOverImages(const Tensor& student, const Tensor& teacher,
+                                   const LossInputs&) {
+  namespace F = torch::nn::functional;
+  const auto similarity = [&](const Tensor& map) {
+    const Tensor pooled = torch::max_pool2d(map, {pool_, pool_}, {pool_, pool_}, {0, 0}, {1, 1},
+                                            /*ceil_mode=*/true);
+    const Tensor unit =
+        F::normalize(pooled.flatten(2), F::NormalizeFuncOptions().p(2).dim(1).eps(1e-12));
+    return unit.transpose(1, 2).bmm(unit);
+  };
+  return SumOfMeanSquares(similarity(student), similarity(teacher));
+}
+
+absl::Status CategorySimilarityOptions::Validate() const {
+  REFLUX_RETURN_IF_ERROR(tap.Validate("csd"));
+  REFLUX_RETURN_IF_ERROR(CheckPool("csd", pool));
+  if (temperature > 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("losses.csd.temperature: ", temperature, " is not positive"));
+}
+
+Tensor CategorySimilarityLoss::SumOverImages(const Tensor& student, const Tensor& teacher,
+                                             const LossInputs&) {
+  const auto similarity = [&](const Tensor& map) {
+    const Tensor pooled =
+        torch::avg_pool2d(map, {pool_, pool_}, {pool_, pool_}, {0, 0}, /*ceil_mode=*/true);
+    const Tensor p = torch::softmax(pooled.flatten(2) / temperature_, 2);
+    return p.bmm(p.transpose(1, 2));
+  };
+  return SumOfMeanSquares(similarity(student), similarity(teacher));
+}
+
+}  // namespace reflux

@@ -1,0 +1,124 @@
+#include <stdexcept>
+
+#include "distill/losses/channel_wise_loss.h"
+#include "distill/losses/feature_losses.h"
+#include "distill/losses/prototypes.h"
+#include "distill/losses/similarity_losses.h"
+#include "tests/golden/ops.h"
+
+namespace reflux::golden {
+namespace {
+
+using torch::Tensor;
+
+// The map that the case has, logits or a feature, as tap `map`; the student's is a leaf.
+LossInputs MapInputs(const GoldenCase& golden, GoldenOutcome& outcome) {
+  const std::string kind = golden.HasInput("student_logits") ? "logits" : "feat";
+  LossInputs inputs;
+  inputs.student["map"] = outcome.AddLeaf("student_" + kind, golden.Input("student_" + kind));
+  inputs.teacher["map"] = golden.Input("teacher_" + kind);
+  return inputs;
+}
+
+TapLossOptions TapOf(const LossInputs& inputs) {
+  return {.tap = "map",
+          .student_channels = inputs.student.at("map").size(1),
+          .teacher_channels = inputs.teacher.at("map").size(1)};
+}
+
+// The loss of the case, its parameters loaded and registered as leaves.
+void Finish(TapLoss& loss, const LossInputs& inputs, const GoldenCase& golden,
+            GoldenOutcome& outcome) {
+  loss.to(torch::kFloat64);
+  golden.LoadWeights(loss);
+  for (const auto& item : loss.named_parameters()) outcome.leaves[item.key()] = item.value();
+  outcome.outputs["loss"] = loss.Finish(loss.Local(inputs));
+}
+
+void RequireCeilMode(const GoldenCase& golden) {
+  if (!golden.Param<bool>("ceil_mode")) throw std::runtime_error("no pool without ceil mode");
+}
+
+GoldenOutcome ChannelWise(const GoldenCase& golden) {
+  GoldenOutcome outcome;
+  const LossInputs inputs = MapInputs(golden, outcome);
+  ChannelWiseOptions options{.tap = TapOf(inputs),
+                             .temperature = golden.Param<double>("temperature"),
+                             .temperature_squared = golden.Param<bool>("temperature_squared")};
+  const auto norm = ParseCwdNorm(golden.Param<std::string>("norm"));
+  if (!norm.ok()) throw std::runtime_error(norm.status().ToString());
+  options.norm = *norm;
+  const bool spatial = options.norm == ChannelWiseOptions::Norm::kSpatial;
+  const auto divide_by = golden.Param<std::string>("divide_by");
+  if (divide_by != (spatial ? "positions" : "batch_times_student_channels")) {
+    throw std::runtime_error("unknown divide_by " + divide_by);
+  }
+  options.divide_by = ChannelWiseOptions::DivideBy::kStudentChannels;
+  ChannelWiseLoss loss(options);
+  Finish(loss, inputs, golden, outcome);
+  return outcome;
+}
+
+GoldenOutcome Pairwise(const GoldenCase& golden) {
+  GoldenOutcome outcome;
+  RequireCeilMode(golden);
+  const LossInputs inputs = MapInputs(golden, outcome);
+  PairwiseLoss loss({.tap = TapOf(inputs), .pool = golden.Param<int64_t>("pool")});
+  Finish(loss, inputs, golden, outcome);
+  return outcome;
+}
+
+GoldenOutcome CategorySimilarity(const GoldenCase& golden) {
+  GoldenOutcome outcome;
+  RequireCeilMode(golden);
+  const LossInputs inputs = MapInputs(golden, outcome);
+  CategorySimilarityLoss loss({.tap = TapOf(inputs),
+                               .pool = golden.Param<int64_t>("pool"),
+                               .temperature = golden.Param<double>("temperature")});
+  Finish(loss, inputs, golden, outcome);
+  return outcome;
+}
+
+GoldenOutcome AttentionTransfer(const GoldenCase& golden) {
+  GoldenOutcome outcome;
+  const LossInputs inputs = MapInputs(golden, outcome);
+  AttentionTransferLoss loss({.tap = TapOf(inputs), .power = golden.Param<int64_t>("power")});
+  Finish(loss, inputs, golden, outcome);
+  return outcome;
+}
+
+GoldenOutcome FitNet(const GoldenCase& golden) {
+  GoldenOutcome outcome;
+  const LossInputs inputs = MapInputs(golden, outcome);
+  FitNetLoss loss(TapOf(inputs));
+  Finish(loss, inputs, golden, outcome);
+  return outcome;
+}
+
+GoldenOutcome Ifvd(const GoldenCase& golden) {
+  GoldenOutcome outcome;
+  LossInputs inputs = MapInputs(golden, outcome);
+  inputs.labels = golden.Input("labels");
+  inputs.ignore_index = golden.Param<int64_t>("ignore_index");
+  IfvdLoss loss({.tap = TapOf(inputs),
+                 .num_classes = golden.Param<int64_t>("num_classes"),
+                 .mean_epsilon = golden.Param<double>("mean_epsilon"),
+                 .cosine_epsilon = golden.Param<double>("cosine_epsilon")});
+  Finish(loss, inputs, golden, outcome);
+  const Tensor& map = inputs.teacher.at("map");
+  outcome.outputs["labels_down"] = DownsampleLabels(inputs.labels, map.size(2), map.size(3));
+  return outcome;
+}
+
+}  // namespace
+
+void AddFeatureOps(GoldenOps& ops) {
+  ops["attention_transfer"] = {AttentionTransfer};
+  ops["csd"] = {CategorySimilarity};
+  ops["cwd"] = {ChannelWise};
+  ops["fitnet"] = {FitNet};
+  ops["ifvd"] = {Ifvd};
+  ops["skd_pairwise"] = {Pairwise};
+}
+
+}  // namespace reflux::golden
