@@ -9,12 +9,6 @@
 namespace reflux::golden {
 namespace {
 
-template <typename T>
-T OrThrow(absl::StatusOr<T> value) {
-  if (!value.ok()) throw std::runtime_error(value.status().ToString());
-  return *std::move(value);
-}
-
 torch::Tensor AsType(const torch::Tensor& tensor, torch::Dtype dtype) {
   return tensor.is_floating_point() ? tensor.to(dtype) : tensor;
 }

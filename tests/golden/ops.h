@@ -11,12 +11,22 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "distill/tensors/safetensors.h"
 
 namespace reflux::golden {
+
+// The value; throws its error, which fails the test.
+template <typename T>
+T OrThrow(absl::StatusOr<T> value) {
+  if (!value.ok()) throw std::runtime_error(value.status().ToString());
+  return *std::move(value);
+}
 
 using nlohmann::json;
 

@@ -8,12 +8,6 @@ namespace {
 
 using torch::Tensor;
 
-template <typename T>
-T OrThrow(absl::StatusOr<T> value) {
-  if (!value.ok()) throw std::runtime_error(value.status().ToString());
-  return *std::move(value);
-}
-
 DenseContrastOptions ContrastOptionsOf(const GoldenCase& golden) {
   DenseContrastOptions options;
   options.negatives = OrThrow(ParseContrastNegatives(golden.Param<std::string>("negatives")));

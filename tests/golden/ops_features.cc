@@ -45,9 +45,7 @@ GoldenOutcome ChannelWise(const GoldenCase& golden) {
   ChannelWiseOptions options{.tap = TapOf(inputs),
                              .temperature = golden.Param<double>("temperature"),
                              .temperature_squared = golden.Param<bool>("temperature_squared")};
-  const auto norm = ParseCwdNorm(golden.Param<std::string>("norm"));
-  if (!norm.ok()) throw std::runtime_error(norm.status().ToString());
-  options.norm = *norm;
+  options.norm = OrThrow(ParseCwdNorm(golden.Param<std::string>("norm")));
   const bool spatial = options.norm == ChannelWiseOptions::Norm::kSpatial;
   const auto divide_by = golden.Param<std::string>("divide_by");
   if (divide_by != (spatial ? "positions" : "batch_times_student_channels")) {

@@ -12,12 +12,6 @@ namespace {
 
 using torch::Tensor;
 
-template <typename T>
-T OrThrow(absl::StatusOr<T> value) {
-  if (!value.ok()) throw std::runtime_error(value.status().ToString());
-  return *std::move(value);
-}
-
 Tensor ValueOf(Loss& loss, const LossInputs& inputs) { return loss.Finish(loss.Local(inputs)); }
 
 // The logits of both networks (the student's a leaf) and the labels, where the case has them.
