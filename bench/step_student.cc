@@ -46,7 +46,9 @@ LossInputs StepStudent::Forward(const Batch& batch, const std::vector<std::strin
                     .labels = batch.labels,
                     .ignore_index = ignore_index_,
                     .step = static_cast<uint64_t>(batch.step),
-                    .first_position = static_cast<uint64_t>(batch.first_position)};
+                    .first_position = static_cast<uint64_t>(batch.first_position),
+                    .global_batch = batch.images.size(0),
+                    .total_steps = total_steps_};
   {
     const ScopedAutocast scope(autocast_, torch::kCPU);
     inputs.student = model_->Forward(

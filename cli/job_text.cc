@@ -23,6 +23,7 @@ std::string LossesText(const v1::Progress& progress) {
   }
   std::vector<std::string> terms;
   for (const auto& [name, value] : losses) {
+    if (name.find('.') != std::string::npos) continue;  // a part of a term: too much for one line
     terms.push_back(absl::StrFormat("%s %.4g", name, value));
   }
   if (!terms.empty()) {

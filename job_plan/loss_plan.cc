@@ -11,9 +11,11 @@
 #include "distill/losses/afdcd_loss.h"
 #include "distill/losses/channel_wise_loss.h"
 #include "distill/losses/cross_entropy_loss.h"
+#include "distill/losses/cross_image_loss.h"
 #include "distill/losses/feature_losses.h"
 #include "distill/losses/i2ckd_loss.h"
 #include "distill/losses/icsd_loss.h"
+#include "distill/losses/memory_loss.h"
 #include "distill/losses/pixel_kd_loss.h"
 #include "distill/losses/similarity_losses.h"
 
@@ -49,44 +51,62 @@ absl::StatusOr<LossTerm> Term(std::string name, std::shared_ptr<Loss> loss, doub
                   .kind = kind};
 }
 
-absl::StatusOr<LossTerm> CrossEntropyTerm(const v1::CrossEntropySpec& spec) {
-  const CrossEntropyOptions options{.aux_weight = spec.aux_weight()};
-  REFLUX_RETURN_IF_ERROR(options.Validate());
-  return Term("ce", std::make_shared<CrossEntropyLoss>(options), spec.weight(), "constant",
-              LossKind::kTask);
+// What the losses are made from. Those that read a teacher are planned only when there is one.
+struct LossSource {
+  const SegmentationModel& student;
+  const TeacherInfo* teacher;  // null: none
+  uint64_t seed;
+};
+
+// Sets what every loss on one tap has: the tap, its channels on both sides, the seed.
+template <typename Options>
+absl::Status SetTap(const std::string& loss, const std::string& tap, const LossSource& source,
+                    Options& options) {
+  const std::string field = absl::StrCat("losses.", loss, ".tap");
+  options.tap = tap;
+  options.seed = source.seed;
+  REFLUX_ASSIGN_OR_RETURN(options.student_channels,
+                          Channels(source.student.taps(), tap, "student", field));
+  REFLUX_ASSIGN_OR_RETURN(options.teacher_channels,
+                          Channels(source.teacher->taps, tap, "teacher", field));
+  return absl::OkStatus();
 }
 
-absl::StatusOr<LossTerm> KdTerm(const v1::KdSpec& spec) {
+// The term of a loss that is made of its options alone; every spec has weight and schedule.
+template <typename L, typename Spec, typename Options>
+absl::StatusOr<LossTerm> TermOf(const std::string& name, const Spec& spec, const Options& options,
+                                LossKind kind) {
+  REFLUX_RETURN_IF_ERROR(options.Validate());
+  return Term(name, std::make_shared<L>(options), spec.weight(), spec.schedule(), kind);
+}
+
+absl::StatusOr<LossTerm> CrossEntropyTerm(const v1::CrossEntropySpec& spec, const LossSource&) {
+  return TermOf<CrossEntropyLoss>("ce", spec, CrossEntropyOptions{.aux_weight = spec.aux_weight()},
+                                  LossKind::kTask);
+}
+
+absl::StatusOr<LossTerm> KdTerm(const v1::KdSpec& spec, const LossSource&) {
   const PixelKdOptions options{.temperature = spec.temperature(),
                                .temperature_squared = spec.temperature_squared()};
-  REFLUX_RETURN_IF_ERROR(options.Validate());
-  return Term("kd", std::make_shared<PixelKdLoss>(options), spec.weight(), spec.schedule(),
-              LossKind::kResponse);
+  return TermOf<PixelKdLoss>("kd", spec, options, LossKind::kResponse);
 }
 
-absl::StatusOr<LossTerm> IcsdTerm(const v1::IcsdSpec& spec) {
+absl::StatusOr<LossTerm> IcsdTerm(const v1::IcsdSpec& spec, const LossSource&) {
   IcsdOptions options{.temperature = spec.temperature()};
   REFLUX_ASSIGN_OR_RETURN(options.form, ParseIcsdForm(spec.form()));
-  REFLUX_RETURN_IF_ERROR(options.Validate());
-  return Term("icsd", std::make_shared<IcsdLoss>(options), spec.weight(), spec.schedule(),
-              LossKind::kRelation);
+  return TermOf<IcsdLoss>("icsd", spec, options, LossKind::kRelation);
 }
 
-absl::StatusOr<LossTerm> I2ckdTerm(const v1::I2ckdSpec& spec, const SegmentationModel& student,
-                                   const TeacherInfo& teacher, uint64_t seed) {
-  I2ckdOptions options{.num_classes = student.num_classes(), .tap = spec.tap(), .seed = seed};
+absl::StatusOr<LossTerm> I2ckdTerm(const v1::I2ckdSpec& spec, const LossSource& source) {
+  I2ckdOptions options{.num_classes = source.student.num_classes()};
   options.triplet.margin = spec.margin();
   REFLUX_ASSIGN_OR_RETURN(options.triplet.distance, ParsePrototypeDistance(spec.distance()));
   REFLUX_ASSIGN_OR_RETURN(options.triplet.negatives, ParsePrototypeNegatives(spec.negatives()));
   REFLUX_ASSIGN_OR_RETURN(options.triplet.anchor, ParsePrototypeAnchor(spec.anchor()));
   REFLUX_ASSIGN_OR_RETURN(options.mean, ParsePrototypeMean(spec.prototypes()));
-  REFLUX_ASSIGN_OR_RETURN(options.student_channels,
-                          Channels(student.taps(), spec.tap(), "student", "losses.i2ckd.tap"));
-  REFLUX_ASSIGN_OR_RETURN(options.teacher_channels,
-                          Channels(teacher.taps, spec.tap(), "teacher", "losses.i2ckd.tap"));
-  REFLUX_RETURN_IF_ERROR(options.Validate());
-  return Term("i2ckd", std::make_shared<I2ckdLoss>(options), spec.weight(), spec.schedule(),
-              LossKind::kRelation);
+  REFLUX_ASSIGN_OR_RETURN(options.labels, ParsePrototypeLabels(spec.labels()));
+  REFLUX_RETURN_IF_ERROR(SetTap("i2ckd", spec.tap(), source, options));
+  return TermOf<I2ckdLoss>("i2ckd", spec, options, LossKind::kRelation);
 }
 
 // Height and width of a list field; `fallback` when it is empty.
@@ -110,107 +130,116 @@ absl::StatusOr<DenseContrastOptions> ContrastOptions(const v1::AfdcdSpec& spec) 
   return options;
 }
 
-absl::StatusOr<LossTerm> AfdcdTerm(const v1::AfdcdSpec& spec, const SegmentationModel& student,
-                                   const TeacherInfo& teacher, uint64_t seed) {
-  AfdcdOptions options{.tap = spec.tap(),
-                       .mask_ratio = spec.mask_ratio(),
+absl::StatusOr<LossTerm> AfdcdTerm(const v1::AfdcdSpec& spec, const LossSource& source) {
+  AfdcdOptions options{.mask_ratio = spec.mask_ratio(),
                        .feature_weight = spec.feature_weight(),
-                       .contrast_weight = spec.contrast_weight(),
-                       .seed = seed};
+                       .contrast_weight = spec.contrast_weight()};
   REFLUX_ASSIGN_OR_RETURN(options.mask, ParseAfdcdMask(spec.mask()));
   REFLUX_ASSIGN_OR_RETURN(options.contrast, ContrastOptions(spec));
   REFLUX_ASSIGN_OR_RETURN(options.projector, ParseAfdcdProjector(spec.projector()));
-  REFLUX_ASSIGN_OR_RETURN(options.student_channels,
-                          Channels(student.taps(), spec.tap(), "student", "losses.afdcd.tap"));
-  REFLUX_ASSIGN_OR_RETURN(options.teacher_channels,
-                          Channels(teacher.taps, spec.tap(), "teacher", "losses.afdcd.tap"));
-  REFLUX_RETURN_IF_ERROR(options.Validate());
-  return Term("afdcd", std::make_shared<AfdcdLoss>(options), spec.weight(), spec.schedule(),
-              LossKind::kRelation);
+  REFLUX_RETURN_IF_ERROR(SetTap("afdcd", spec.tap(), source, options));
+  return TermOf<AfdcdLoss>("afdcd", spec, options, LossKind::kRelation);
 }
 
-// What the losses on one tap are made from.
-struct TapSource {
-  const SegmentationModel& student;
-  const TeacherInfo& teacher;
-  uint64_t seed;
-};
-
-absl::StatusOr<TapLossOptions> TapOptions(const std::string& loss, const std::string& tap,
-                                          const TapSource& source) {
-  const std::string field = absl::StrCat("losses.", loss, ".tap");
-  TapLossOptions options{.tap = tap, .seed = source.seed};
-  REFLUX_ASSIGN_OR_RETURN(options.student_channels,
-                          Channels(source.student.taps(), tap, "student", field));
-  REFLUX_ASSIGN_OR_RETURN(options.teacher_channels,
-                          Channels(source.teacher.taps, tap, "teacher", field));
-  return options;
-}
-
-// A loss that is made of its validated options alone; every spec has weight and schedule.
-template <typename L, typename Spec, typename Options>
-absl::StatusOr<LossTerm> TapTerm(const std::string& name, const Spec& spec, const Options& options,
-                                 LossKind kind) {
-  REFLUX_RETURN_IF_ERROR(options.Validate());
-  return Term(name, std::make_shared<L>(options), spec.weight(), spec.schedule(), kind);
-}
-
-absl::StatusOr<LossTerm> CwdTerm(const v1::CwdSpec& spec, const TapSource& source) {
+absl::StatusOr<LossTerm> CwdTerm(const v1::CwdSpec& spec, const LossSource& source) {
   ChannelWiseOptions options{.temperature = spec.temperature(),
                              .temperature_squared = spec.temperature_squared()};
-  REFLUX_ASSIGN_OR_RETURN(options.tap, TapOptions("cwd", spec.tap(), source));
   REFLUX_ASSIGN_OR_RETURN(options.norm, ParseCwdNorm(spec.norm()));
   REFLUX_ASSIGN_OR_RETURN(options.divide_by, ParseCwdDivideBy(spec.divide_by()));
-  return TapTerm<ChannelWiseLoss>("cwd", spec, options, LossKind::kResponse);
+  REFLUX_RETURN_IF_ERROR(SetTap("cwd", spec.tap(), source, options.tap));
+  return TermOf<ChannelWiseLoss>("cwd", spec, options, LossKind::kResponse);
 }
 
-absl::StatusOr<LossTerm> SkdTerm(const v1::SkdSpec& spec, const TapSource& source) {
-  PairwiseOptions options{.pool = spec.pool()};
-  REFLUX_ASSIGN_OR_RETURN(options.tap, TapOptions("skd", spec.tap(), source));
-  return TapTerm<PairwiseLoss>("skd", spec, options, LossKind::kRelation);
+absl::StatusOr<LossTerm> SkdTerm(const v1::SkdSpec& spec, const LossSource& source) {
+  PairwiseOptions options{.pool = spec.pool(),
+                          .pool_fraction = spec.pool_fraction(),
+                          .constant_norm = spec.constant_norm()};
+  REFLUX_RETURN_IF_ERROR(SetTap("skd", spec.tap(), source, options.tap));
+  return TermOf<PairwiseLoss>("skd", spec, options, LossKind::kRelation);
 }
 
 absl::StatusOr<LossTerm> AttentionTransferTerm(const v1::AttentionTransferSpec& spec,
-                                               const TapSource& source) {
+                                               const LossSource& source) {
   AttentionTransferOptions options{.power = spec.power()};
-  REFLUX_ASSIGN_OR_RETURN(options.tap, TapOptions("at", spec.tap(), source));
-  return TapTerm<AttentionTransferLoss>("at", spec, options, LossKind::kRelation);
+  REFLUX_RETURN_IF_ERROR(SetTap("at", spec.tap(), source, options.tap));
+  return TermOf<AttentionTransferLoss>("at", spec, options, LossKind::kRelation);
 }
 
-absl::StatusOr<LossTerm> FitNetTerm(const v1::FitNetSpec& spec, const TapSource& source) {
-  REFLUX_ASSIGN_OR_RETURN(const TapLossOptions options, TapOptions("fitnet", spec.tap(), source));
+absl::StatusOr<LossTerm> FitNetTerm(const v1::FitNetSpec& spec, const LossSource& source) {
+  TapLossOptions options;
+  REFLUX_RETURN_IF_ERROR(SetTap("fitnet", spec.tap(), source, options));
   REFLUX_RETURN_IF_ERROR(options.Validate("fitnet"));
   return Term("fitnet", std::make_shared<FitNetLoss>(options), spec.weight(), spec.schedule(),
               LossKind::kRelation);
 }
 
-absl::StatusOr<LossTerm> IfvdTerm(const v1::IfvdSpec& spec, const TapSource& source) {
+absl::StatusOr<LossTerm> IfvdTerm(const v1::IfvdSpec& spec, const LossSource& source) {
   IfvdOptions options{.num_classes = source.student.num_classes()};
-  REFLUX_ASSIGN_OR_RETURN(options.tap, TapOptions("ifvd", spec.tap(), source));
-  return TapTerm<IfvdLoss>("ifvd", spec, options, LossKind::kRelation);
+  REFLUX_RETURN_IF_ERROR(SetTap("ifvd", spec.tap(), source, options.tap));
+  return TermOf<IfvdLoss>("ifvd", spec, options, LossKind::kRelation);
 }
 
-absl::StatusOr<LossTerm> CsdTerm(const v1::CategorySimilaritySpec& spec, const TapSource& source) {
+absl::StatusOr<LossTerm> CsdTerm(const v1::CategorySimilaritySpec& spec, const LossSource& source) {
   CategorySimilarityOptions options{.pool = spec.pool(), .temperature = spec.temperature()};
-  REFLUX_ASSIGN_OR_RETURN(options.tap, TapOptions("csd", spec.tap(), source));
-  return TapTerm<CategorySimilarityLoss>("csd", spec, options, LossKind::kRelation);
+  REFLUX_RETURN_IF_ERROR(SetTap("csd", spec.tap(), source, options.tap));
+  return TermOf<CategorySimilarityLoss>("csd", spec, options, LossKind::kRelation);
 }
 
-// Appends the terms on one tap that the job names.
-absl::Status AddTapTerms(const v1::LossesSpec& losses, const TapSource& source,
-                         std::vector<LossTerm>& terms) {
+absl::StatusOr<LossTerm> CirkdTerm(const v1::CrossImageSpec& spec, const LossSource& source) {
+  CrossImageOptions options{.temperature = spec.temperature(), .pool = spec.pool()};
+  REFLUX_RETURN_IF_ERROR(SetTap("cirkd", spec.tap(), source, options.tap));
+  return TermOf<CrossImageLoss>("cirkd", spec, options, LossKind::kRelation);
+}
+
+absl::StatusOr<LossTerm> MemoryTerm(const v1::MemorySpec& spec, const LossSource& source) {
+  MemoryOptions options{.num_classes = source.student.num_classes(),
+                        .temperature = spec.temperature(),
+                        .kd_temperature = spec.kd_temperature(),
+                        .pixel_queue = spec.pixel_queue(),
+                        .region_queue = spec.region_queue(),
+                        .pixel_samples = spec.pixel_samples(),
+                        .region_samples = spec.region_samples(),
+                        .pixels_per_image = spec.pixels_per_image(),
+                        .pixel_weight = spec.pixel_weight(),
+                        .region_weight = spec.region_weight()};
+  REFLUX_RETURN_IF_ERROR(SetTap("cirkd_memory", spec.tap(), source, options.tap));
+  return TermOf<MemoryLoss>("cirkd_memory", spec, options, LossKind::kRelation);
+}
+
+// The terms that the job names, in the order of their fields.
+absl::StatusOr<std::vector<LossTerm>> Terms(const v1::LossesSpec& losses,
+                                            const LossSource& source) {
+  std::vector<LossTerm> terms;
   const auto add = [&](bool present, auto make, const auto& spec) -> absl::Status {
     if (!present) return absl::OkStatus();
     absl::StatusOr<LossTerm> term = make(spec, source);
     if (term.ok()) terms.push_back(*std::move(term));
     return term.status();
   };
+  REFLUX_RETURN_IF_ERROR(add(losses.has_ce(), CrossEntropyTerm, losses.ce()));
+  REFLUX_RETURN_IF_ERROR(add(losses.has_kd(), KdTerm, losses.kd()));
+  REFLUX_RETURN_IF_ERROR(add(losses.has_i2ckd(), I2ckdTerm, losses.i2ckd()));
+  REFLUX_RETURN_IF_ERROR(add(losses.has_icsd(), IcsdTerm, losses.icsd()));
+  REFLUX_RETURN_IF_ERROR(add(losses.has_afdcd(), AfdcdTerm, losses.afdcd()));
   REFLUX_RETURN_IF_ERROR(add(losses.has_cwd(), CwdTerm, losses.cwd()));
   REFLUX_RETURN_IF_ERROR(add(losses.has_skd(), SkdTerm, losses.skd()));
   REFLUX_RETURN_IF_ERROR(add(losses.has_at(), AttentionTransferTerm, losses.at()));
   REFLUX_RETURN_IF_ERROR(add(losses.has_fitnet(), FitNetTerm, losses.fitnet()));
   REFLUX_RETURN_IF_ERROR(add(losses.has_ifvd(), IfvdTerm, losses.ifvd()));
-  return add(losses.has_csd(), CsdTerm, losses.csd());
+  REFLUX_RETURN_IF_ERROR(add(losses.has_csd(), CsdTerm, losses.csd()));
+  REFLUX_RETURN_IF_ERROR(add(losses.has_cirkd(), CirkdTerm, losses.cirkd()));
+  REFLUX_RETURN_IF_ERROR(add(losses.has_cirkd_memory(), MemoryTerm, losses.cirkd_memory()));
+  return terms;
+}
+
+absl::Status CheckTeacher(const v1::LossesSpec& losses, const SegmentationModel& student,
+                          const std::optional<TeacherInfo>& teacher) {
+  if (!NeedsTeacher(losses)) return absl::OkStatus();
+  if (!teacher.has_value())
+    return absl::FailedPreconditionError("losses: no teacher to distil from");
+  if (teacher->num_classes == student.num_classes()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the teacher has ", teacher->num_classes, " classes, the data set ", student.num_classes()));
 }
 
 }  // namespace
@@ -218,33 +247,11 @@ absl::Status AddTapTerms(const v1::LossesSpec& losses, const TapSource& source,
 absl::StatusOr<std::shared_ptr<LossSet>> PlanLosses(const v1::JobSpec& spec,
                                                     const SegmentationModel& student,
                                                     const std::optional<TeacherInfo>& teacher) {
-  const v1::LossesSpec& losses = spec.losses();
-  std::vector<LossTerm> terms;
-  const auto add = [&terms](absl::StatusOr<LossTerm> term) -> absl::Status {
-    if (term.ok()) terms.push_back(*std::move(term));
-    return term.status();
-  };
-  if (losses.has_ce()) REFLUX_RETURN_IF_ERROR(add(CrossEntropyTerm(losses.ce())));
-  if (NeedsTeacher(losses)) {
-    if (!teacher.has_value())
-      return absl::FailedPreconditionError("losses: no teacher to distil from");
-    if (teacher->num_classes != student.num_classes()) {
-      return absl::FailedPreconditionError(absl::StrCat("the teacher has ", teacher->num_classes,
-                                                        " classes, the data set ",
-                                                        student.num_classes()));
-    }
-  }
-  if (losses.has_kd()) REFLUX_RETURN_IF_ERROR(add(KdTerm(losses.kd())));
-  if (losses.has_i2ckd()) {
-    REFLUX_RETURN_IF_ERROR(add(I2ckdTerm(losses.i2ckd(), student, *teacher, spec.train().seed())));
-  }
-  if (losses.has_icsd()) REFLUX_RETURN_IF_ERROR(add(IcsdTerm(losses.icsd())));
-  if (losses.has_afdcd()) {
-    REFLUX_RETURN_IF_ERROR(add(AfdcdTerm(losses.afdcd(), student, *teacher, spec.train().seed())));
-  }
-  if (teacher.has_value()) {
-    REFLUX_RETURN_IF_ERROR(AddTapTerms(losses, {student, *teacher, spec.train().seed()}, terms));
-  }
+  REFLUX_RETURN_IF_ERROR(CheckTeacher(spec.losses(), student, teacher));
+  const LossSource source{.student = student,
+                          .teacher = teacher.has_value() ? &*teacher : nullptr,
+                          .seed = spec.train().seed()};
+  REFLUX_ASSIGN_OR_RETURN(std::vector<LossTerm> terms, Terms(spec.losses(), source));
   if (terms.empty()) return absl::InvalidArgumentError("losses: there is no term");
   return std::make_shared<LossSet>(std::move(terms));
 }

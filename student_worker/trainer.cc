@@ -27,7 +27,9 @@ LossInputs Trainer::State::Forward(const Batch& batch) {
   LossInputs inputs{.labels = batch.labels.to(device),
                     .ignore_index = train->ignore_index(),
                     .step = static_cast<uint64_t>(batch.step),
-                    .first_position = static_cast<uint64_t>(batch.first_position)};
+                    .first_position = static_cast<uint64_t>(batch.first_position),
+                    .global_batch = spec.train().global_batch(),
+                    .total_steps = total_steps};
   {
     const ScopedAutocast scope(autocast, device.type());
     inputs.student = student->Forward(ToDevice(batch.images), taps);
@@ -150,9 +152,7 @@ absl::Status Trainer::State::Evaluate() {
 absl::Status Trainer::State::Checkpoint() {
   if (communicator.rank() != 0) return absl::OkStatus();
   TrainingState state{.step = step, .job_digest = job_digest, .momentum = optimizer->SaveState()};
-  for (const auto& parameter : losses->named_parameters()) {
-    state.loss_parameters[parameter.key()] = parameter.value().detach().cpu();
-  }
+  for (const auto& [name, tensor] : LossState()) state.loss_state[name] = tensor.detach().cpu();
   info.extra["step"] = absl::StrCat(step);
   REFLUX_ASSIGN_OR_RETURN(
       const std::string path,

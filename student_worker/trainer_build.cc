@@ -76,8 +76,18 @@ absl::Status Trainer::State::BuildStudent() {
 absl::Status Trainer::State::BuildLosses() {
   REFLUX_ASSIGN_OR_RETURN(losses, PlanLosses(spec, *student, teacher));
   PlaceModule(*losses, device, dtype, /*channels_last=*/false);
+  if (communicator.world_size() > 1) {
+    SetBatchNormSync(*losses, std::make_shared<CommunicatorBatchNormSync>(communicator));
+  }
   taps = losses->student_taps();
   return absl::OkStatus();
+}
+
+std::map<std::string, torch::Tensor> Trainer::State::LossState() const {
+  std::map<std::string, torch::Tensor> state;
+  for (const auto& item : losses->named_parameters()) state[item.key()] = item.value();
+  for (const auto& item : losses->named_buffers()) state[item.key()] = item.value();
+  return state;
 }
 
 absl::Status Trainer::State::BuildOptimizer() {
@@ -137,13 +147,12 @@ absl::Status Trainer::State::Resume() {
   }
   REFLUX_RETURN_IF_ERROR(optimizer->LoadState(saved.momentum));
   const torch::NoGradGuard no_gradients;
-  for (auto& parameter : losses->named_parameters()) {
-    const auto it = saved.loss_parameters.find(parameter.key());
-    if (it == saved.loss_parameters.end()) {
-      return absl::DataLossError(
-          absl::StrCat(path, ": lacks the loss parameter ", parameter.key()));
+  for (const auto& [name, tensor] : LossState()) {
+    const auto it = saved.loss_state.find(name);
+    if (it == saved.loss_state.end()) {
+      return absl::DataLossError(absl::StrCat(path, ": lacks ", name, " of the losses"));
     }
-    parameter.value().copy_(it->second);
+    tensor.copy_(it->second);
   }
   step = saved.step;
   return absl::OkStatus();

@@ -4,6 +4,7 @@
 
 #include <torch/torch.h>
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,6 +52,8 @@ struct Trainer::State {
   absl::Status BuildStudent();
   absl::Status BuildLosses();
   absl::Status BuildOptimizer();
+  // The losses' own parameters and buffers, by name.
+  std::map<std::string, torch::Tensor> LossState() const;
   absl::Status BuildMaker();
   absl::Status Resume();
   absl::Status Build();

@@ -46,7 +46,7 @@ absl::Status WriteFiles(const std::string& path, const SegmentationModel& studen
   REFLUX_RETURN_IF_ERROR(SaveModelCheckpoint(absl::StrCat(path, "/", kStudent), student, info));
   NamedTensors tensors;
   for (const auto& [name, tensor] : state.momentum) tensors[kMomentum + name] = tensor;
-  for (const auto& [name, tensor] : state.loss_parameters) tensors[kLosses + name] = tensor;
+  for (const auto& [name, tensor] : state.loss_state) tensors[kLosses + name] = tensor;
   REFLUX_RETURN_IF_ERROR(WriteSafetensors(absl::StrCat(path, "/", kState), tensors,
                                           {{"format", "reflux-training-1"},
                                            {"step", absl::StrCat(state.step)},
@@ -136,7 +136,7 @@ absl::StatusOr<TrainingState> LoadTrainingCheckpoint(const std::string& path,
   for (const auto& [name, tensor] : tensors) {
     absl::string_view rest = name;
     if (absl::ConsumePrefix(&rest, kMomentum)) state.momentum[std::string(rest)] = tensor;
-    if (absl::ConsumePrefix(&rest, kLosses)) state.loss_parameters[std::string(rest)] = tensor;
+    if (absl::ConsumePrefix(&rest, kLosses)) state.loss_state[std::string(rest)] = tensor;
   }
   REFLUX_RETURN_IF_ERROR(LoadModelWeights(absl::StrCat(path, "/", kStudent), student));
   return state;

@@ -2,8 +2,9 @@
 //
 //   FOLDER/step-<8 digits>-gen-<4 digits>/
 //     student.safetensors   the network (distill/checkpoint/model_checkpoint.h)
-//     state.safetensors     "momentum/<parameter>", "losses/<parameter>"; metadata: step, job
-//     digest MANIFEST              "<sha256> <file>" for each of the two
+//     state.safetensors     "momentum/<parameter>", "losses/<parameter or buffer>"; metadata: step,
+//                           job digest
+//     MANIFEST              "<sha256> <file>" for each of the two
 //
 // A checkpoint is written beside its place and renamed into it: it is there whole or not at all.
 // One process writes at a time; reading is thread-safe.
@@ -18,10 +19,10 @@
 namespace reflux {
 
 struct TrainingState {
-  int64_t step = 0;                                      // steps done
-  std::string job_digest;                                // of what determines the run's numbers
-  std::map<std::string, torch::Tensor> momentum;         // by parameter name
-  std::map<std::string, torch::Tensor> loss_parameters;  // by name in the LossSet
+  int64_t step = 0;                                 // steps done
+  std::string job_digest;                           // of what determines the run's numbers
+  std::map<std::string, torch::Tensor> momentum;    // by parameter name
+  std::map<std::string, torch::Tensor> loss_state;  // parameters and buffers, as in the LossSet
 };
 
 // Writes step-<state.step>-gen-<generation> and deletes all but the newest `keep`. Returns its

@@ -1,6 +1,9 @@
 #include "distill/losses/afdcd_loss.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
+#include "common/base/choose.h"
 #include "common/base/counter_random.h"
 #include "common/base/status_macros.h"
 #include "distill/losses/cross_entropy_loss.h"
@@ -46,10 +49,9 @@ absl::Status AfdcdOptions::Validate() const {
 }
 
 absl::StatusOr<AfdcdOptions::Mask> ParseAfdcdMask(absl::string_view name) {
-  if (name == "random") return AfdcdOptions::Mask::kRandom;
-  if (name == "centre") return AfdcdOptions::Mask::kCentre;
-  return absl::InvalidArgumentError(
-      absl::StrCat("losses.afdcd.mask: '", name, "' is none of random, centre"));
+  using Mask = AfdcdOptions::Mask;
+  return Choose<Mask>("losses.afdcd.mask", name,
+                      {{"random", Mask::kRandom}, {"centre", Mask::kCentre}});
 }
 
 Tensor ThresholdMask(const Tensor& uniform, double ratio) {
@@ -83,10 +85,10 @@ Tensor AfdcdLoss::MaskFor(const LossInputs& inputs) const {
   return mask.to(map.options());
 }
 
-AfdcdLoss::Parts AfdcdLoss::PartsOf(const Tensor& student, const Tensor& teacher,
+AfdcdLoss::Summands AfdcdLoss::PartsOf(const Tensor& student, const Tensor& teacher,
                                     const Tensor& mask) {
   const Tensor aligned = align_.is_empty() ? student : align_->forward(student);
-  Parts parts{.projected = projector_->forward(aligned * mask)};
+  Summands parts{.projected = projector_->forward(aligned * mask)};
   parts.feature = (parts.projected - teacher).square().sum();
   parts.contrast = DenseContrastSum(parts.projected, teacher, options_.contrast);
   return parts;
@@ -95,10 +97,19 @@ AfdcdLoss::Parts AfdcdLoss::PartsOf(const Tensor& student, const Tensor& teacher
 LossStatistics AfdcdLoss::Local(const LossInputs& inputs) {
   const Tensor teacher = RequireMap(inputs.teacher, options_.tap, "teacher").detach();
   const Tensor student = ResizeLike(RequireMap(inputs.student, options_.tap, "student"), teacher);
-  const Parts parts = PartsOf(student, teacher, MaskFor(inputs));
+  const Summands parts = PartsOf(student, teacher, MaskFor(inputs));
   const Tensor sum =
       options_.feature_weight * parts.feature + options_.contrast_weight * parts.contrast;
-  return {sum.reshape({1}), CountOf(teacher.size(0))};
+  return {sum.reshape({1}),
+          torch::tensor({static_cast<double>(teacher.size(0)), parts.feature.item<double>(),
+                         parts.contrast.item<double>()},
+                        torch::kFloat64)};
+}
+
+std::map<std::string, double> AfdcdLoss::Parts(const LossStatistics& global) {
+  const double images = std::max(global.counts[0].item<double>(), 1.0);
+  return {{"feature", global.counts[1].item<double>() / images},
+          {"contrast", global.counts[2].item<double>() / images}};
 }
 
 Tensor AfdcdLoss::Finish(const LossStatistics& global) { return FinishAdditive(global); }

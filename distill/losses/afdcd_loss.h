@@ -53,11 +53,14 @@ class AfdcdLoss : public Loss {
   std::vector<std::string> student_taps() const override { return {options_.tap}; }
   std::vector<std::string> teacher_taps() const override { return {options_.tap}; }
 
+  // "feature", "contrast": means over images, before their weights.
+  std::map<std::string, double> Parts(const LossStatistics& global) override;
+
   // Sums over images, before their weights; `projected` is P. `mask` [N,1,h,w].
-  struct Parts {
+  struct Summands {
     torch::Tensor projected, feature, contrast;
   };
-  Parts PartsOf(const torch::Tensor& student, const torch::Tensor& teacher,
+  Summands PartsOf(const torch::Tensor& student, const torch::Tensor& teacher,
                 const torch::Tensor& mask);
   // [N,1,h,w] for the teacher's map of `inputs`, in its type and on its device.
   torch::Tensor MaskFor(const LossInputs& inputs) const;

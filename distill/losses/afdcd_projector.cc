@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "absl/strings/str_cat.h"
+#include "common/base/choose.h"
 
 namespace reflux {
 namespace {
@@ -75,11 +75,10 @@ std::shared_ptr<AfdcdProjector> MakeAfdcdProjector(AfdcdProjectorKind kind, int6
 }
 
 absl::StatusOr<AfdcdProjectorKind> ParseAfdcdProjector(absl::string_view name) {
-  if (name == "plain") return AfdcdProjectorKind::kPlain;
-  if (name == "two_level") return AfdcdProjectorKind::kTwoLevel;
-  if (name == "bottleneck") return AfdcdProjectorKind::kBottleneck;
-  return absl::InvalidArgumentError(
-      absl::StrCat("losses.afdcd.projector: '", name, "' is none of plain, two_level, bottleneck"));
+  return Choose<AfdcdProjectorKind>("losses.afdcd.projector", name,
+                                    {{"plain", AfdcdProjectorKind::kPlain},
+                                     {"two_level", AfdcdProjectorKind::kTwoLevel},
+                                     {"bottleneck", AfdcdProjectorKind::kBottleneck}});
 }
 
 }  // namespace reflux

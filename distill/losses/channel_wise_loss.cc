@@ -1,6 +1,7 @@
 #include "distill/losses/channel_wise_loss.h"
 
 #include "absl/strings/str_cat.h"
+#include "common/base/choose.h"
 #include "common/base/status_macros.h"
 
 namespace reflux {
@@ -16,17 +17,14 @@ absl::Status ChannelWiseOptions::Validate() const {
 }
 
 absl::StatusOr<Norm> ParseCwdNorm(absl::string_view name) {
-  if (name == "channel") return Norm::kChannel;
-  if (name == "spatial") return Norm::kSpatial;
-  return absl::InvalidArgumentError(
-      absl::StrCat("losses.cwd.norm: '", name, "' is none of channel, spatial"));
+  return Choose<Norm>("losses.cwd.norm", name,
+                      {{"channel", Norm::kChannel}, {"spatial", Norm::kSpatial}});
 }
 
 absl::StatusOr<DivideBy> ParseCwdDivideBy(absl::string_view name) {
-  if (name == "teacher_channels") return DivideBy::kTeacherChannels;
-  if (name == "student_channels") return DivideBy::kStudentChannels;
-  return absl::InvalidArgumentError(absl::StrCat(
-      "losses.cwd.divide_by: '", name, "' is none of teacher_channels, student_channels"));
+  return Choose<DivideBy>("losses.cwd.divide_by", name,
+                          {{"teacher_channels", DivideBy::kTeacherChannels},
+                           {"student_channels", DivideBy::kStudentChannels}});
 }
 
 double ChannelWiseLoss::Divisor(const torch::Tensor& teacher) const {

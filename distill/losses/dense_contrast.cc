@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/choose.h"
 
 namespace reflux {
 namespace {
@@ -56,14 +57,12 @@ absl::Status DenseContrastOptions::Validate() const {
 }
 
 absl::StatusOr<Negatives> ParseContrastNegatives(absl::string_view name) {
-  if (name == "omni") return Negatives::kOmni;
-  if (name == "omni_all") return Negatives::kOmniAll;
-  if (name == "spatial_patch") return Negatives::kSpatialPatch;
-  if (name == "spatial_full") return Negatives::kSpatialFull;
-  if (name == "channel") return Negatives::kChannel;
-  return absl::InvalidArgumentError(
-      absl::StrCat("losses.afdcd.negatives: '", name,
-                   "' is none of omni, omni_all, spatial_patch, spatial_full, channel"));
+  return Choose<Negatives>("losses.afdcd.negatives", name,
+                           {{"omni", Negatives::kOmni},
+                            {"omni_all", Negatives::kOmniAll},
+                            {"spatial_patch", Negatives::kSpatialPatch},
+                            {"spatial_full", Negatives::kSpatialFull},
+                            {"channel", Negatives::kChannel}});
 }
 
 Tensor ContrastMap(const Tensor& map, const DenseContrastOptions& options) {

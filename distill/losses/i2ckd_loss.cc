@@ -1,25 +1,14 @@
 #include "distill/losses/i2ckd_loss.h"
 
-#include <utility>
+#include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/choose.h"
 #include "distill/losses/cross_entropy_loss.h"
 #include "distill/models/build_model.h"
 
 namespace reflux {
 namespace {
-
-template <typename Enum>
-absl::StatusOr<Enum> Choose(absl::string_view field, absl::string_view name,
-                            std::initializer_list<std::pair<const char*, Enum>> choices) {
-  std::string allowed;
-  for (const auto& [text, value] : choices) {
-    if (name == text) return value;
-    absl::StrAppend(&allowed, allowed.empty() ? "" : ", ", text);
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("losses.i2ckd.", field, ": '", name, "' is none of ", allowed));
-}
 
 // Sums [N,K,C] to means where there are pixels, 0 elsewhere.
 torch::Tensor MeanOf(const torch::Tensor& sums, const torch::Tensor& counts) {
@@ -31,21 +20,27 @@ torch::Tensor MeanOf(const torch::Tensor& sums, const torch::Tensor& counts) {
 absl::StatusOr<I2ckdOptions::Mean> ParsePrototypeMean(absl::string_view name) {
   using Mean = I2ckdOptions::Mean;
   return Choose<Mean>(
-      "prototypes", name,
+      "losses.i2ckd.prototypes", name,
       {{"batch", Mean::kBatch}, {"image_mean", Mean::kImageMean}, {"per_image", Mean::kPerImage}});
+}
+absl::StatusOr<I2ckdOptions::Labels> ParsePrototypeLabels(absl::string_view name) {
+  using Labels = I2ckdOptions::Labels;
+  return Choose<Labels>("losses.i2ckd.labels", name,
+                        {{"ground_truth", Labels::kGroundTruth}, {"teacher", Labels::kTeacher}});
 }
 absl::StatusOr<PrototypeDistance> ParsePrototypeDistance(absl::string_view name) {
   using D = PrototypeDistance;
-  return Choose<D>("distance", name,
+  return Choose<D>("losses.i2ckd.distance", name,
                    {{"l2", D::kL2}, {"squared", D::kSquared}, {"cosine", D::kCosine}});
 }
 absl::StatusOr<PrototypeNegatives> ParsePrototypeNegatives(absl::string_view name) {
   using N = PrototypeNegatives;
-  return Choose<N>("negatives", name, {{"all", N::kAll}, {"hardest", N::kHardest}});
+  return Choose<N>("losses.i2ckd.negatives", name, {{"all", N::kAll}, {"hardest", N::kHardest}});
 }
 absl::StatusOr<PrototypeAnchor> ParsePrototypeAnchor(absl::string_view name) {
   using A = PrototypeAnchor;
-  return Choose<A>("anchor", name, {{"student", A::kStudent}, {"teacher", A::kTeacher}});
+  return Choose<A>("losses.i2ckd.anchor", name,
+                   {{"student", A::kStudent}, {"teacher", A::kTeacher}});
 }
 
 absl::Status I2ckdOptions::Validate() const {
@@ -69,13 +64,25 @@ I2ckdLoss::I2ckdLoss(const I2ckdOptions& options) : options_(options) {
   InitializeWeights(*this, options.seed);
 }
 
+std::vector<std::string> I2ckdLoss::teacher_taps() const {
+  if (options_.labels == I2ckdOptions::Labels::kGroundTruth || options_.tap == "logits")
+    return {options_.tap};
+  return {options_.tap, "logits"};
+}
+
+torch::Tensor I2ckdLoss::LabelsOf(const LossInputs& inputs) const {
+  if (options_.labels == I2ckdOptions::Labels::kGroundTruth) return inputs.labels;
+  return RequireMap(inputs.teacher, "logits", "teacher").argmax(1);
+}
+
 LossStatistics I2ckdLoss::Local(const LossInputs& inputs) {
   torch::Tensor student = RequireMap(inputs.student, options_.tap, "student");
   const torch::Tensor teacher = RequireMap(inputs.teacher, options_.tap, "teacher").detach();
   if (!align_.is_empty()) student = align_->forward(student);
+  const torch::Tensor labels = LabelsOf(inputs);
   const auto sum = [&](const torch::Tensor& map) {
-    return SumByClass(map, DownsampleLabels(inputs.labels, map.size(2), map.size(3)),
-                      options_.num_classes, inputs.ignore_index);
+    return SumByClass(map, DownsampleLabels(labels, map.size(2), map.size(3)), options_.num_classes,
+                      inputs.ignore_index);
   };
   const ClassSums of_student = sum(student), of_teacher = sum(teacher);
   switch (options_.mean) {
@@ -98,11 +105,17 @@ LossStatistics I2ckdLoss::PerImage(const ClassSums& student, const ClassSums& te
   const torch::Tensor student_mean = MeanOf(student.sums, student.counts);
   const torch::Tensor teacher_mean = MeanOf(teacher.sums, teacher.counts);
   torch::Tensor total = student.sums.sum() * 0;
+  double images = 0, intra = 0, inter = 0;
   for (int64_t i = 0; i < present.size(0); ++i) {
     total =
         total + PrototypeTriplet(student_mean[i], teacher_mean[i], present[i], options_.triplet);
+    if (present[i].sum().item<int64_t>() < 2) continue;
+    const torch::NoGradGuard no_grad;
+    const PrototypeGaps gaps =
+        PrototypeGapsOf(student_mean[i], teacher_mean[i], present[i], options_.triplet);
+    images += 1, intra += gaps.intra.item<double>(), inter += gaps.inter.item<double>();
   }
-  return {total.reshape({1}), CountOf((present.sum(1) >= 2).sum().item<int64_t>())};
+  return {total.reshape({1}), torch::tensor({images, intra, inter}, torch::kFloat64)};
 }
 
 I2ckdLoss::Prototypes I2ckdLoss::PrototypesOf(const LossStatistics& global) const {
@@ -119,6 +132,18 @@ torch::Tensor I2ckdLoss::Finish(const LossStatistics& global) {
   const Prototypes prototypes = PrototypesOf(global);
   return PrototypeTriplet(prototypes.student, prototypes.teacher, prototypes.present,
                           options_.triplet);
+}
+
+std::map<std::string, double> I2ckdLoss::Parts(const LossStatistics& global) {
+  if (additive()) {
+    const double images = std::max(global.counts[0].item<double>(), 1.0);
+    return {{"intra", global.counts[1].item<double>() / images},
+            {"inter", global.counts[2].item<double>() / images}};
+  }
+  const Prototypes prototypes = PrototypesOf(global);
+  const PrototypeGaps gaps =
+      PrototypeGapsOf(prototypes.student, prototypes.teacher, prototypes.present, options_.triplet);
+  return {{"intra", gaps.intra.item<double>()}, {"inter", gaps.inter.item<double>()}};
 }
 
 }  // namespace reflux

@@ -19,6 +19,10 @@ struct I2ckdOptions {
   int64_t num_classes = 0;
   std::string tap = "aspp";
   TripletOptions triplet;
+  // Where a position's class is taken from: the labels, or the teacher's logits (then every
+  // position has one, ignored or not).
+  enum class Labels { kGroundTruth, kTeacher };
+  Labels labels = Labels::kGroundTruth;
   Mean mean = Mean::kBatch;
   // Channels of the tap on both sides: when they differ, a 1x1 convolution `align` (a parameter of
   // the loss, drawn from `seed`) maps the student's to the teacher's.
@@ -30,6 +34,7 @@ struct I2ckdOptions {
 
 // Names as in the job file; InvalidArgument lists those allowed.
 absl::StatusOr<I2ckdOptions::Mean> ParsePrototypeMean(absl::string_view name);
+absl::StatusOr<I2ckdOptions::Labels> ParsePrototypeLabels(absl::string_view name);
 absl::StatusOr<PrototypeDistance> ParsePrototypeDistance(absl::string_view name);
 absl::StatusOr<PrototypeNegatives> ParsePrototypeNegatives(absl::string_view name);
 absl::StatusOr<PrototypeAnchor> ParsePrototypeAnchor(absl::string_view name);
@@ -44,7 +49,10 @@ class I2ckdLoss : public Loss {
   torch::Tensor Finish(const LossStatistics& global) override;
   bool additive() const override { return options_.mean == I2ckdOptions::Mean::kPerImage; }
   std::vector<std::string> student_taps() const override { return {options_.tap}; }
-  std::vector<std::string> teacher_taps() const override { return {options_.tap}; }
+  std::vector<std::string> teacher_taps() const override;
+  // "intra", "inter": mean distances between prototypes (for per_image averaged over the images
+  // that count).
+  std::map<std::string, double> Parts(const LossStatistics& global) override;
 
   // The prototypes [K,C] of both sides from global statistics (not for per_image).
   struct Prototypes {
@@ -53,6 +61,7 @@ class I2ckdLoss : public Loss {
   Prototypes PrototypesOf(const LossStatistics& global) const;
 
  private:
+  torch::Tensor LabelsOf(const LossInputs& inputs) const;
   LossStatistics PerImage(const ClassSums& student, const ClassSums& teacher) const;
   const I2ckdOptions options_;
   torch::nn::Conv2d align_{nullptr};

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/choose.h"
 #include "distill/losses/cross_entropy_loss.h"
 
 namespace reflux {
@@ -45,17 +46,21 @@ absl::Status IcsdOptions::Validate() const {
 
 absl::StatusOr<IcsdOptions::Form> ParseIcsdForm(absl::string_view name) {
   using Form = IcsdOptions::Form;
-  if (name == "full") return Form::kFull;
-  if (name == "mirror") return Form::kMirror;
-  if (name == "per_image") return Form::kPerImage;
-  if (name == "full_raw") return Form::kFullRaw;
-  if (name == "code") return Form::kCode;
-  return absl::InvalidArgumentError(absl::StrCat(
-      "losses.icsd.form: '", name, "' is none of full, mirror, per_image, full_raw, code"));
+  return Choose<Form>("losses.icsd.form", name,
+                      {{"full", Form::kFull},
+                       {"mirror", Form::kMirror},
+                       {"per_image", Form::kPerImage},
+                       {"full_raw", Form::kFullRaw},
+                       {"code", Form::kCode},
+                       {"gram", Form::kGram}});
 }
 
 torch::Tensor SimilarityMatrices(const torch::Tensor& logits, const IcsdOptions& options) {
   if (options.form == IcsdOptions::Form::kCode) return PublishedMatrix(logits, options.temperature);
+  if (options.form == IcsdOptions::Form::kGram) {
+    const torch::Tensor maps = logits.flatten(2);
+    return maps.bmm(maps.transpose(1, 2));
+  }
   const torch::Tensor kl = PairwiseKl(logits, options.temperature);
   if (options.form != IcsdOptions::Form::kMirror) return kl;
   const torch::Tensor upper = kl.transpose(1, 2).triu(1);
@@ -68,16 +73,19 @@ LossStatistics IcsdLoss::Local(const LossInputs& inputs) {
       ResizeLike(RequireMap(inputs.student, "logits", "student"), teacher_logits), options_);
   const torch::Tensor teacher = SimilarityMatrices(teacher_logits.detach(), options_);
   const torch::Tensor images = CountOf(student.size(0));
-  if (options_.form == IcsdOptions::Form::kPerImage) {
+  const bool gram = options_.form == IcsdOptions::Form::kGram;
+  if (gram || options_.form == IcsdOptions::Form::kPerImage) {
     const torch::Tensor difference = NormalizeRows(student) - NormalizeRows(teacher);
-    const double entries = static_cast<double>(student.size(1) * student.size(2));
-    return {(difference.square().sum() / entries).reshape({1}), images};
+    const double divisor =
+        static_cast<double>(gram ? student.size(1) : student.size(1) * student.size(2));
+    return {(difference.square().sum() / divisor).reshape({1}), images};
   }
   return {torch::cat({student.sum(0).flatten(), teacher.sum(0).flatten()}), images};
 }
 
 torch::Tensor IcsdLoss::Finish(const LossStatistics& global) {
   const torch::Tensor images = global.counts[0].clamp_min(1).to(global.sums.dtype());
+  if (options_.form == IcsdOptions::Form::kGram) return global.sums[0] / images;
   if (options_.form == IcsdOptions::Form::kPerImage) return global.sums[0] / (images * images);
   const int64_t classes = std::llround(std::sqrt(static_cast<double>(global.sums.numel() / 2)));
   torch::Tensor matrices = global.sums.view({2, classes, classes}) / images;

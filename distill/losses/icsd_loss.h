@@ -18,6 +18,8 @@ struct IcsdOptions {
     kPerImage,  // every K^b with normalised rows; mean over b, i, j, divided by B
     kFullRaw,   // full without the row normalisation
     kCode,      // the published code: softmax over rows only, a probability where KL wants its log
+    kGram,      // its companion `ic_loss`: K^b = z z^T of the logits with normalised rows;
+                // L = 1/(B C) sum_b ||K^b_S - K^b_T||^2, no softmax, no temperature
   };
   Form form = Form::kFull;
   double temperature = 1;
@@ -28,8 +30,8 @@ struct IcsdOptions {
 absl::StatusOr<IcsdOptions::Form> ParseIcsdForm(absl::string_view name);  // "full", "mirror", ...
 
 // Statistics: the sums over images of the student's and the teacher's C x C matrices (for per_image
-// the sum of squared differences); count: images. By matrix products; nothing of size C x C x HW is
-// made.
+// and gram the sum of squared differences); count: images. By matrix products; nothing of size C x
+// C x HW is made.
 class IcsdLoss : public Loss {
  public:
   explicit IcsdLoss(const IcsdOptions& options) : options_(options) {}

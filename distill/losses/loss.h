@@ -28,6 +28,8 @@ struct LossInputs {
   // What random numbers of a loss are drawn from: the training step and the position of this
   // rank's first image in the global batch.
   uint64_t step = 0, first_position = 0;
+  int64_t global_batch = 0;  // images of all ranks; 0: this share is all of them
+  int64_t total_steps = 0;   // of the run, for terms that grow or fade; 0: has no end
 };
 
 struct LossStatistics {
@@ -40,9 +42,12 @@ class Loss : public torch::nn::Module {
   virtual LossStatistics Local(const LossInputs& inputs) = 0;
   // Scalar, from statistics summed over all ranks.
   virtual torch::Tensor Finish(const LossStatistics& global) = 0;
-  // True when the loss is sums[0] / max(counts[0], 1), with sums and counts of one element: then no
-  // collective is needed for the sums (LossSet uses sums[0] * world_size / global count).
+  // True when the loss is sums[0] / max(counts[0], 1), with sums of one element: then no collective
+  // is needed for the sums (LossSet uses sums[0] * world_size / global count).
   virtual bool additive() const = 0;
+  // What the value is made of, by name, before any weight: reported beside it. From statistics
+  // summed over all ranks; called after Finish, without gradient.
+  virtual std::map<std::string, double> Parts(const LossStatistics& /*global*/) { return {}; }
   // Taps it reads from each side.
   virtual std::vector<std::string> student_taps() const = 0;
   virtual std::vector<std::string> teacher_taps() const = 0;

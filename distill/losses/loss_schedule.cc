@@ -1,6 +1,9 @@
 #include "distill/losses/loss_schedule.h"
 
-#include "absl/strings/str_cat.h"
+#include <cmath>
+#include <numbers>
+
+#include "common/base/choose.h"
 
 namespace reflux {
 
@@ -9,6 +12,12 @@ double WeightFactor(LossSchedule schedule, LossKind kind, int64_t step, int64_t 
   switch (schedule) {
     case LossSchedule::kConstant:
       return 1;
+    case LossSchedule::kLinear:
+      return 1 - alpha;
+    case LossSchedule::kCosine:
+      return (1 + std::cos(std::numbers::pi * alpha)) / 2;
+    case LossSchedule::kStep:
+      return alpha < 0.5 ? 1 : alpha < 0.75 ? 0.1 : 0.01;
     case LossSchedule::kAlw:
       return kind == LossKind::kTask ? 1 : 1 - alpha;
     case LossSchedule::kAlwPublished:
@@ -18,11 +27,14 @@ double WeightFactor(LossSchedule schedule, LossKind kind, int64_t step, int64_t 
 }
 
 absl::StatusOr<LossSchedule> ParseLossSchedule(absl::string_view name) {
-  if (name == "constant") return LossSchedule::kConstant;
-  if (name == "alw") return LossSchedule::kAlw;
-  if (name == "alw_published") return LossSchedule::kAlwPublished;
-  return absl::InvalidArgumentError(
-      absl::StrCat("schedule: '", name, "' is none of constant, alw, alw_published"));
+  using S = LossSchedule;
+  return Choose<S>("schedule", name,
+                   {{"constant", S::kConstant},
+                    {"linear", S::kLinear},
+                    {"cosine", S::kCosine},
+                    {"step", S::kStep},
+                    {"alw", S::kAlw},
+                    {"alw_published", S::kAlwPublished}});
 }
 
 }  // namespace reflux

@@ -43,6 +43,13 @@ class Unpacker {
   int64_t at_ = 0;
 };
 
+void ReportParts(const LossTerm& term, const LossStatistics& global, LossResult& result) {
+  const torch::NoGradGuard no_grad;
+  for (const auto& [part, figure] : term.loss->Parts(global)) {
+    result.values[term.name + "." + part] = figure;
+  }
+}
+
 std::vector<std::string> Union(const std::vector<LossTerm>& terms,
                                std::vector<std::string> (Loss::*taps)() const) {
   std::set<std::string> names;
@@ -87,6 +94,7 @@ LossResult LossSet::Compute(const LossInputs& inputs, int64_t step, int64_t tota
       value = term.loss->Finish(statistics);
       result.values[term.name] = value.item<double>();
     }
+    ReportParts(term, statistics, result);
     const double weight = term.weight * WeightFactor(term.schedule, term.kind, step, total_steps);
     result.weights[term.name] = weight;
     result.total_value += weight * result.values[term.name];

@@ -43,8 +43,9 @@ struct LossResult {
   // What backward starts from. With gradients averaged over the ranks, as the reducer does, they
   // are those of the loss of the whole global batch.
   torch::Tensor total;
-  double total_value = 0;                 // of the global batch
-  std::map<std::string, double> values;   // of each term, global, before its weight
+  double total_value = 0;  // of the global batch
+  // Of each term and, as "<term>.<part>", of its parts; global, before its weight.
+  std::map<std::string, double> values;
   std::map<std::string, double> weights;  // weight times schedule at this step
   bool stop = false;                      // some rank asked to stop
 };

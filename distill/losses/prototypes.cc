@@ -1,5 +1,8 @@
 #include "distill/losses/prototypes.h"
 
+#include <algorithm>
+#include <limits>
+
 namespace reflux {
 namespace {
 
@@ -19,6 +22,16 @@ torch::Tensor Distances(const torch::Tensor& from, const torch::Tensor& to,
   constexpr int64_t kNoMatrixProduct = 2;
   const torch::Tensor euclidean = torch::cdist(from, to, 2, kNoMatrixProduct);
   return distance == PrototypeDistance::kSquared ? euclidean.square() : euclidean;
+}
+
+// Anchors in rows, the other side in columns; the present classes alone.
+torch::Tensor DistancesOfPresent(const torch::Tensor& student, const torch::Tensor& teacher,
+                                 const torch::Tensor& present, const TripletOptions& options) {
+  const torch::Tensor classes = present.nonzero().flatten();
+  const bool student_anchors = options.anchor == PrototypeAnchor::kStudent;
+  const torch::Tensor anchors = (student_anchors ? student : teacher).index_select(0, classes);
+  const torch::Tensor others = (student_anchors ? teacher : student).index_select(0, classes);
+  return Distances(anchors, others, options.distance);
 }
 
 }  // namespace
@@ -43,15 +56,21 @@ ClassSums SumByClass(const torch::Tensor& features, const torch::Tensor& labels,
   return {mask.to(features.dtype()).bmm(positions), mask.sum(2).to(torch::kFloat64)};
 }
 
+PrototypeGaps PrototypeGapsOf(const torch::Tensor& student, const torch::Tensor& teacher,
+                              const torch::Tensor& present, const TripletOptions& options) {
+  const torch::Tensor distances = DistancesOfPresent(student, teacher, present, options);
+  const int64_t count = distances.size(0);
+  const torch::Tensor positive = distances.diagonal().sum();
+  return {positive / static_cast<double>(std::max<int64_t>(count, 1)),
+          (distances.sum() - positive) /
+              static_cast<double>(std::max<int64_t>(count * (count - 1), 1))};
+}
+
 torch::Tensor PrototypeTriplet(const torch::Tensor& student, const torch::Tensor& teacher,
                                const torch::Tensor& present, const TripletOptions& options) {
-  const torch::Tensor classes = present.nonzero().flatten();
-  const int64_t count = classes.numel();
+  const torch::Tensor distances = DistancesOfPresent(student, teacher, present, options);
+  const int64_t count = distances.size(0);
   if (count < 2) return (student.sum() + teacher.sum()) * 0;
-  const bool student_anchors = options.anchor == PrototypeAnchor::kStudent;
-  const torch::Tensor anchors = (student_anchors ? student : teacher).index_select(0, classes);
-  const torch::Tensor others = (student_anchors ? teacher : student).index_select(0, classes);
-  const torch::Tensor distances = Distances(anchors, others, options.distance);
   const torch::Tensor positive = distances.diagonal();
   const torch::Tensor diagonal =
       torch::eye(count, torch::TensorOptions().dtype(torch::kBool).device(distances.device()));

@@ -30,6 +30,14 @@ struct ClassSums {
 ClassSums SumByClass(const torch::Tensor& features, const torch::Tensor& labels,
                      int64_t num_classes, int64_t ignore_index);
 
+// Mean distances between prototypes of present classes: of a class on both sides, and of different
+// classes (0 without two). Scalars.
+struct PrototypeGaps {
+  torch::Tensor intra, inter;
+};
+PrototypeGaps PrototypeGapsOf(const torch::Tensor& student, const torch::Tensor& teacher,
+                              const torch::Tensor& present, const TripletOptions& options);
+
 // Over the classes with present[c] (bool [K]): mean over ordered pairs c != c' of
 // max(0, d(a_c, p_c) - d(a_c, p_c') + margin), anchors a and the others p as `options.anchor` says;
 // with hardest negatives the mean over c with the nearest c' only. `student`, `teacher` [K,C].

@@ -1,5 +1,7 @@
 #include "distill/losses/similarity_losses.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 
@@ -23,17 +25,32 @@ Tensor SumOfMeanSquares(const Tensor& student, const Tensor& teacher) {
 
 absl::Status PairwiseOptions::Validate() const {
   REFLUX_RETURN_IF_ERROR(tap.Validate("skd"));
-  return CheckPool("skd", pool);
+  REFLUX_RETURN_IF_ERROR(CheckPool("skd", pool));
+  if (pool_fraction >= 0 && pool_fraction <= 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("losses.skd.pool_fraction: ", pool_fraction, " is not in [0, 1]"));
+}
+
+Tensor PairwiseLoss::UnitVectors(const Tensor& map) const {
+  namespace F = torch::nn::functional;
+  const auto window = [&](int64_t length) {
+    if (pairwise_.pool_fraction == 0) return pairwise_.pool;
+    return std::max<int64_t>(
+        1, static_cast<int64_t>(static_cast<double>(length) * pairwise_.pool_fraction));
+  };
+  const int64_t height = window(map.size(2)), width = window(map.size(3));
+  const Tensor vectors = torch::max_pool2d(map, {height, width}, {height, width}, {0, 0}, {1, 1},
+                                           /*ceil_mode=*/true)
+                             .flatten(2);
+  if (!pairwise_.constant_norm)
+    return F::normalize(vectors, F::NormalizeFuncOptions().p(2).dim(1).eps(1e-12));
+  return vectors / (vectors.detach().norm(2, 1, /*keepdim=*/true) + 1e-8);
 }
 
 Tensor PairwiseLoss::SumOverImages(const Tensor& student, const Tensor& teacher,
                                    const LossInputs&) {
-  namespace F = torch::nn::functional;
   const auto similarity = [&](const Tensor& map) {
-    const Tensor pooled = torch::max_pool2d(map, {pool_, pool_}, {pool_, pool_}, {0, 0}, {1, 1},
-                                            /*ceil_mode=*/true);
-    const Tensor unit =
-        F::normalize(pooled.flatten(2), F::NormalizeFuncOptions().p(2).dim(1).eps(1e-12));
+    const Tensor unit = UnitVectors(map);
     return unit.transpose(1, 2).bmm(unit);
   };
   return SumOfMeanSquares(similarity(student), similarity(teacher));

@@ -10,6 +10,11 @@ namespace reflux {
 struct PairwiseOptions {
   TapLossOptions tap;
   int64_t pool = 2;  // window and stride of the max-pool; 1: none
+  // In place of `pool` when positive: the window as a share of the map's height and width (at least
+  // one position). AICSD's code has 0.5.
+  double pool_fraction = 0;
+  // As AICSD's code: vectors are divided by their norm + 1e-8, the norm a constant in the gradient.
+  bool constant_norm = false;
 
   absl::Status Validate() const;
 };
@@ -19,12 +24,13 @@ struct PairwiseOptions {
 class PairwiseLoss : public TapLoss {
  public:
   explicit PairwiseLoss(const PairwiseOptions& options)
-      : TapLoss(options.tap, /*same_width=*/false), pool_(options.pool) {}
+      : TapLoss(options.tap, /*same_width=*/false), pairwise_(options) {}
 
  private:
   torch::Tensor SumOverImages(const torch::Tensor& student, const torch::Tensor& teacher,
                               const LossInputs& inputs) override;
-  const int64_t pool_;
+  torch::Tensor UnitVectors(const torch::Tensor& map) const;  // [N,C,p]
+  const PairwiseOptions pairwise_;
 };
 
 struct CategorySimilarityOptions {

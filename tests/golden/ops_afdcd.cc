@@ -65,7 +65,7 @@ GoldenOutcome Afdcd(const GoldenCase& golden) {
   const Tensor student = outcome.AddLeaf("student_feat", golden.Input("student_feat"));
   const Tensor teacher = golden.Input("teacher_feat");
   const Tensor mask = MaskOf(golden, teacher);
-  const AfdcdLoss::Parts parts = loss.PartsOf(student, teacher, mask);
+  const AfdcdLoss::Summands parts = loss.PartsOf(student, teacher, mask);
   const double images = static_cast<double>(teacher.size(0));
   auto& out = outcome.outputs;
   out["mask"] = mask;

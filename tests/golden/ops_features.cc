@@ -1,6 +1,7 @@
 #include <stdexcept>
 
 #include "distill/losses/channel_wise_loss.h"
+#include "distill/losses/cross_image_loss.h"
 #include "distill/losses/feature_losses.h"
 #include "distill/losses/prototypes.h"
 #include "distill/losses/similarity_losses.h"
@@ -27,7 +28,7 @@ TapLossOptions TapOf(const LossInputs& inputs) {
 }
 
 // The loss of the case, its parameters loaded and registered as leaves.
-void Finish(TapLoss& loss, const LossInputs& inputs, const GoldenCase& golden,
+void Finish(Loss& loss, const LossInputs& inputs, const GoldenCase& golden,
             GoldenOutcome& outcome) {
   loss.to(torch::kFloat64);
   golden.LoadWeights(loss);
@@ -62,6 +63,27 @@ GoldenOutcome Pairwise(const GoldenCase& golden) {
   RequireCeilMode(golden);
   const LossInputs inputs = MapInputs(golden, outcome);
   PairwiseLoss loss({.tap = TapOf(inputs), .pool = golden.Param<int64_t>("pool")});
+  Finish(loss, inputs, golden, outcome);
+  return outcome;
+}
+
+// AICSD's pair-wise loss: the same with a window that is a share of the map.
+GoldenOutcome PairwiseByShare(const GoldenCase& golden) {
+  GoldenOutcome outcome;
+  const double epsilon = golden.Param<double>("norm_epsilon");
+  if (epsilon != 1e-8) throw std::runtime_error("unknown norm_epsilon " + std::to_string(epsilon));
+  const LossInputs inputs = MapInputs(golden, outcome);
+  PairwiseLoss loss({.tap = TapOf(inputs),
+                     .pool_fraction = golden.Param<double>("window_fraction"),
+                     .constant_norm = golden.Param<bool>("norm_is_constant")});
+  Finish(loss, inputs, golden, outcome);
+  return outcome;
+}
+
+GoldenOutcome CrossImage(const GoldenCase& golden) {
+  GoldenOutcome outcome;
+  const LossInputs inputs = MapInputs(golden, outcome);
+  CrossImageLoss loss({.tap = TapOf(inputs), .temperature = golden.Param<double>("temperature")});
   Finish(loss, inputs, golden, outcome);
   return outcome;
 }
@@ -111,7 +133,9 @@ GoldenOutcome Ifvd(const GoldenCase& golden) {
 }  // namespace
 
 void AddFeatureOps(GoldenOps& ops) {
+  ops["aicsd_pair"] = {PairwiseByShare};
   ops["attention_transfer"] = {AttentionTransfer};
+  ops["cirkd_minibatch"] = {CrossImage};
   ops["csd"] = {CategorySimilarity};
   ops["cwd"] = {ChannelWise};
   ops["fitnet"] = {FitNet};

@@ -57,6 +57,13 @@ GoldenOutcome Icsd(const GoldenCase& golden) {
   return outcome;
 }
 
+GoldenOutcome IcsdGram(const GoldenCase& golden) {
+  GoldenOutcome outcome;
+  IcsdLoss loss({.form = IcsdOptions::Form::kGram});
+  outcome.outputs["loss"] = ValueOf(loss, LogitInputs(golden, outcome));
+  return outcome;
+}
+
 GoldenOutcome PixelKd(const GoldenCase& golden) {
   GoldenOutcome outcome;
   PixelKdLoss loss({.temperature = golden.Param<double>("temperature"),
@@ -152,6 +159,7 @@ GoldenOutcome PrototypeTripletLoss(const GoldenCase& golden) {
 void AddLossOps(GoldenOps& ops) {
   ops["alw_total"] = {AlwTotal};
   ops["icsd"] = {Icsd};
+  ops["icsd_gram"] = {IcsdGram};
   ops["pixel_kd"] = {PixelKd};
   ops["prototype_triplet"] = {PrototypeTripletLoss};
   ops["seg_ce_aux"] = {CrossEntropyWithAux};

@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 TEST(JobCheckTest, EnumsListTheAllowedValues) {
   EXPECT_EQ(Refusal(kSmallJob, {"losses.icsd.form=fulll"}),
             "--set losses.icsd.form=fulll: losses.icsd.form: `fulll` is not allowed; one of full, "
-            "code, mirror, per_image, full_raw");
+            "code, mirror, per_image, full_raw, gram");
 }
 
 TEST(JobCheckTest, RangesAreTold) {

@@ -1,6 +1,8 @@
 // One rank against three, with shares of different sizes: values and averaged gradients agree.
 #include <gtest/gtest.h>
 
+#include <mutex>
+
 #include "distill/losses/loss_set.h"
 #include "tests/unit/distill/losses/scratch_losses.h"
 #include "tests/unit/distill/models/thread_ranks.h"
@@ -154,6 +156,28 @@ TEST(LossRanksTest, EachLossIsTheSameOnOneAndThreeRanks) {
 TEST(LossRanksTest, AllLossesTogetherTakeTwoCollectives) {
   const LossInputs whole = RandomInputs(5);
   ExpectSame(RunAlone(whole, AllLosses()), RunRanks(whole, AllLosses(), {0, 2, 4, 5}));
+}
+
+TEST(LossRanksTest, TheMemoryTakesInTheSameBatchOnEveryRank) {
+  std::mutex mutex;
+  std::vector<std::shared_ptr<Loss>> made;
+  const NamedLoss learning{"cirkd_memory", [&]() -> std::shared_ptr<Loss> {
+                             const auto loss = MakeFilledMemory();
+                             loss->train();
+                             const std::lock_guard<std::mutex> lock(mutex);
+                             return made.emplace_back(loss);
+                           }};
+  const LossInputs whole = RandomInputs(4);
+  RunAlone(whole, {learning});
+  RunRanks(whole, {learning}, {0, 2, 3, 4});
+  ASSERT_EQ(made.size(), 4u);
+  for (const char* name :
+       {"pixels.vectors", "pixels.written", "regions.vectors", "regions.written"}) {
+    for (const auto& loss : made) {
+      EXPECT_TRUE(loss->named_buffers()[name].allclose(made[0]->named_buffers()[name], 0, 1e-12))
+          << name;
+    }
+  }
 }
 
 TEST(LossRanksTest, ARankWithoutValidPixelsCountsForNothing) {

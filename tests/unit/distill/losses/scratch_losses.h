@@ -11,11 +11,14 @@
 #include "distill/losses/afdcd_loss.h"
 #include "distill/losses/channel_wise_loss.h"
 #include "distill/losses/cross_entropy_loss.h"
+#include "distill/losses/cross_image_loss.h"
 #include "distill/losses/feature_losses.h"
 #include "distill/losses/i2ckd_loss.h"
 #include "distill/losses/icsd_loss.h"
+#include "distill/losses/memory_loss.h"
 #include "distill/losses/pixel_kd_loss.h"
 #include "distill/losses/similarity_losses.h"
+#include "distill/models/placement.h"
 
 namespace reflux {
 
@@ -31,6 +34,7 @@ inline LossInputs RandomInputs(int64_t images, uint64_t seed = 1) {
   torch::manual_seed(seed);
   LossInputs inputs;
   inputs.ignore_index = kIgnore;
+  inputs.global_batch = images;
   inputs.student["logits"] = RandomMap(images, kClasses, 5, 6);
   inputs.student["aux"] = RandomMap(images, kClasses, 5, 6);
   inputs.student["aspp"] = RandomMap(images, kStudentWidth, 5, 6);
@@ -47,10 +51,12 @@ struct NamedLoss {
   std::function<std::shared_ptr<Loss>()> make;
 };
 
-inline std::shared_ptr<I2ckdLoss> MakeI2ckd(const TripletOptions& triplet,
-                                            I2ckdOptions::Mean mean) {
+inline std::shared_ptr<I2ckdLoss> MakeI2ckd(
+    const TripletOptions& triplet, I2ckdOptions::Mean mean,
+    I2ckdOptions::Labels labels = I2ckdOptions::Labels::kGroundTruth) {
   I2ckdOptions options{.num_classes = kClasses, .triplet = triplet, .mean = mean};
   options.student_channels = kStudentWidth, options.teacher_channels = kTeacherWidth;
+  options.labels = labels;
   options.seed = 7;
   auto loss = std::make_shared<I2ckdLoss>(options);
   loss->to(torch::kFloat64);
@@ -94,12 +100,36 @@ inline std::vector<NamedLoss> FeatureLosses() {
           "cwd_spatial",
           Cwd{.tap = logits, .temperature_squared = false, .norm = Cwd::Norm::kSpatial}),
       InDouble<PairwiseLoss>("skd", PairwiseOptions{.tap = aspp}),
+      InDouble<PairwiseLoss>("skd_fraction", PairwiseOptions{.tap = aspp, .pool_fraction = 0.4}),
+      InDouble<CrossImageLoss>("cirkd", CrossImageOptions{.tap = aspp, .temperature = 0.5}),
+      InDouble<CrossImageLoss>("cirkd_pooled",
+                               CrossImageOptions{.tap = aspp, .temperature = 1, .pool = 2}),
       InDouble<CategorySimilarityLoss>("csd",
                                        CategorySimilarityOptions{.tap = logits, .temperature = 1}),
       InDouble<AttentionTransferLoss>("at", AttentionTransferOptions{.tap = aspp}),
       InDouble<FitNetLoss>("fitnet", aspp),
       InDouble<IfvdLoss>("ifvd", IfvdOptions{.tap = aspp, .num_classes = kClasses}),
   };
+}
+
+// A memory that has taken in one batch and, not in training mode, takes in no more.
+inline std::shared_ptr<MemoryLoss> MakeFilledMemory() {
+  const TapLossOptions aspp{
+      .student_channels = kStudentWidth, .teacher_channels = kTeacherWidth, .seed = 7};
+  auto loss = std::make_shared<MemoryLoss>(MemoryOptions{.tap = aspp,
+                                                         .num_classes = kClasses,
+                                                         .temperature = 1,
+                                                         .pixel_queue = 9,
+                                                         .region_queue = 4,
+                                                         .pixel_samples = 16,
+                                                         .region_samples = 8,
+                                                         .pixels_per_image = 4});
+  PlaceModule(*loss, torch::kCPU, torch::kFloat64, /*channels_last=*/false);
+  // Once: ranks on threads make their losses side by side, and the random numbers are the process's.
+  static const LossInputs batch = RandomInputs(3, 11);
+  loss->Finish(loss->Local(batch));
+  loss->eval();
+  return loss;
 }
 
 inline std::vector<NamedLoss> AllLosses() {
@@ -117,7 +147,7 @@ inline std::vector<NamedLoss> AllLosses() {
                             PixelKdOptions{.temperature = 2, .divide_by = divide});
                       }});
   }
-  for (const char* form : {"full", "mirror", "per_image", "full_raw", "code"}) {
+  for (const char* form : {"full", "mirror", "per_image", "full_raw", "code", "gram"}) {
     losses.push_back({std::string("icsd_") + form, [form] {
                         return std::make_shared<IcsdLoss>(
                             IcsdOptions{.form = *ParseIcsdForm(form), .temperature = 1.5});
@@ -133,6 +163,9 @@ inline std::vector<NamedLoss> AllLosses() {
   add("teacher_anchor", {.margin = 1, .anchor = A::kTeacher}, Mean::kBatch);
   add("image_mean", {.margin = 1}, Mean::kImageMean);
   add("per_image", {.margin = 1}, Mean::kPerImage);
+  losses.push_back({"i2ckd_teacher_labels", [] {
+                      return MakeI2ckd({.margin = 1}, Mean::kBatch, I2ckdOptions::Labels::kTeacher);
+                    }});
   using Negatives = DenseContrastOptions::Negatives;
   const auto add_afdcd = [&](const std::string& name, Negatives negatives, AfdcdOptions::Mask mask,
                              AfdcdProjectorKind projector) {
@@ -145,6 +178,7 @@ inline std::vector<NamedLoss> AllLosses() {
   add_afdcd("spatial_patch", Negatives::kSpatialPatch, Mask::kRandom, Projector::kPlain);
   add_afdcd("spatial_full", Negatives::kSpatialFull, Mask::kCentre, Projector::kPlain);
   add_afdcd("channel", Negatives::kChannel, Mask::kCentre, Projector::kPlain);
+  losses.push_back({"cirkd_memory", MakeFilledMemory});
   for (const NamedLoss& named : FeatureLosses()) losses.push_back(named);
   return losses;
 }
