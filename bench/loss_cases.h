@@ -1,0 +1,38 @@
+// What reflux-bench-losses measures: each loss of the library at one size, and the same by formula.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "bench/naive_losses.h"
+
+namespace reflux {
+
+struct LossBenchOptions {
+  int64_t batch = 2, height = 64, width = 128;  // of the maps: 512x1024 pixels at stride 8
+  int64_t classes = 19, feature_channels = 256, contrast_channels = 512;
+  int rounds = 7;
+  uint64_t seed = 0;
+  // "PYTHON bench/losses_reference.py", a Python that has this torch; empty: no such column. It is
+  // given a file of inputs, --threads N and --out FILE.
+  std::string reference;
+  std::string json;  // file for the result; empty: none
+
+  // InvalidArgument names the option and what is allowed.
+  absl::Status Validate() const;
+};
+
+struct LossCase {
+  std::string name;
+  NaiveInputs inputs;
+  std::function<torch::Tensor(const NaiveInputs&)> library, naive;
+};
+
+// Random maps and labels of every class, a function of the options alone. Float32.
+std::vector<LossCase> MakeLossCases(const LossBenchOptions& options);
+
+}  // namespace reflux

@@ -1,0 +1,56 @@
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_format.h"
+#include "bench/loss_rounds.h"
+#include "bench/step_report.h"
+#include "common/base/build_version.h"
+
+namespace reflux {
+namespace {
+
+Quartiles Ratios(const std::vector<double>& of, const std::vector<double>& to) {
+  std::vector<double> ratios;
+  for (size_t i = 0; i < of.size(); ++i) ratios.push_back(of[i] / to[i]);
+  return QuartilesOf(ratios);
+}
+
+std::string Cell(const Quartiles& value) {
+  return absl::StrFormat("%.2f [%.2f, %.2f]", value.median, value.q1, value.q3);
+}
+
+double MiB(int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
+
+}  // namespace
+
+std::string LossTable(const std::vector<LossSeries>& all) {
+  std::string table =
+      "| loss | library ms | naive to library | Python to library | library MiB | naive MiB |\n"
+      "|---|---|---|---|---|---|\n";
+  for (const LossSeries& series : all) {
+    absl::StrAppendFormat(&table, "| %s | %.2f | %s | %s | %.1f | %.1f |\n", series.name,
+                          1e3 * QuartilesOf(series.library).median,
+                          Cell(Ratios(series.naive, series.library)),
+                          series.python.empty() ? "-" : Cell(Ratios(series.python, series.library)),
+                          MiB(series.library_bytes), MiB(series.naive_bytes));
+  }
+  return table;
+}
+
+std::string LossJson(const LossBenchOptions& options, const std::vector<LossSeries>& all) {
+  nlohmann::json json = {{"benchmark", "losses"},   {"version", std::string(BuildVersion())},
+                         {"batch", options.batch},  {"height", options.height},
+                         {"width", options.width},  {"classes", options.classes},
+                         {"rounds", options.rounds}};
+  for (const LossSeries& series : all) {
+    nlohmann::json row = {{"name", series.name},
+                          {"seconds", QuartilesOf(series.library).median},
+                          {"ratio_naive", Ratios(series.naive, series.library).median},
+                          {"bytes", series.library_bytes},
+                          {"naive_bytes", series.naive_bytes}};
+    if (!series.python.empty()) row["ratio_python"] = Ratios(series.python, series.library).median;
+    json["rows"].push_back(std::move(row));
+  }
+  return json.dump(2) + "\n";
+}
+
+}  // namespace reflux

@@ -1,0 +1,28 @@
+// Runs the losses in turns and sums up: value, time and memory of forward and backward.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "bench/loss_cases.h"
+
+namespace reflux {
+
+struct LossSeries {
+  std::string name;
+  std::vector<double> library, naive, python;  // seconds a round; python may be empty
+  int64_t library_bytes = 0, naive_bytes = 0;  // peak of tensors
+};
+
+// Every round measures each loss once in each form, one after the other. Internal when two forms
+// disagree by more than 1e-3 of the value: then they are not the same loss.
+// `scratch` is a folder for the reference's inputs. FailedPrecondition when the reference fails.
+absl::StatusOr<std::vector<LossSeries>> MeasureLosses(const LossBenchOptions& options,
+                                                      const std::string& scratch);
+
+// Medians with quartiles; ratios are taken within a round.
+std::string LossTable(const std::vector<LossSeries>& series);
+std::string LossJson(const LossBenchOptions& options, const std::vector<LossSeries>& series);
+
+}  // namespace reflux

@@ -1,0 +1,152 @@
+#include "bench/naive_losses.h"
+
+#include <map>
+
+namespace reflux {
+namespace {
+
+using torch::Tensor;
+
+Tensor Unit(const Tensor& vectors, int64_t dim) {
+  return vectors / vectors.norm(2, dim, /*keepdim=*/true).clamp_min(1e-12);
+}
+
+double Count(const Tensor& tensor) { return static_cast<double>(tensor.numel()); }
+
+Tensor Kd(const NaiveInputs& in) {
+  const Tensor p = torch::softmax(in.teacher, 1), q = torch::softmax(in.student, 1);
+  return (p * (p.log() - q.log())).sum(1).mean();
+}
+
+// Every pair of classes at every position: [N,C,C,hw].
+Tensor Icsd(const NaiveInputs& in) {
+  const auto matrix = [](const Tensor& logits) {
+    const Tensor p = torch::softmax(logits.flatten(2), 2);
+    const Tensor ratio = p.unsqueeze(2).log() - p.unsqueeze(1).log();
+    return Unit((p.unsqueeze(2) * ratio).sum(3).mean(0), 1);
+  };
+  return (matrix(in.student) - matrix(in.teacher)).square().mean() /
+         static_cast<double>(in.student.size(0));
+}
+
+// Class by class, pair by pair.
+Tensor I2ckd(const NaiveInputs& in) {
+  const auto prototype = [&](const Tensor& map, int64_t c) {
+    const Tensor mask = (in.labels == c).unsqueeze(1).to(map.dtype());
+    return (map * mask).sum({0, 2, 3}) / mask.sum();
+  };
+  std::vector<Tensor> student, teacher;
+  for (int64_t c = 0; c < in.num_classes; ++c) {
+    if (!(in.labels == c).any().item<bool>()) continue;
+    student.push_back(prototype(in.student, c));
+    teacher.push_back(prototype(in.teacher, c));
+  }
+  Tensor total = torch::zeros({});
+  for (size_t c = 0; c < student.size(); ++c) {
+    for (size_t d = 0; d < student.size(); ++d) {
+      if (c == d) continue;
+      const Tensor gap = (student[c] - teacher[c]).norm() - (student[c] - teacher[d]).norm();
+      total = total + torch::relu(gap + 1);
+    }
+  }
+  return total / static_cast<double>(student.size() * (student.size() - 1));
+}
+
+Tensor Cwd(const NaiveInputs& in) {
+  const Tensor p = torch::softmax(in.teacher.flatten(2) / 4, 2);
+  const Tensor q = torch::softmax(in.student.flatten(2) / 4, 2);
+  return 16 * (p * (p.log() - q.log())).sum(2).mean();
+}
+
+Tensor Skd(const NaiveInputs& in) {
+  const auto similarity = [](const Tensor& map) {
+    const Tensor unit = Unit(torch::max_pool2d(map, 2, 2, 0, 1, /*ceil_mode=*/true).flatten(2), 1);
+    return torch::einsum("ncp,ncq->npq", {unit, unit});
+  };
+  return (similarity(in.student) - similarity(in.teacher)).square().mean();
+}
+
+Tensor At(const NaiveInputs& in) {
+  const auto attention = [](const Tensor& map) { return Unit(map.pow(2).mean(1).flatten(1), 1); };
+  return (attention(in.student) - attention(in.teacher)).square().mean();
+}
+
+Tensor FitNet(const NaiveInputs& in) { return (in.student - in.teacher).square().mean(); }
+
+Tensor Ifvd(const NaiveInputs& in) {
+  const auto variation = [&](const Tensor& map) {
+    Tensor centre = torch::zeros_like(map);
+    for (int64_t c = 0; c < in.num_classes; ++c) {
+      const Tensor mask = (in.labels == c).unsqueeze(1).to(map.dtype());
+      const Tensor sum = (map * mask).sum({2, 3}, /*keepdim=*/true);
+      centre = centre + mask * sum / (mask.sum({2, 3}, /*keepdim=*/true) + 1e-6);
+    }
+    return torch::cosine_similarity(map, centre, 1);
+  };
+  return (variation(in.student) - variation(in.teacher)).square().mean();
+}
+
+Tensor Csd(const NaiveInputs& in) {
+  const auto similarity = [](const Tensor& map) {
+    const Tensor p =
+        torch::softmax(torch::avg_pool2d(map, 2, 2, 0, /*ceil_mode=*/true).flatten(2) / 4, 2);
+    return torch::einsum("ncp,ndp->ncd", {p, p});
+  };
+  return (similarity(in.student) - similarity(in.teacher)).square().mean();
+}
+
+// Pair by pair.
+Tensor Cirkd(const NaiveInputs& in) {
+  const auto pooled = [](const Tensor& map) {
+    return Unit(torch::avg_pool2d(map, 2, 2, 0, /*ceil_mode=*/true).flatten(2), 1);
+  };
+  const Tensor student = pooled(in.student), teacher = pooled(in.teacher);
+  Tensor total = torch::zeros({});
+  for (int64_t i = 0; i < student.size(0); ++i) {
+    for (int64_t j = 0; j < student.size(0); ++j) {
+      const Tensor p = torch::softmax(teacher[i].t().matmul(teacher[j]) / 0.1, 1);
+      const Tensor q = torch::softmax(student[i].t().matmul(student[j]) / 0.1, 1);
+      total = total + (p * (p.log() - q.log())).sum(1).mean();
+    }
+  }
+  return total / static_cast<double>(student.size(0) * student.size(0));
+}
+
+// Af-DCD's omni contrast, every difference of two cells written out:
+// [patches,cells,cells,C/groups].
+Tensor Contrast(const NaiveInputs& in) {
+  constexpr int64_t kGroups = 16, kPatch = 4;
+  const auto cells = [](const Tensor& map) {
+    const Tensor pooled = torch::max_pool2d(map, 4, 4);
+    const int64_t rows = pooled.size(2) / kPatch, columns = pooled.size(3) / kPatch;
+    return pooled.slice(2, 0, rows * kPatch)
+        .slice(3, 0, columns * kPatch)
+        .reshape({map.size(0), kGroups, -1, rows, kPatch, columns, kPatch})
+        .permute({0, 3, 5, 4, 6, 1, 2})
+        .reshape({map.size(0) * rows * columns, kPatch * kPatch * kGroups, -1});
+  };
+  const Tensor from = cells(in.student), to = cells(in.teacher);
+  const Tensor similarity = (from.unsqueeze(2) - to.unsqueeze(1)).abs().sum(3) / -0.07;
+  const int64_t count = from.size(1);
+  const Tensor group = torch::arange(count) % kGroups;
+  const Tensor own = torch::eye(count, torch::kBool);
+  const Tensor kept = (group.unsqueeze(0) != group.unsqueeze(1)).logical_or(own);
+  const Tensor positive = similarity.diagonal(0, 1, 2);
+  const Tensor all = similarity.masked_fill(kept.logical_not(), -1e30).logsumexp(2);
+  const double positions = Count(from) / static_cast<double>(from.size(2) * kGroups);
+  return (all - positive).sum() / positions;
+}
+
+}  // namespace
+
+Tensor NaiveLoss(const std::string& name, const NaiveInputs& inputs) {
+  static const std::map<std::string, Tensor (*)(const NaiveInputs&)> losses = {
+      {"kd", Kd},   {"icsd", Icsd},   {"i2ckd", I2ckd},      {"cwd", Cwd},
+      {"skd", Skd}, {"at", At},       {"fitnet", FitNet},    {"ifvd", Ifvd},
+      {"csd", Csd}, {"cirkd", Cirkd}, {"contrast", Contrast}};
+  const auto found = losses.find(name);
+  TORCH_CHECK_VALUE(found != losses.end(), "no naive form of '", name, "'");
+  return found->second(inputs);
+}
+
+}  // namespace reflux
