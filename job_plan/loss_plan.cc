@@ -1,5 +1,6 @@
 #include "job_plan/loss_plan.h"
 
+#include <algorithm>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -80,9 +81,18 @@ absl::StatusOr<LossTerm> TermOf(const std::string& name, const Spec& spec, const
   return Term(name, std::make_shared<L>(options), spec.weight(), spec.schedule(), kind);
 }
 
-absl::StatusOr<LossTerm> CrossEntropyTerm(const v1::CrossEntropySpec& spec, const LossSource&) {
-  return TermOf<CrossEntropyLoss>("ce", spec, CrossEntropyOptions{.aux_weight = spec.aux_weight()},
-                                  LossKind::kTask);
+bool HasTap(const SegmentationModel& model, const std::string& name) {
+  const std::vector<TapInfo> taps = model.taps();
+  return std::any_of(taps.begin(), taps.end(),
+                     [&](const TapInfo& tap) { return tap.name == name; });
+}
+
+absl::StatusOr<LossTerm> CrossEntropyTerm(const v1::CrossEntropySpec& spec,
+                                          const LossSource& source) {
+  const CrossEntropyOptions options{
+      .aux_weight = HasTap(source.student, "aux") ? spec.aux_weight() : 0,
+      .align_corners = source.student.align_corners()};
+  return TermOf<CrossEntropyLoss>("ce", spec, options, LossKind::kTask);
 }
 
 absl::StatusOr<LossTerm> KdTerm(const v1::KdSpec& spec, const LossSource&) {

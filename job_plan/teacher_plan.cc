@@ -62,7 +62,9 @@ absl::StatusOr<Teacher> LoadTeacher(const v1::TeacherSpec& spec) {
 absl::StatusOr<double> CheckTeacher(const Teacher& teacher, const v1::TeacherSpec& spec,
                                     const v1::DataSpec& data, const Cancellation* cancellation) {
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Dataset> dataset, OpenValSplit(data));
-  EvaluationOptions options{.batch = teacher.identity.numerics.batch, .end = kCheckedImages};
+  EvaluationOptions options{.align_corners = teacher.model->align_corners(),
+                            .batch = teacher.identity.numerics.batch,
+                            .end = kCheckedImages};
   if (data.eval_size_size() == 2) {
     options.height = data.eval_size(0);
     options.width = data.eval_size(1);

@@ -120,6 +120,7 @@ absl::Status Trainer::State::Evaluate() {
   const absl::Time start = absl::Now();
   const auto images = static_cast<int64_t>(val->samples().size());
   EvaluationOptions evaluation{
+      .align_corners = student->align_corners(),
       .batch = 4,
       .begin = ShareBegin(images, communicator.rank(), communicator.world_size()),
       .end = ShareBegin(images, communicator.rank() + 1, communicator.world_size())};

@@ -57,7 +57,8 @@ absl::StatusOr<cv::Mat> PredictMask(const ModelCheckpoint& checkpoint, const Dat
   torch::Tensor input = torch::empty({1, 3, view.crop_height, view.crop_width});
   ApplyView(image, view, checkpoint.info.preprocessing, input.data_ptr<float>());
   REFLUX_ASSIGN_OR_RETURN(const torch::Tensor logits, Predictor (*checkpoint.model)(input));
-  return ToMask(PredictedClasses(logits, view.crop_height, view.crop_width)[0]);
+  return ToMask(PredictedClasses(logits, view.crop_height, view.crop_width,
+                                 checkpoint.model->align_corners())[0]);
 }
 
 }  // namespace

@@ -151,10 +151,13 @@ void CheckData(const v1::DataSpec& data, Checker& check) {
 
 void CheckStudent(const v1::StudentSpec& student, Checker& check) {
   if (student.model().empty()) {
-    check.Bad("student.model", "missing; one of deeplabv3_resnet18, deeplabv3_resnet101");
+    const FieldFacts facts = FactsOf(*student.GetDescriptor()->FindFieldByName("model"));
+    check.Bad("student.model",
+              absl::StrCat("missing; one of ", absl::StrJoin(facts.allowed, ", ")));
   }
-  if (student.output_stride() != 8 && student.output_stride() != 16) {
-    check.Bad("student.output_stride", absl::StrCat(student.output_stride(), " is not 8 or 16"));
+  const int32_t stride = student.output_stride();
+  if (stride != 0 && stride != 8 && stride != 16) {
+    check.Bad("student.output_stride", absl::StrCat(stride, " is not 8 or 16"));
   }
 }
 

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
+#include "distill/models/architectures.h"
 #include "distill/models/build_model.h"
 
 namespace reflux {
@@ -77,27 +78,19 @@ int64_t FirstSize(const SafetensorsFile& file, const std::string& name) {
   return found == file.entries().end() || found->second.shape.empty() ? 0 : found->second.shape[0];
 }
 
-std::string GuessArchitecture(const SafetensorsFile& file) {
-  if (!file.Contains("head.aspp.b0.0.weight")) return "";
-  int blocks = 0;
-  while (file.Contains(absl::StrCat("pretrained.layer3.", blocks, ".conv1.weight"))) ++blocks;
-  const bool bottleneck = file.Contains("pretrained.layer1.0.conv3.weight");
-  if (!bottleneck && blocks == 2) return "deeplabv3_resnet18";
-  if (bottleneck && blocks == 23) return "deeplabv3_resnet101";
-  return "";
-}
-
 absl::StatusOr<ModelOptions> OptionsFromTensors(const SafetensorsFile& file) {
-  ModelOptions options;
-  options.architecture = GuessArchitecture(file);
-  if (options.architecture.empty()) {
+  const Architecture* const architecture =
+      RecogniseArchitecture([&](const std::string& name) { return file.Contains(name); });
+  if (architecture == nullptr) {
     return absl::NotFoundError(
         absl::StrCat(file.path(), ": its tensor names belong to no known network; known are ",
                      absl::StrJoin(KnownArchitectures(), ", ")));
   }
-  options.num_classes = FirstSize(file, "head.block.4.weight");
-  options.aspp_width = FirstSize(file, "head.aspp.b0.0.weight");
-  options.aux = file.Contains("auxlayer.block.4.weight");
+  ModelOptions options;
+  options.architecture = architecture->name;
+  options.num_classes = FirstSize(file, architecture->classifier);
+  options.aspp_width = FirstSize(file, architecture->width);
+  options.aux = !architecture->auxiliary.empty() && file.Contains(architecture->auxiliary);
   return options;
 }
 
@@ -157,9 +150,9 @@ absl::StatusOr<CheckpointInfo> ReadCheckpointInfo(const SafetensorsFile& file) {
   // Another program's metadata ("format": "pt") says nothing about our fields.
   const bool ours = format != metadata.end() && format->second == kFormat;
   if (ours) REFLUX_RETURN_IF_ERROR(ReadOptions(file, info.options));
-  if (const absl::Status valid = info.options.Validate(); !valid.ok()) {
-    return Invalid(file, std::string(valid.message()));
-  }
+  const absl::StatusOr<ModelOptions> resolved = ResolveModelOptions(info.options);
+  if (!resolved.ok()) return Invalid(file, std::string(resolved.status().message()));
+  info.options = *resolved;
   if (!ours) return info;
   if (const auto found = metadata.find("preprocessing"); found != metadata.end()) {
     REFLUX_ASSIGN_OR_RETURN(info.preprocessing, ParsePreprocessing(file, found->second));

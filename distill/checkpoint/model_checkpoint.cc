@@ -200,7 +200,7 @@ std::string CheckpointSummary::ToString() const {
   std::string text = absl::StrCat(
       "file: ", path, "\narchitecture: ", o.architecture, "\nclasses: ", o.num_classes,
       info.classes.empty() ? "" : absl::StrCat(" (", absl::StrJoin(info.classes, ", "), ")"),
-      "\noutput stride: ", o.output_stride, "\nASPP width: ", o.aspp_width);
+      "\noutput stride: ", o.output_stride, "\nhead width: ", o.aspp_width);
   absl::StrAppend(&text, "\nauxiliary head: ", o.aux ? "yes" : "no", "\nparameters: ", parameters,
                   "\ntaps: ", absl::StrJoin(tap_texts, ", "),
                   "\npreprocessing: ", p.bgr ? "BGR" : "RGB", " / ", p.divisor, ", mean ",

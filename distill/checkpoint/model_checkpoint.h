@@ -5,8 +5,8 @@
 // aspp_width; aux "true"/"false"; norm_epsilon; preprocessing (JSON {"order": "RGB"|"BGR",
 // "divisor", "mean": [3], "deviation": [3]}, in `order`); classes (JSON list of names); anything
 // else the writer adds ("step", "job"). A file without metadata (converted from another code base)
-// is read by its names: architecture, classes, width and auxiliary head from the tensors, output
-// stride 8, the default preprocessing.
+// is read by its names: architecture, classes, width and auxiliary head from the tensors, the
+// architecture's own output stride, the default preprocessing.
 #pragma once
 
 #include <cstdint>

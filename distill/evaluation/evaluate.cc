@@ -29,7 +29,7 @@ absl::StatusOr<Example> LoadExample(const Dataset& dataset, size_t index,
   return example;
 }
 
-absl::Status AddBatch(const std::vector<Example>& batch, int64_t ignore_index,
+absl::Status AddBatch(const std::vector<Example>& batch, int64_t ignore_index, bool align_corners,
                       const PredictFn& predict, ConfusionMatrix& matrix) {
   std::vector<torch::Tensor> images, labels;
   for (const Example& example : batch) {
@@ -38,20 +38,22 @@ absl::Status AddBatch(const std::vector<Example>& batch, int64_t ignore_index,
   }
   const torch::Tensor label = torch::stack(labels);
   REFLUX_ASSIGN_OR_RETURN(const torch::Tensor logits, predict(torch::stack(images)));
-  matrix.Add(PredictedClasses(logits, label.size(1), label.size(2)), label, ignore_index);
+  matrix.Add(PredictedClasses(logits, label.size(1), label.size(2), align_corners), label,
+             ignore_index);
   return absl::OkStatus();
 }
 
 }  // namespace
 
-torch::Tensor PredictedClasses(const torch::Tensor& logits, int64_t height, int64_t width) {
+torch::Tensor PredictedClasses(const torch::Tensor& logits, int64_t height, int64_t width,
+                               bool align_corners) {
   namespace F = torch::nn::functional;
   const torch::NoGradGuard no_gradients;
   const torch::Tensor resized = F::interpolate(logits.to(torch::kCPU, torch::kFloat32),
                                                F::InterpolateFuncOptions()
                                                    .size(std::vector<int64_t>{height, width})
                                                    .mode(torch::kBilinear)
-                                                   .align_corners(true));
+                                                   .align_corners(align_corners));
   return resized.argmax(1);
 }
 
@@ -67,20 +69,22 @@ absl::StatusOr<ConfusionMatrix> Evaluate(const Dataset& dataset, const Preproces
   const auto all = static_cast<int64_t>(dataset.samples().size());
   const int64_t end = options.end < 0 ? all : std::min(options.end, all);
   std::vector<Example> batch;
+  const auto flush = [&] {
+    return AddBatch(batch, dataset.ignore_index(), options.align_corners, predict, matrix);
+  };
   for (int64_t i = options.begin; i < end; ++i) {
     if (cancellation != nullptr && cancellation->cancelled())
       return absl::CancelledError("evaluation stopped");
     REFLUX_ASSIGN_OR_RETURN(Example example, LoadExample(dataset, i, preprocessing, options));
     const bool same = batch.empty() || batch.front().image.sizes() == example.image.sizes();
     if (!same || static_cast<int64_t>(batch.size()) == options.batch) {
-      REFLUX_RETURN_IF_ERROR(AddBatch(batch, dataset.ignore_index(), predict, matrix));
+      REFLUX_RETURN_IF_ERROR(flush());
       batch.clear();
     }
     batch.push_back(std::move(example));
     if (progress) progress(i + 1 - options.begin);
   }
-  if (!batch.empty())
-    REFLUX_RETURN_IF_ERROR(AddBatch(batch, dataset.ignore_index(), predict, matrix));
+  if (!batch.empty()) REFLUX_RETURN_IF_ERROR(flush());
   return matrix;
 }
 

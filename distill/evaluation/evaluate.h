@@ -13,6 +13,7 @@ namespace reflux {
 struct EvaluationOptions {
   // Size at which images are evaluated (whole image, labels by nearest); 0: their own.
   int32_t height = 0, width = 0;
+  bool align_corners = true;    // the network's (SegmentationModel::align_corners)
   int64_t batch = 2;            // images of equal size in one forward
   int64_t begin = 0, end = -1;  // samples [begin, end); -1: all
 };
@@ -20,7 +21,7 @@ struct EvaluationOptions {
 // Logits [N,C,h,w] of preprocessed images [N,3,H,W].
 using PredictFn = std::function<absl::StatusOr<torch::Tensor>(const torch::Tensor&)>;
 
-// Logits are resized bilinearly (aligned corners) to the image's size and compared by arg-max.
+// Logits are resized bilinearly to the image's size and compared by arg-max.
 // `num_classes` is the network's: InvalidArgument when the data set has another number. Cancelled
 // when `cancellation` (may be null) fires. `progress(done)` may be null.
 absl::StatusOr<ConfusionMatrix> Evaluate(const Dataset& dataset, const Preprocessing& preprocessing,
@@ -29,6 +30,7 @@ absl::StatusOr<ConfusionMatrix> Evaluate(const Dataset& dataset, const Preproces
                                          const std::function<void(int64_t)>& progress = nullptr);
 
 // Class indices [N,H,W] of `logits`, resized to height x width.
-torch::Tensor PredictedClasses(const torch::Tensor& logits, int64_t height, int64_t width);
+torch::Tensor PredictedClasses(const torch::Tensor& logits, int64_t height, int64_t width,
+                               bool align_corners);
 
 }  // namespace reflux

@@ -12,7 +12,7 @@ namespace reflux {
 
 // A named feature map of a network.
 struct TapInfo {
-  std::string name;  // "logits", "aspp", "c1".."c4", "aux"
+  std::string name;  // "logits", "aspp", "c1".."c4", "aux"; see docs/models.md
   int64_t channels = 0;
   int64_t stride = 0;  // input pixels per map position
 };
@@ -34,6 +34,9 @@ class SegmentationModel : public torch::nn::Module {
   // What decides an output besides architecture and weights, "output_stride=8 norm_epsilon=1e-05":
   // part of the teacher's identity. Empty when the weights say it all.
   virtual std::string configuration() const { return ""; }
+  // How its logits are brought to the image's size: bilinearly with corners aligned, or not
+  // (torchvision's networks).
+  virtual bool align_corners() const { return true; }
 };
 
 }  // namespace reflux

@@ -13,7 +13,9 @@ namespace {
 
 bool IsBackbone(const std::string& name) {
   const std::vector<std::string> parts = absl::StrSplit(name, '.');
-  return std::find(parts.begin(), parts.end(), "pretrained") != parts.end();
+  return std::any_of(parts.begin(), parts.end(), [](const std::string& part) {
+    return part == "pretrained" || part == "backbone";
+  });
 }
 
 absl::Status OutOfRange(const char* field, double value, const char* allowed) {

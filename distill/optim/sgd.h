@@ -31,7 +31,7 @@ struct SgdOptions {
   PolySchedule schedule;
   double momentum = 0.9;
   double weight_decay = 1e-4;
-  double head_lr_multiplier = 1;  // for every parameter outside the backbone ("pretrained.")
+  double head_lr_multiplier = 1;  // for every parameter outside the backbone
   // True: no weight decay for norms and biases (parameters of one dimension).
   bool exempt_norms_and_biases = false;
 
@@ -42,8 +42,8 @@ class Sgd {
  public:
   using NamedParameters = std::map<std::string, torch::Tensor>;
 
-  // `parameters` by their qualified name; a name of which one dotted part is "pretrained" is
-  // the backbone's. InvalidArgument for invalid options or no parameters. The tensors are shared
+  // `parameters` by their qualified name; a name of which one dotted part is "pretrained" or
+  // "backbone" is the backbone's. InvalidArgument for invalid options or no parameters. The tensors are shared
   // and must stay the module's: move it to its device first.
   static absl::StatusOr<std::unique_ptr<Sgd>> Create(const NamedParameters& parameters,
                                                      const SgdOptions& options);

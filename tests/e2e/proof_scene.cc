@@ -53,13 +53,13 @@ std::string ProofYaml(const ProofJob& job) {
 name: proof
 data: {format: camvid, root: %1$s/images, crop: [96, 128], scale: [0.8, 1.5], eval_size: [96, 128]}
 teacher: {checkpoint: %1$s/teacher.safetensors, expect_miou: 0, threads: 1, batch: 4}
-student: {model: deeplabv3_resnet18}
+student: {model: %5$s}
 losses: %2$s
 targets: {views: "replay: 2", codec: fp32}
 train: {global_batch: 4, epochs: 3, precision: %3$s, seed: 5, threads: 1, checkpoint_every: 1, prefetch_depth: 4, loader_threads: 2, log_every: 1}
 run: {students: %4$d}
 )",
-                         job.root, job.losses, job.precision, job.students);
+                         job.root, job.losses, job.precision, job.students, job.student);
 }
 
 }  // namespace reflux

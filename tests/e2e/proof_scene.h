@@ -17,6 +17,7 @@ struct ProofJob {
   std::string root;    // folder with images/ and teacher.safetensors
   std::string losses;  // YAML of the `losses` block
   std::string precision = "fp32";
+  std::string student = "deeplabv3_resnet18";
   int students = 1;
 };
 // 96x128 crops of 8 images, `replay: 2`, three epochs of two steps, dropout on, prefetch depth 4

@@ -50,6 +50,8 @@ struct Case {
   const char* name;
   const char* losses;
   const char* precision;
+  const char* student = "deeplabv3_resnet18";
+  const char* teacher = "deeplabv3_resnet18";
 };
 
 class ProofTest : public testing::TestWithParam<Case> {
@@ -61,10 +63,11 @@ class ProofTest : public testing::TestWithParam<Case> {
     WriteProofImages(root_ + "/images", kImages);
     const char* teacher = std::getenv("PROOF_TEACHER");
     WriteProofTeacher(root_ + "/teacher.safetensors",
-                      teacher != nullptr ? teacher : "deeplabv3_resnet18");
+                      teacher != nullptr ? teacher : GetParam().teacher);
     spec_ = ParseJob({.text = ProofYaml({.root = root_,
                                          .losses = GetParam().losses,
-                                         .precision = GetParam().precision})})
+                                         .precision = GetParam().precision,
+                                         .student = GetParam().student})})
                 .value();
   }
   void TearDown() override { std::filesystem::remove_all(root_); }
@@ -151,6 +154,9 @@ INSTANTIATE_TEST_SUITE_P(
     Jobs, ProofTest,
     testing::Values(Case{"kd_i2ckd_fp32", "{kd: {}, i2ckd: {tap: aspp}}", "fp32"},
                     Case{"kd_i2ckd_bf16", "{kd: {}, i2ckd: {tap: aspp}}", "bf16"},
+                    // No auxiliary head, another output stride, another family of names.
+                    Case{"mobilenets_fp32", "{kd: {}, i2ckd: {tap: aspp}}", "fp32",
+                         "psp_mobilenetv2", "deeplabv3plus_mobilenetv2"},
                     Case{"icsd_fp32", "{icsd: {schedule: alw, weight: 10}}", "fp32"},
                     Case{"icsd_bf16", "{icsd: {schedule: alw, weight: 10}}", "bf16"}),
     [](const auto& info) { return info.param.name; });

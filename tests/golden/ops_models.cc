@@ -2,6 +2,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
@@ -14,13 +15,21 @@ namespace {
 
 using torch::Tensor;
 
-// The golden model names are "<code base>_<architecture>"; CIRKD's ASPP is 512 wide everywhere.
+// CIRKD's heads on ResNets: 512 wide for DeepLabV3, 128 or 256 for PSPNet; the others as Af-DCD's.
+int64_t CirkdWidth(absl::string_view architecture) {
+  if (absl::StartsWith(architecture, "deeplabv3_resnet")) return 512;
+  return architecture == "psp_resnet50" || architecture == "psp_resnet101" ? 256 : 0;
+}
+
+// The golden model names are "<code base>_<architecture>", torchvision's whole as ours.
 std::optional<ModelOptions> OptionsFor(const std::string& model) {
   ModelOptions options;
   absl::string_view architecture = model;
   if (absl::ConsumePrefix(&architecture, "cirkd_")) {
-    options.aspp_width = 512;
-  } else if (!absl::ConsumePrefix(&architecture, "afdcd_")) {
+    options.aspp_width = CirkdWidth(architecture);
+  } else if (!absl::ConsumePrefix(&architecture, "afdcd_") &&
+             !absl::ConsumePrefix(&architecture, "aicsd_") &&
+             !absl::StartsWith(architecture, "torchvision_")) {
     return std::nullopt;
   }
   options.architecture = std::string(architecture);
@@ -41,6 +50,7 @@ std::shared_ptr<SegmentationModel> Build(const GoldenCase& golden) {
   const json& params = golden.params;
   options.num_classes = params.at("num_classes");
   options.aux = params.at("aux");
+  options.output_stride = params.value("output_stride", options.output_stride);
   options.norm_epsilon = params.value("norm_epsilon", options.norm_epsilon);
   options.norm_momentum = params.value("norm_momentum", options.norm_momentum);
   if (params.contains("dropout")) {
@@ -81,14 +91,36 @@ GoldenOutcome StateDict(const GoldenCase& golden) {
   return outcome;
 }
 
+Tensor ResizeTo(const Tensor& map, const Tensor& reference, bool align_corners) {
+  return torch::upsample_bilinear2d(map, {reference.size(-2), reference.size(-1)}, align_corners);
+}
+
+// As torchvision returns them: logits of the image's size; `out_low` before that.
+void ResizeOutputs(const SegmentationModel& model, const GoldenCase& golden, const Tensor& images,
+                   std::map<std::string, Tensor>& outputs) {
+  if (golden.Param<bool>("align_corners") != model.align_corners()) {
+    throw std::runtime_error("the network resizes its logits otherwise");
+  }
+  outputs["out_low"] = outputs.at("logits");
+  outputs["out"] = ResizeTo(outputs.at("logits"), images, model.align_corners());
+  if (outputs.count("aux") > 0) {
+    outputs["aux"] = ResizeTo(outputs.at("aux"), images, model.align_corners());
+  }
+  outputs["backbone_out"] = outputs.at("c4");
+}
+
 GoldenOutcome ModelEval(const GoldenCase& golden) {
   torch::NoGradGuard no_grad;
   const auto model = BuildAndLoad(golden);
   std::vector<std::string> taps;
   for (const auto& tap : model->taps()) taps.push_back(tap.name);
   GoldenOutcome outcome;
-  outcome.outputs = model->Forward(golden.Input("images"), taps);
+  const Tensor images = golden.Input("images");
+  outcome.outputs = model->Forward(images, taps);
   outcome.outputs["feat"] = outcome.outputs.at("aspp");
+  if (golden.params.value("resize_output", false)) {
+    ResizeOutputs(*model, golden, images, outcome.outputs);
+  }
   return outcome;
 }
 
@@ -99,11 +131,7 @@ struct StepLosses {
 Tensor CrossEntropy(const Tensor& logits, const GoldenCase& golden) {
   namespace F = torch::nn::functional;
   const Tensor labels = golden.Input("labels");
-  const Tensor resized =
-      F::interpolate(logits, F::InterpolateFuncOptions()
-                                 .size(std::vector<int64_t>{labels.size(-2), labels.size(-1)})
-                                 .mode(torch::kBilinear)
-                                 .align_corners(golden.Param<bool>("align_corners")));
+  const Tensor resized = ResizeTo(logits, labels, golden.Param<bool>("align_corners"));
   return F::cross_entropy(
       resized, labels,
       F::CrossEntropyFuncOptions().ignore_index(golden.Param<int64_t>("ignore_index")));

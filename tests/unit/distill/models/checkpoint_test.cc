@@ -75,7 +75,7 @@ TEST(ModelCheckpointTest, EverythingComesBack) {
   ASSERT_TRUE(summary.ok()) << summary.status();
   for (const char* text :
        {"architecture: deeplabv3_resnet18", "classes: 3 (sky, road, tree)", "output stride: 16",
-        "ASPP width: 8", "BGR", "step: 42", "aspp (8 channels, stride 16)"}) {
+        "head width: 8", "BGR", "step: 42", "aspp (8 channels, stride 16)"}) {
     EXPECT_THAT(summary->ToString(), HasSubstr(text));
   }
 
@@ -102,6 +102,30 @@ TEST(ModelCheckpointTest, FileOfAnotherCodeBaseIsReadByItsNames) {
   // The same weights at another stride are another teacher.
   EXPECT_NE(TeacherDigest(*loaded->model), TeacherDigest(SmallModel()));
   std::filesystem::remove(path);
+}
+
+TEST(ModelCheckpointTest, EveryFamilyComesBackWithAndWithoutMetadata) {
+  for (const char* name : {"psp_mobilenetv2", "deeplabv3plus_mobilenetv2",
+                           "torchvision_deeplabv3_mobilenet_v3_large"}) {
+    CheckpointInfo info;
+    info.options = *ResolveModelOptions({.architecture = name, .num_classes = 3, .aspp_width = 8});
+    const auto model = *BuildModel(info.options);
+    const std::string path = TempFile();
+    ASSERT_TRUE(SaveModelCheckpoint(path, *model, info).ok());
+    const auto described = LoadModelCheckpoint(path);
+    ASSERT_TRUE(described.ok()) << described.status();
+    EXPECT_EQ(TeacherDigest(*described->model), TeacherDigest(*model)) << name;
+    EXPECT_EQ(described->info.options.aux, info.options.aux);
+
+    NamedTensors state;
+    for (const auto& item : model->named_parameters()) state[item.key()] = item.value();
+    for (const auto& item : model->named_buffers()) state[item.key()] = item.value();
+    ASSERT_TRUE(WriteSafetensors(path, state, {}).ok());
+    const auto bare = LoadModelCheckpoint(path);
+    ASSERT_TRUE(bare.ok()) << bare.status();
+    EXPECT_EQ(TeacherDigest(*bare->model), TeacherDigest(*model)) << name;
+    std::filesystem::remove(path);
+  }
 }
 
 TEST(ModelCheckpointTest, MissingAndUnexpectedNamesAreListed) {
