@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <functional>
+#include <set>
+#include <string>
 
 #include "cli/connection.h"
 #include "cli/file_commands.h"
@@ -175,6 +177,7 @@ class Parser {
   void AddModelHelp() {
     app_.add_subcommand("eval", "Evaluate a checkpoint (see: reflux eval --help)");
     app_.add_subcommand("inspect", "What a checkpoint holds (see: reflux inspect --help)");
+    app_.add_subcommand("models", "The networks there are (see: reflux models --help)");
   }
 
   void Wait() { terminal_.interrupted = install_signals_(); }
@@ -205,7 +208,8 @@ int RunModelProgram(Terminal& terminal, const std::vector<std::string>& argument
 
 int RunCommandLine(std::vector<std::string> arguments, Terminal& terminal,
                    std::shared_ptr<Cancellation> (*install_signals)()) {
-  if (!arguments.empty() && (arguments[0] == "eval" || arguments[0] == "inspect")) {
+  static const auto* const model_commands = new std::set<std::string>{"eval", "inspect", "models"};
+  if (!arguments.empty() && model_commands->count(arguments[0]) > 0) {
     return RunModelProgram(terminal, arguments);
   }
   CLI::App app("Reflux trains small segmentation networks from large ones.", "reflux");

@@ -14,6 +14,7 @@ namespace reflux {
 void AddEvalCommand(CLI::App& app, int* exit_code);
 void AddInitCommand(CLI::App& app, int* exit_code);
 void AddInspectCommand(CLI::App& app, int* exit_code);
+void AddModelsCommand(CLI::App& app, int* exit_code);
 
 // Logs the error and returns kExitFailed.
 int Fail(const absl::Status& status);

@@ -42,6 +42,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", std::string(reflux::BuildVersion()));
   app.footer(
       "Examples:\n"
+      "  reflux-model models --size 512x1024\n"
       "  reflux-model inspect student.safetensors\n"
       "  reflux-model eval teacher.safetensors student.safetensors --data camvid:/data/CamVid\n"
       "Exit codes: 0 done, 1 failed, 2 wrong usage. `reflux-model COMMAND --help` tells more.");
@@ -49,6 +50,7 @@ int main(int argc, char** argv) {
   reflux::AddInspectCommand(app, &exit_code);
   reflux::AddEvalCommand(app, &exit_code);
   reflux::AddInitCommand(app, &exit_code);
+  reflux::AddModelsCommand(app, &exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <opencv2/imgcodecs.hpp>
+#include <set>
 #include <string>
 
 namespace reflux {
@@ -91,6 +92,34 @@ TEST_F(ModelProgramsTest, ScenesInitInspectEval) {
   EXPECT_THAT(table.output, testing::AllOf(HasSubstr("mIoU"), HasSubstr("Bicyclist")));
 }
 
+TEST_F(ModelProgramsTest, ModelsListsWhatNetworksCost) {
+  const Outcome listed =
+      Run("reflux-model models psp_mobilenetv2 deeplabv3_resnet18 --size 97x313 --json");
+  ASSERT_EQ(listed.exit_code, 0);
+  const json rows = json::parse(listed.output);
+  ASSERT_EQ(rows.size(), 2);
+  EXPECT_EQ(rows[0]["architecture"], "psp_mobilenetv2");
+  EXPECT_EQ(rows[0]["parameters"], 2654739);
+  EXPECT_EQ(rows[1]["parameters"], 13607974);
+  EXPECT_GT(rows[1]["multiply_adds"], rows[0]["multiply_adds"]);
+  EXPECT_EQ(rows[1]["taps"][3], (json{{"name", "c4"}, {"channels", 512}, {"stride", 8}}));
+
+  const Outcome table = Run("reflux models psp_mobilenetv2 --size 512x1024");
+  EXPECT_EQ(table.exit_code, 0);
+  EXPECT_THAT(table.output, testing::AllOf(HasSubstr("512x1024"), HasSubstr("2.65 M"),
+                                           HasSubstr("c4 320/8, aspp 128/8, logits 19/8")));
+}
+
+TEST_F(ModelProgramsTest, JobFilesAllowTheNetworksThereAre) {
+  const Outcome explained = Run("reflux explain student.model --json");
+  ASSERT_EQ(explained.exit_code, 0);
+  auto allowed = json::parse(explained.output)["allowed"].get<std::set<std::string>>();
+  std::string list;
+  for (const std::string& name : allowed) list += (list.empty() ? "{" : ",") + name;
+  EXPECT_THAT(Run("reflux-model init --model vgg -o a.safetensors", true).output,
+              HasSubstr(list + "}"));
+}
+
 TEST_F(ModelProgramsTest, ErrorsSayWhatIsWrong) {
   ASSERT_EQ(Run(kScenes).exit_code, 0);
   const auto expect = [this](const std::string& arguments, int exit_code, const char* said) {
@@ -104,6 +133,8 @@ TEST_F(ModelProgramsTest, ErrorsSayWhatIsWrong) {
   expect("reflux-model --help", 0, "inspect");
   expect("reflux-model inspect none.safetensors", 1, "none.safetensors");
   expect("reflux-model init --model vgg -o a.safetensors", 2, "deeplabv3_resnet18");
+  expect("reflux-model models --size 9", 2, "HEIGHTxWIDTH");
+  expect("reflux-model models vgg", 2, "deeplabv3_resnet18");
   expect("reflux-model init --classes 5 --data camvid:scenes -o a.safetensors", 2, "has 11");
   ASSERT_EQ(Run("reflux-model init --classes 5 -o five.safetensors").exit_code, 0);
   expect("reflux-model init -o five.safetensors", 1, "--force");

@@ -21,7 +21,7 @@ TEST(CommandLineTest, HelpNamesTheCommandsAndIsNotAnError) {
   Captured captured;
   EXPECT_EQ(RunLine({"--help"}, captured), kExitDone);
   for (const std::string command : {"validate", "explain", "run", "submit", "ps", "watch", "eval",
-                                    "describe", "logs", "cancel", "targets", "cache", "inspect"}) {
+                                    "describe", "logs", "cancel", "targets", "cache", "inspect", "models"}) {
     EXPECT_THAT(captured.out.str(), HasSubstr("\n  " + command));
   }
 }
