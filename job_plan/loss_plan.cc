@@ -14,6 +14,7 @@
 #include "distill/losses/cross_entropy_loss.h"
 #include "distill/losses/cross_image_loss.h"
 #include "distill/losses/feature_losses.h"
+#include "distill/losses/frskd_loss.h"
 #include "distill/losses/i2ckd_loss.h"
 #include "distill/losses/icsd_loss.h"
 #include "distill/losses/memory_loss.h"
@@ -216,6 +217,35 @@ absl::StatusOr<LossTerm> MemoryTerm(const v1::MemorySpec& spec, const LossSource
   return TermOf<MemoryLoss>("cirkd_memory", spec, options, LossKind::kRelation);
 }
 
+absl::StatusOr<SelfTeacherOptions> SelfTeacherOf(const v1::FrskdSpec& spec,
+                                                 const SegmentationModel& student) {
+  SelfTeacherOptions options{.num_classes = student.num_classes(),
+                             .width = spec.width(),
+                             .layers = spec.layers(),
+                             .head_width = spec.head_width()};
+  for (const std::string& tap : spec.taps()) {
+    REFLUX_ASSIGN_OR_RETURN(const int64_t channels,
+                            Channels(student.taps(), tap, "student", "losses.frskd.taps"));
+    options.channels.push_back(channels);
+  }
+  return options;
+}
+
+absl::StatusOr<LossTerm> FrskdTerm(const v1::FrskdSpec& spec, const LossSource& source) {
+  FrskdOptions options{.taps = {spec.taps().begin(), spec.taps().end()},
+                       .alpha = spec.alpha(),
+                       .beta = spec.beta(),
+                       .warmup = spec.warmup(),
+                       .ramp = spec.ramp(),
+                       .temperature = spec.temperature(),
+                       .power = spec.power(),
+                       .seed = source.seed};
+  REFLUX_ASSIGN_OR_RETURN(options.features, ParseFrskdFeatures(spec.features()));
+  REFLUX_ASSIGN_OR_RETURN(options.margin, ParseFrskdMargin(spec.margin()));
+  REFLUX_ASSIGN_OR_RETURN(options.self_teacher, SelfTeacherOf(spec, source.student));
+  return TermOf<FrskdLoss>("frskd", spec, options, LossKind::kTask);
+}
+
 // The terms that the job names, in the order of their fields.
 absl::StatusOr<std::vector<LossTerm>> Terms(const v1::LossesSpec& losses,
                                             const LossSource& source) {
@@ -239,6 +269,7 @@ absl::StatusOr<std::vector<LossTerm>> Terms(const v1::LossesSpec& losses,
   REFLUX_RETURN_IF_ERROR(add(losses.has_csd(), CsdTerm, losses.csd()));
   REFLUX_RETURN_IF_ERROR(add(losses.has_cirkd(), CirkdTerm, losses.cirkd()));
   REFLUX_RETURN_IF_ERROR(add(losses.has_cirkd_memory(), MemoryTerm, losses.cirkd_memory()));
+  REFLUX_RETURN_IF_ERROR(add(losses.has_frskd(), FrskdTerm, losses.frskd()));
   return terms;
 }
 

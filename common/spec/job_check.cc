@@ -186,7 +186,7 @@ void CheckHeightWidth(const std::string& path, const google::protobuf::RepeatedF
 void CheckLosses(const v1::JobSpec& spec, Checker& check) {
   const v1::LossesSpec& losses = spec.losses();
   const std::vector<LossTeacher> teachers = TeachersOfLosses(losses);
-  if (!losses.has_ce() && teachers.empty()) {
+  if (!losses.has_ce() && !losses.has_frskd() && teachers.empty()) {
     check.Bad("losses", "no term is left: nothing to train on");
   }
   for (const auto& [loss, teacher] : teachers) CheckTeacherOf(spec, loss, teacher, check);

@@ -15,14 +15,18 @@ absl::Status AttentionTransferOptions::Validate() const {
   return absl::InvalidArgumentError(absl::StrCat("losses.at.power: ", power, " is below 1"));
 }
 
-Tensor AttentionTransferLoss::SumOverImages(const Tensor& student, const Tensor& teacher,
-                                            const LossInputs&) {
+Tensor AttentionDifferenceSum(const Tensor& student, const Tensor& teacher, int64_t power) {
   const auto attention = [&](const Tensor& map) {
-    return F::normalize(map.pow(power_).mean(1).flatten(1),
+    return F::normalize(map.pow(power).mean(1).flatten(1),
                         F::NormalizeFuncOptions().p(2).dim(1).eps(1e-12));
   };
   const Tensor difference = attention(student) - attention(teacher);
   return difference.square().sum() / static_cast<double>(difference.size(1));
+}
+
+Tensor AttentionTransferLoss::SumOverImages(const Tensor& student, const Tensor& teacher,
+                                            const LossInputs&) {
+  return AttentionDifferenceSum(student, teacher, power_);
 }
 
 Tensor FitNetLoss::SumOverImages(const Tensor& student, const Tensor& teacher, const LossInputs&) {

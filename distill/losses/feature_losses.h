@@ -13,8 +13,12 @@ struct AttentionTransferOptions {
   absl::Status Validate() const;
 };
 
-// a(F) = mean over channels of F^power, a vector of unit length for each image; mean over the
-// positions of (a_S - a_T)^2.
+// Sum over the images of the mean over positions of (a(student) - a(teacher))^2, where a(F) = mean
+// over channels of F^power, a vector of unit length for each image; maps [N,*,h,w].
+torch::Tensor AttentionDifferenceSum(const torch::Tensor& student, const torch::Tensor& teacher,
+                                     int64_t power);
+
+// The mean over the images of AttentionDifferenceSum's terms.
 class AttentionTransferLoss : public TapLoss {
  public:
   explicit AttentionTransferLoss(const AttentionTransferOptions& options)

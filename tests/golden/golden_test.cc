@@ -37,6 +37,8 @@ GoldenOps AllOps() {
   AddAfdcdOps(ops);
   AddFeatureOps(ops);
   AddFillOps(ops);
+  AddFrskdModelOps(ops);
+  AddFrskdOps(ops);
   AddLossOps(ops);
   AddMetricOps(ops);
   AddModelOps(ops);

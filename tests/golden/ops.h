@@ -91,8 +91,14 @@ void Compare(const GoldenCase& golden, const GoldenOutcome& outcome);
 void AddAfdcdOps(GoldenOps& ops);
 void AddFeatureOps(GoldenOps& ops);
 void AddFillOps(GoldenOps& ops);
+void AddFrskdModelOps(GoldenOps& ops);
+void AddFrskdOps(GoldenOps& ops);
 void AddLossOps(GoldenOps& ops);
 void AddMetricOps(GoldenOps& ops);
 void AddModelOps(GoldenOps& ops);
+
+// Whether the case's `model` is one of FRSKD's networks, and that network.
+bool IsFrskdNetwork(const GoldenCase& golden);
+std::shared_ptr<torch::nn::Module> BuildFrskdNetwork(const GoldenCase& golden);
 
 }  // namespace reflux::golden

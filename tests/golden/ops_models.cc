@@ -76,8 +76,13 @@ std::string KeyLine(const std::string& name, const Tensor& tensor) {
                       is_float ? "float32" : "int64");
 }
 
+std::string StateDictNotCovered(const GoldenCase& golden) {
+  return IsFrskdNetwork(golden) ? "" : NotCovered(golden);
+}
+
 GoldenOutcome StateDict(const GoldenCase& golden) {
-  const auto model = Build(golden);
+  const std::shared_ptr<torch::nn::Module> model =
+      IsFrskdNetwork(golden) ? BuildFrskdNetwork(golden) : Build(golden);
   GoldenOutcome outcome;
   int64_t parameters = 0;
   std::vector<std::string>& keys = outcome.keys["keys"];
@@ -209,7 +214,7 @@ GoldenOutcome TrainSteps(const GoldenCase& golden) {
 }  // namespace
 
 void AddModelOps(GoldenOps& ops) {
-  ops["state_dict"] = {StateDict, NotCovered};
+  ops["state_dict"] = {StateDict, StateDictNotCovered};
   ops["model_eval"] = {ModelEval, NotCovered};
   ops["train_steps"] = {TrainSteps, NotCovered};
 }

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "common/base/file.h"
+#include "common/spec/job_teachers.h"
 #include "tests/unit/common/spec/spec_fixture.h"
 
 namespace reflux {
@@ -190,8 +191,8 @@ TEST(JobFileTest, FilesGiveTheirNameAndAreBounded) {
 }
 
 TEST(JobFileTest, RecipesOfTheSourceTreeMakeJobs) {
-  for (const std::string recipe :
-       {"camvid-kd-i2ckd", "camvid-icsd-alw", "camvid-afdcd", "cirkd-cityscapes-40k"}) {
+  for (const std::string recipe : {"camvid-kd-i2ckd", "camvid-icsd-alw", "camvid-afdcd",
+                                   "cirkd-cityscapes-40k", "frskd-camvid"}) {
     const auto spec = Parse("extends: recipes/" + recipe +
                             "\ndata: {format: camvid, root: d}\nteacher: {checkpoint: t}\n");
     ASSERT_TRUE(spec.ok()) << recipe << ": " << spec.status();
@@ -200,6 +201,7 @@ TEST(JobFileTest, RecipesOfTheSourceTreeMakeJobs) {
     EXPECT_EQ(spec->losses().has_i2ckd(), recipe == "camvid-kd-i2ckd");
     EXPECT_EQ(spec->losses().has_icsd(), recipe == "camvid-icsd-alw");
     EXPECT_EQ(spec->losses().has_afdcd(), recipe == "camvid-afdcd");
+    EXPECT_EQ(NeedsTeacher(spec->losses()), recipe.find("camvid-") == 0) << recipe;
   }
 }
 

@@ -2,32 +2,13 @@
 // in double.
 #include <gtest/gtest.h>
 
+#include "tests/unit/distill/losses/central_differences.h"
 #include "tests/unit/distill/losses/scratch_losses.h"
 
 namespace reflux {
 namespace {
 
 using torch::Tensor;
-
-// The largest deviation over every `stride`-th entry of `leaf`.
-double WorstDeviation(const std::function<Tensor()>& value, Tensor leaf, int64_t stride) {
-  const Tensor gradient = torch::autograd::grad({value()}, {leaf})[0].flatten();
-  torch::NoGradGuard no_grad;
-  Tensor flat = leaf.view(-1);
-  constexpr double kStep = 1e-6;
-  double worst = 0;
-  for (int64_t i = 0; i < flat.numel(); i += stride) {
-    const double before = flat[i].item<double>();
-    flat[i] = before + kStep;
-    const double above = value().item<double>();
-    flat[i] = before - kStep;
-    const double below = value().item<double>();
-    flat[i] = before;
-    const double numeric = (above - below) / (2 * kStep);
-    worst = std::max(worst, std::abs(numeric - gradient[i].item<double>()));
-  }
-  return worst;
-}
 
 TEST(LossGradientTest, AgreesWithCentralDifferences) {
   for (const NamedLoss& named : AllLosses()) {

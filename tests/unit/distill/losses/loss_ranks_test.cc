@@ -3,6 +3,7 @@
 
 #include <mutex>
 
+#include "distill/losses/frskd_loss.h"
 #include "distill/losses/loss_set.h"
 #include "tests/unit/distill/losses/scratch_losses.h"
 #include "tests/unit/distill/models/thread_ranks.h"
@@ -72,8 +73,10 @@ std::map<std::string, Tensor> MakeScales(LossInputs& inputs) {
   return scales;
 }
 
+// `sync` is for the losses' own norms.
 StepOutcome RunStep(LossInputs inputs, const std::vector<NamedLoss>& losses,
-                    LossCollectives& collectives, bool stop) {
+                    LossCollectives& collectives, bool stop,
+                    const std::shared_ptr<BatchNormSync>& sync = nullptr) {
   std::vector<LossTerm> terms;
   for (const NamedLoss& named : losses) {
     terms.push_back({.name = named.name,
@@ -83,6 +86,7 @@ StepOutcome RunStep(LossInputs inputs, const std::vector<NamedLoss>& losses,
                      .kind = terms.empty() ? LossKind::kTask : LossKind::kRelation});
   }
   LossSet set(std::move(terms));
+  SetBatchNormSync(set, sync);
   const auto scales = MakeScales(inputs);
   StepOutcome outcome;
   outcome.result = set.Compute(inputs, 1, 4, collectives, stop);
@@ -136,7 +140,7 @@ std::vector<StepOutcome> RunRanks(const LossInputs& whole, const std::vector<Nam
   ranks.Run([&](int rank, std::shared_ptr<BatchNormSync> sync) {
     ThreadCollectives collectives(sync);
     outcomes[rank] = RunStep(Share(whole, bounds[rank], bounds[rank + 1]), losses, collectives,
-                             rank == stopping_rank);
+                             rank == stopping_rank, sync);
     EXPECT_EQ(collectives.plain, 1);
     EXPECT_LE(collectives.differentiable, 1);
   });
@@ -184,6 +188,25 @@ TEST(LossRanksTest, ARankWithoutValidPixelsCountsForNothing) {
   LossInputs whole = RandomInputs(4);
   whole.labels.slice(0, 0, 2).fill_(kIgnore);
   ExpectSame(RunAlone(whole, AllLosses()), RunRanks(whole, AllLosses(), {0, 2, 3, 4}));
+}
+
+// Its self-teacher's norms and connectors span the ranks.
+TEST(LossRanksTest, FrskdIsTheSameOnOneAndThreeRanks) {
+  const LossInputs whole = RandomInputs(4);
+  for (const FrskdFeatures features :
+       {FrskdFeatures::kAttention, FrskdFeatures::kFitNet, FrskdFeatures::kOverhaul}) {
+    FrskdOptions options{
+        .taps = {"aux", "aspp"}, .beta = 1, .warmup = 0, .features = features, .seed = 7};
+    options.self_teacher = {.channels = {kClasses, kStudentWidth},
+                            .num_classes = kClasses,
+                            .width = 6,
+                            .head_width = 8};
+    const NamedLoss frskd = InDouble<FrskdLoss>("frskd", options);
+    const StepOutcome alone = RunAlone(whole, {frskd});
+    EXPECT_EQ(alone.gradients.count("frskd.self_teacher.classifier.0.weight"), 1u);
+    ExpectSame(alone, RunRanks(whole, {frskd}, {0, 2, 3, 4}));
+    ExpectSame(alone, RunRanks(whole, {frskd}, {0, 3, 3, 4}));  // one rank has no image
+  }
 }
 
 TEST(LossRanksTest, OneRankStopsAll) {
