@@ -2,6 +2,7 @@
 // feature maps, trains beside it on the labels, and is left behind when the student is exported.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
