@@ -82,7 +82,7 @@ void FillField(Message& message, const FieldDescriptor& field) {
   absl::StatusOr<SpecNode> node = ParseSpecYaml(text, nullptr);
   if (!node.ok()) return;  // a test reads every default
   // "0.0001" is a number for a number, and a string for a string such as "replay: 8".
-  if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+  if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING && !field.is_repeated()) {
     *node = SpecNode();
     node->kind = Kind::kScalar;
     node->scalar = text;

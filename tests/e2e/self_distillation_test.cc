@@ -112,22 +112,19 @@ TEST_F(SelfDistillationTest, TheSelfTeacherIsKeptInCheckpointsAndLeftBehindOnExp
   const auto exported = LoadModelCheckpoint(root_ + "/run/0/student.safetensors");
   ASSERT_TRUE(exported.ok()) << exported.status();
   const auto file = SafetensorsFile::Open(root_ + "/run/0/student.safetensors");
-  for (const auto& [name, tensor] : file->LoadAll().value()) {
+  ASSERT_TRUE(file.ok()) << file.status();
+  for (const std::string& name : file->names()) {
     EXPECT_FALSE(absl::StrContains(name, "self_teacher")) << name;
   }
 }
 
 TEST_F(SelfDistillationTest, OneAndTwoRanksAgreeInDouble) {
-  for (const char* features : {"at", "overhaul"}) {
-    v1::JobSpec spec = Job("fp64", features);
-    if (std::string(features) == "overhaul") spec.mutable_losses()->mutable_frskd()->set_beta(1e-4);
-    const std::string folder = features;
-    const std::vector<double> one = Train(spec, folder + "/one", 1, TrainingEnd::kDone);
-    const std::vector<double> two = Train(spec, folder + "/two", 2, TrainingEnd::kDone);
-    ASSERT_EQ(one.size(), kSteps);
-    ASSERT_EQ(two.size(), kSteps);
-    for (int i = 0; i < kSteps; ++i) EXPECT_NEAR(two[i], one[i], 1e-9 * one[i]) << features;
-  }
+  const v1::JobSpec spec = Job("fp64", "at");
+  const std::vector<double> one = Train(spec, "one", 1, TrainingEnd::kDone);
+  const std::vector<double> two = Train(spec, "two", 2, TrainingEnd::kDone);
+  ASSERT_EQ(one.size(), kSteps);
+  ASSERT_EQ(two.size(), kSteps);
+  for (int i = 0; i < kSteps; ++i) EXPECT_NEAR(two[i], one[i], 1e-9 * one[i]);
 }
 
 }  // namespace

@@ -202,6 +202,7 @@ TEST(JobFileTest, RecipesOfTheSourceTreeMakeJobs) {
     EXPECT_EQ(spec->losses().has_icsd(), recipe == "camvid-icsd-alw");
     EXPECT_EQ(spec->losses().has_afdcd(), recipe == "camvid-afdcd");
     EXPECT_EQ(NeedsTeacher(spec->losses()), recipe.find("camvid-") == 0) << recipe;
+    EXPECT_EQ(spec->losses().frskd().taps_size(), recipe == "frskd-camvid" ? 4 : 0);
   }
 }
 

@@ -16,7 +16,7 @@ constexpr int64_t kOdd = 13;  // a side that no level halves evenly
 std::vector<Tensor> Maps(const std::vector<int64_t>& channels, const std::vector<int64_t>& sides) {
   std::vector<Tensor> maps;
   for (size_t i = 0; i < channels.size(); ++i) {
-    maps.push_back(torch::randn({2, channels[i], sides[i], sides[i] + 1}).requires_grad_());
+    maps.push_back(torch::randn({2, channels[i], sides[i], sides[i]}).requires_grad_());
   }
   return maps;
 }
@@ -66,7 +66,7 @@ TEST(SelfTeacherTest, RefinesMapsOfAnySize) {
               (std::vector<int64_t>{2, 8, maps[i].size(2), maps[i].size(3)}));
     EXPECT_TRUE(outputs.maps.maps[i].equal(torch::relu(outputs.maps.before_relu[i])));
   }
-  EXPECT_EQ(outputs.logits.sizes(), (std::vector<int64_t>{2, 3, 13, 14}));
+  EXPECT_EQ(outputs.logits.sizes(), (std::vector<int64_t>{2, 3, kOdd, kOdd}));
   // Only the first map is of another width.
   EXPECT_TRUE(self_teacher->named_parameters().contains("lateral.0.0.weight"));
   EXPECT_FALSE(self_teacher->named_parameters().contains("lateral.1.0.weight"));
