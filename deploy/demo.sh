@@ -40,7 +40,7 @@ done
 # range of scales (images are 360x480)
 case $size in
   quick)   train=24  val=8   crop="96, 128"  batch=4 teacher_steps=48   student_steps=36   views=2 scale="0.26, 0.42" ;;
-  default) train=96  val=24  crop="120, 160" batch=8 teacher_steps=150  student_steps=100  views=2 scale="0.33, 0.60" ;;
+  default) train=96  val=24  crop="120, 160" batch=8 teacher_steps=140  student_steps=90   views=2 scale="0.33, 0.60" ;;
   full)    train=367 val=101 crop="120, 160" batch=8 teacher_steps=500  student_steps=250  views=4 scale="0.33, 0.80" ;;
 esac
 

@@ -27,7 +27,20 @@ absl::Status View::Validate() const {
   return absl::OkStatus();
 }
 
-int64_t BytesPerElement(DType dtype) { return dtype == DType::kFloat32 ? 4 : 2; }
+int64_t BytesPerElement(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32:
+      return 4;
+    case DType::kBFloat16:
+    case DType::kFloat16:
+      return 2;
+    case DType::kInt8:
+      return 1;
+  }
+  return 4;
+}
+
+int64_t BytesPerChannel(Codec codec) { return codec == Codec::kInt8 ? 2 * sizeof(float) : 0; }
 
 absl::string_view Name(DType dtype) {
   switch (dtype) {
@@ -37,6 +50,8 @@ absl::string_view Name(DType dtype) {
       return "bfloat16";
     case DType::kFloat16:
       return "float16";
+    case DType::kInt8:
+      return "int8";
   }
   return "unknown";
 }
@@ -49,16 +64,18 @@ absl::string_view Name(Codec codec) {
       return "bf16";
     case Codec::kFp16:
       return "fp16";
+    case Codec::kInt8:
+      return "int8";
   }
   return "unknown";
 }
 
 absl::StatusOr<Codec> ParseCodec(absl::string_view name) {
-  for (Codec codec : {Codec::kFp32, Codec::kBf16, Codec::kFp16}) {
+  for (Codec codec : {Codec::kFp32, Codec::kBf16, Codec::kFp16, Codec::kInt8}) {
     if (name == Name(codec)) return codec;
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("unknown codec '", name, "', known: fp32, bf16, fp16"));
+      absl::StrCat("unknown codec '", name, "', known: fp32, bf16, fp16, int8"));
 }
 
 DType StoredDType(Codec codec) {
@@ -69,6 +86,8 @@ DType StoredDType(Codec codec) {
       return DType::kBFloat16;
     case Codec::kFp16:
       return DType::kFloat16;
+    case Codec::kInt8:
+      return DType::kInt8;
   }
   return DType::kFloat32;
 }
@@ -117,7 +136,11 @@ absl::Status EncodedTarget::Verify() const {
     elements *= side;
     if (elements > kMaxBytes) return absl::DataLossError("target: over 1 GiB");
   }
-  const int64_t expected = elements * BytesPerElement(dtype);
+  if (dtype != StoredDType(codec)) {
+    return absl::DataLossError(
+        absl::StrCat("target: codec ", Name(codec), " does not store ", Name(dtype)));
+  }
+  const int64_t expected = elements * BytesPerElement(dtype) + shape[0] * BytesPerChannel(codec);
   if (static_cast<int64_t>(bytes.size()) != expected) {
     return absl::DataLossError(
         absl::StrCat("target: ", bytes.size(), " bytes, its shape needs ", expected));

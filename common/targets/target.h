@@ -54,14 +54,17 @@ struct SampleRef {
   std::shared_ptr<const std::string> image;
 };
 
-enum class DType : uint8_t { kFloat32 = 1, kBFloat16 = 2, kFloat16 = 3 };  // never renumber
-enum class Codec : uint8_t { kFp32 = 1, kBf16 = 2, kFp16 = 3 };            // never renumber
-enum class Reduction : uint8_t { kNone = 1 };                              // never renumber
+// Never renumber these.
+enum class DType : uint8_t { kFloat32 = 1, kBFloat16 = 2, kFloat16 = 3, kInt8 = 4 };
+enum class Codec : uint8_t { kFp32 = 1, kBf16 = 2, kFp16 = 3, kInt8 = 4 };
+enum class Reduction : uint8_t { kNone = 1 };
 
 int64_t BytesPerElement(DType dtype);
+// Bytes that a codec puts before the elements, for each channel.
+int64_t BytesPerChannel(Codec codec);
 absl::string_view Name(DType dtype);
 absl::string_view Name(Codec codec);
-absl::StatusOr<Codec> ParseCodec(absl::string_view name);  // "fp32", "bf16", "fp16"
+absl::StatusOr<Codec> ParseCodec(absl::string_view name);  // "fp32", "bf16", "fp16", "int8"
 DType StoredDType(Codec codec);
 
 // Which map of the teacher, and how it is stored.

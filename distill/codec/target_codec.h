@@ -4,8 +4,10 @@
 //   fp32   float32     none
 //   bf16   bfloat16    |x| 2^-8 at most
 //   fp16   float16     |x| 2^-11 at most for 6.2e-5 <= |x| <= 65504, 3e-8 below
+//   int8   int8        (max - min) / 508 of its channel at most, and the rounding of float32
 //
-// Bytes are little-endian, row-major [C,h,w]. Functions are thread-safe.
+// Bytes are little-endian, row-major [C,h,w]; int8 puts (float32 step, float32 middle) of every
+// channel before them: x = middle + step * q, q in -127..127. Functions are thread-safe.
 #pragma once
 
 #include <torch/torch.h>

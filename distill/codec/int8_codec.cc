@@ -1,0 +1,62 @@
+#include "distill/codec/int8_codec.h"
+
+#include <cstdint>
+#include <cstring>
+
+namespace reflux {
+namespace {
+
+constexpr double kLevels = 127;  // on either side of the middle
+
+// What stands before the elements, for each channel.
+struct Scale {
+  float step = 0, middle = 0;
+};
+static_assert(sizeof(Scale) == 8);
+
+template <typename T>
+void Decode(const char* bytes, int64_t channels, int64_t positions, T* out) {
+  const auto* element = reinterpret_cast<const int8_t*>(bytes + channels * sizeof(Scale));
+  for (int64_t channel = 0; channel < channels; ++channel) {
+    Scale scale;
+    std::memcpy(&scale, bytes + channel * sizeof(Scale), sizeof(Scale));
+    for (int64_t i = 0; i < positions; ++i) {
+      out[i] =
+          static_cast<T>(scale.middle) + static_cast<T>(scale.step) * static_cast<T>(element[i]);
+    }
+    element += positions;
+    out += positions;
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> EncodeInt8(const torch::Tensor& map) {
+  const torch::Tensor rows = map.detach().to(torch::kFloat64).flatten(1);
+  const torch::Tensor low = rows.amin(1, /*keepdim=*/true), high = rows.amax(1, /*keepdim=*/true);
+  // Rounded to what is stored before it is divided by, so that decoding undoes exactly this.
+  const torch::Tensor step = ((high - low) / (2 * kLevels)).to(torch::kFloat32);
+  const torch::Tensor middle = ((high + low) / 2).to(torch::kFloat32);
+  const torch::Tensor scales = torch::cat({step, middle}, 1).contiguous();
+  if (!torch::isfinite(scales).all().item<bool>())
+    return absl::OutOfRangeError("codec int8 cannot hold the map's range: use fp32");
+  const torch::Tensor divisor = step.to(torch::kFloat64).masked_fill(step == 0, 1);
+  const torch::Tensor elements = ((rows - middle.to(torch::kFloat64)) / divisor)
+                                     .round()
+                                     .clamp(-kLevels, kLevels)
+                                     .to(torch::kInt8)
+                                     .contiguous();
+  std::string bytes(static_cast<const char*>(scales.data_ptr()), scales.nbytes());
+  return bytes.append(static_cast<const char*>(elements.data_ptr()), elements.nbytes());
+}
+
+void DecodeInt8(absl::string_view bytes, torch::Tensor out) {
+  const int64_t channels = out.size(0), positions = out.size(1) * out.size(2);
+  if (out.scalar_type() == torch::kFloat64) {
+    Decode(bytes.data(), channels, positions, out.data_ptr<double>());
+  } else {
+    Decode(bytes.data(), channels, positions, out.data_ptr<float>());
+  }
+}
+
+}  // namespace reflux

@@ -1,0 +1,20 @@
+// Eight bits for an element, scaled channel by channel: the int8 codec of target_codec.h.
+// Thread-safe.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace reflux {
+
+// `map` [C,h,w], finite, on the CPU. OutOfRange when a channel's range exceeds what float32 holds.
+absl::StatusOr<std::string> EncodeInt8(const torch::Tensor& map);
+
+// `bytes` are C (8 + h w); `out` is contiguous [C,h,w], float32 or float64, on the CPU.
+void DecodeInt8(absl::string_view bytes, torch::Tensor out);
+
+}  // namespace reflux

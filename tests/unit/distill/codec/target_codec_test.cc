@@ -1,0 +1,112 @@
+// Every codec: its error bound, what it refuses, and that a decoded map is what the bytes say.
+#include "distill/codec/target_codec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+namespace reflux {
+namespace {
+
+using testing::HasSubstr;
+using torch::Tensor;
+
+constexpr Codec kCodecs[] = {Codec::kFp32, Codec::kBf16, Codec::kFp16, Codec::kInt8};
+
+// Channels of very different ranges, one of them constant.
+Tensor Map() {
+  torch::manual_seed(5);
+  const Tensor scale = torch::tensor({1e-3, 1.0, 40.0, 2000.0}, torch::kFloat64).view({4, 1, 1});
+  const Tensor map = torch::randn({4, 6, 7}, torch::kFloat64) * scale + 0.5 * scale;
+  return torch::cat({map, torch::full({1, 6, 7}, 3.25, torch::kFloat64)}).to(torch::kFloat32);
+}
+
+Tensor Decoded(const EncodedTarget& target, torch::ScalarType type = torch::kFloat32) {
+  const Tensor out = torch::full({target.shape[0], target.shape[1], target.shape[2]}, -1.0, type);
+  EXPECT_TRUE(DecodeMapInto(target, out).ok());
+  return out;
+}
+
+// The largest error that target_codec.h promises for each element.
+Tensor Bound(const Tensor& map, Codec codec) {
+  switch (codec) {
+    case Codec::kFp32:
+      return torch::zeros_like(map);
+    case Codec::kBf16:
+      return map.abs() / 256;
+    case Codec::kFp16:
+      return (map.abs() / 2048).clamp_min(3e-8);
+    case Codec::kInt8:
+      break;
+  }
+  const Tensor rows = map.flatten(1);
+  const Tensor range = (rows.amax(1) - rows.amin(1)).view({-1, 1, 1});
+  return (range / 508).expand_as(map) + map.abs() * 1e-6;
+}
+
+TEST(TargetCodecTest, ErrorsStayWithinTheirBounds) {
+  const Tensor map = Map();
+  for (const Codec codec : kCodecs) {
+    SCOPED_TRACE(std::string(Name(codec)));
+    const auto target = EncodeMap(map, codec);
+    ASSERT_TRUE(target.ok()) << target.status();
+    EXPECT_TRUE(target->Verify().ok()) << target->Verify();
+    EXPECT_TRUE(((Decoded(*target) - map).abs() <= Bound(map, codec)).all().item<bool>());
+    EXPECT_TRUE(Decoded(*target)[4].equal(map[4])) << "a constant channel is exact";
+  }
+}
+
+TEST(TargetCodecTest, DoubleSlotsHoldTheSameNumbers) {
+  for (const Codec codec : kCodecs) {
+    const EncodedTarget target = *EncodeMap(Map(), codec);
+    const Tensor wide = Decoded(target, torch::kFloat64);
+    EXPECT_TRUE(wide.to(torch::kFloat32).allclose(Decoded(target), 1e-6)) << Name(codec);
+  }
+}
+
+TEST(TargetCodecTest, BytesAreTheElementsAndTheScales) {
+  const int64_t elements = Map().numel();
+  EXPECT_EQ(EncodeMap(Map(), Codec::kFp32)->bytes.size(), elements * 4);
+  EXPECT_EQ(EncodeMap(Map(), Codec::kFp16)->bytes.size(), elements * 2);
+  EXPECT_EQ(EncodeMap(Map(), Codec::kInt8)->bytes.size(), elements + 5 * 8);
+}
+
+TEST(TargetCodecTest, WhatIsNotFiniteIsRefused) {
+  for (const Codec codec : kCodecs) {
+    for (const double bad :
+         {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+      Tensor map = Map();
+      map[1][2][3] = bad;
+      EXPECT_THAT(std::string(EncodeMap(map, codec).status().message()),
+                  HasSubstr("has NaN or Inf"));
+    }
+  }
+}
+
+TEST(TargetCodecTest, WhatACodecCannotHoldIsRefusedWithAnother) {
+  const Tensor map = torch::full({1, 2, 2}, 1e6);
+  EXPECT_THAT(std::string(EncodeMap(map, Codec::kFp16).status().message()),
+              HasSubstr("codec fp16 cannot hold the map's largest value 1e+06: use bf16 or fp32"));
+  const Tensor wide = torch::tensor({-1e300, 1e300}, torch::kFloat64).view({1, 1, 2});
+  EXPECT_TRUE(absl::IsOutOfRange(EncodeMap(wide, Codec::kInt8).status()));
+}
+
+TEST(TargetCodecTest, AnotherShapeOrAShortValueIsRefused) {
+  for (const Codec codec : kCodecs) {
+    EncodedTarget target = *EncodeMap(Map(), codec);
+    EXPECT_TRUE(absl::IsInvalidArgument(DecodeMapInto(target, torch::empty({5, 7, 6}))));
+    target.bytes.remove_suffix(1);
+    EXPECT_TRUE(absl::IsInvalidArgument(DecodeMapInto(target, torch::empty({5, 6, 7}))));
+    EXPECT_TRUE(absl::IsDataLoss(target.Verify()));
+  }
+}
+
+TEST(TargetCodecTest, CodecAndTypeBelongTogether) {
+  EncodedTarget target = *EncodeMap(Map(), Codec::kBf16);
+  target.codec = Codec::kFp16;
+  EXPECT_THAT(std::string(target.Verify().message()), HasSubstr("fp16 does not store bfloat16"));
+}
+
+}  // namespace
+}  // namespace reflux
