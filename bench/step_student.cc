@@ -68,6 +68,7 @@ absl::Status StepStudent::Step(const Batch& batch) {
     return absl::InternalError(absl::StrCat("the loss of step ", batch.step, " is not finite"));
   }
   result.total.backward();
+  losses.ClipGradients();
   optimizer_->Step(batch.step);
   return absl::OkStatus();
 }

@@ -149,7 +149,10 @@ absl::StatusOr<LossTerm> AfdcdTerm(const v1::AfdcdSpec& spec, const LossSource& 
   REFLUX_ASSIGN_OR_RETURN(options.contrast, ContrastOptions(spec));
   REFLUX_ASSIGN_OR_RETURN(options.projector, ParseAfdcdProjector(spec.projector()));
   REFLUX_RETURN_IF_ERROR(SetTap("afdcd", spec.tap(), source, options));
-  return TermOf<AfdcdLoss>("afdcd", spec, options, LossKind::kRelation);
+  REFLUX_ASSIGN_OR_RETURN(LossTerm term,
+                          TermOf<AfdcdLoss>("afdcd", spec, options, LossKind::kRelation));
+  term.clip = spec.clip();
+  return term;
 }
 
 absl::StatusOr<LossTerm> CwdTerm(const v1::CwdSpec& spec, const LossSource& source) {

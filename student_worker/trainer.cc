@@ -45,6 +45,7 @@ LossResult Trainer::State::ForwardBackward(const Batch& batch) {
   LossResult result = losses->Compute(inputs, step, total_steps, collectives, StopRequested());
   reducer->PrepareForBackward(result.total);
   result.total.backward();
+  losses->ClipGradients();
   return result;
 }
 

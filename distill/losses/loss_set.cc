@@ -103,6 +103,12 @@ LossResult LossSet::Compute(const LossInputs& inputs, int64_t step, int64_t tota
   return result;
 }
 
+void LossSet::ClipGradients() {
+  for (const LossTerm& term : terms_) {
+    if (term.clip > 0) torch::nn::utils::clip_grad_norm_(term.loss->parameters(), term.clip);
+  }
+}
+
 std::vector<std::string> LossSet::student_taps() const {
   return Union(terms_, &Loss::student_taps);
 }

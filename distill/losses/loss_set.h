@@ -37,6 +37,7 @@ struct LossTerm {
   double weight = 1;
   LossSchedule schedule = LossSchedule::kConstant;
   LossKind kind = LossKind::kTask;
+  double clip = 0;  // largest norm of the gradient of the loss's own parameters; 0: no limit
 };
 
 struct LossResult {
@@ -59,6 +60,10 @@ class LossSet : public torch::nn::Module {
   // stop flag, and a differentiable one for the sums of the terms that are not additive.
   LossResult Compute(const LossInputs& inputs, int64_t step, int64_t total_steps,
                      LossCollectives& collectives, bool stop_requested);
+
+  // After backward and the averaging over the ranks, before the optimiser: scales the gradients of
+  // each term's own parameters down to its `clip`.
+  void ClipGradients();
 
   const std::vector<LossTerm>& terms() const { return terms_; }
   // The union of the terms' taps, sorted.
