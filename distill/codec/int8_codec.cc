@@ -21,8 +21,7 @@ void Decode(const char* bytes, int64_t channels, int64_t positions, T* out) {
     Scale scale;
     std::memcpy(&scale, bytes + channel * sizeof(Scale), sizeof(Scale));
     for (int64_t i = 0; i < positions; ++i) {
-      out[i] =
-          static_cast<T>(scale.middle) + static_cast<T>(scale.step) * static_cast<T>(element[i]);
+      out[i] = static_cast<T>(scale.middle + scale.step * static_cast<float>(element[i]));
     }
     element += positions;
     out += positions;
