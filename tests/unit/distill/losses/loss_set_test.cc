@@ -36,7 +36,7 @@ TEST(LossSetTest, GradientsAreClippedTermByTerm) {
   EXPECT_TRUE(after.allclose(before * (kClip / before.norm()), 1e-3));
   EXPECT_TRUE(Gradients(set, "i2ckd").equal(free));
   set.ClipGradients();
-  EXPECT_TRUE(Gradients(set, "afdcd").allclose(after)) << "what is small enough stays";
+  EXPECT_TRUE(Gradients(set, "afdcd").allclose(after, 2e-3)) << "what is small enough stays";
 }
 
 }  // namespace
