@@ -152,7 +152,12 @@ TEST(FrskdLossTest, IsTheSumOfItsParts) {
   const Tensor at = (terms.Level(0, inputs.student.at("c1"), refined.maps.maps[0]) +
                      terms.Level(1, inputs.student.at("c2"), refined.maps.maps[1])) /
                     2;
-  EXPECT_NEAR(ValueOf(*loss, inputs).item<double>(), (ce + kd + 50 * at).item<double>(), 1e-10);
+  const LossStatistics sums = loss->Local(inputs);
+  EXPECT_NEAR(loss->Finish(sums).item<double>(), (ce + kd + 50 * at).item<double>(), 1e-10);
+  const auto parts = loss->Parts(sums);
+  EXPECT_NEAR(parts.at("self_teacher"), ce.item<double>(), 1e-10);
+  EXPECT_NEAR(parts.at("soft_labels"), kd.item<double>(), 1e-10);
+  EXPECT_NEAR(parts.at("features"), at.item<double>(), 1e-10);
 }
 
 TEST(FrskdLossTest, EverythingIsConnectedInTheWarmUpAndWithoutLabelsOrImages) {
