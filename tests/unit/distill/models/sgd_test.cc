@@ -50,6 +50,23 @@ TEST(SgdTest, FirstUpdateFollowsTheFormulaByGroup) {
   EXPECT_FLOAT_EQ(parameters.at("head.bias")[0].item<float>(), 1 - 0.5f * 0.25f);
 }
 
+TEST(SgdTest, BackboneIsKnownByTheNamesOfBothCodeBases) {
+  SgdOptions options;
+  options.schedule = {.base_lr = 0.1, .power = 1, .total_steps = 2};
+  options.weight_decay = 0;
+  options.head_lr_multiplier = 10;
+  const Sgd::NamedParameters parameters = {
+      {"backbone.features.0.0.weight", torch::ones({2}).requires_grad_()},
+      {"decoder.conv1.weight", torch::ones({2}).requires_grad_()}};
+  const auto sgd = Create(parameters, options);
+  for (const auto& [name, parameter] : parameters) {
+    parameter.mutable_grad() = torch::full_like(parameter, 0.5);
+  }
+  sgd->Step(0);
+  EXPECT_FLOAT_EQ(parameters.at("backbone.features.0.0.weight")[0].item<float>(), 1 - 0.05f);
+  EXPECT_FLOAT_EQ(parameters.at("decoder.conv1.weight")[0].item<float>(), 1 - 0.5f);
+}
+
 TEST(SgdTest, ResumedRunGoesOnBitForBit) {
   SgdOptions options;
   options.schedule.total_steps = 10;
