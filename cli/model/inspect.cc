@@ -4,8 +4,11 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cli/model/commands.h"
 #include "common/base/exit_codes.h"
+#include "common/base/status_macros.h"
 #include "distill/checkpoint/model_checkpoint.h"
 
 namespace reflux {
@@ -13,7 +16,7 @@ namespace {
 
 struct Flags {
   std::string path;
-  bool json = false;
+  bool json = false, names = false;
 };
 
 nlohmann::json ToJson(const CheckpointSummary& summary) {
@@ -43,12 +46,50 @@ nlohmann::json ToJson(const CheckpointSummary& summary) {
           {"digest", summary.digest.Hex()}};
 }
 
-int Inspect(const Flags& flags) {
-  const absl::StatusOr<CheckpointSummary> summary = InspectCheckpoint(flags.path);
-  if (!summary.ok()) return Fail(summary.status());
-  const std::string text = flags.json ? ToJson(*summary).dump(2) + "\n" : summary->ToString();
+nlohmann::json ToJson(const WeightFile& file) {
+  nlohmann::json tensors = nlohmann::json::object();
+  for (const auto& [name, entry] : file.entries()) {
+    tensors[name] = {{"dtype", torch::toString(entry.dtype)}, {"shape", entry.shape}};
+  }
+  return {{"path", file.path()}, {"remarks", file.remarks()}, {"tensors", tensors}};
+}
+
+std::string NameLines(const WeightFile& file) {
+  std::string lines;
+  for (const auto& [name, entry] : file.entries()) {
+    absl::StrAppend(&lines, name, "  [", absl::StrJoin(entry.shape, ", "), "] ",
+                    torch::toString(entry.dtype), "\n");
+  }
+  return lines;
+}
+
+// The weights of a file that is no network known here.
+std::string ForeignText(const WeightFile& file, const absl::Status& why) {
+  int64_t numbers = 0;
+  for (const auto& [name, entry] : file.entries()) {
+    int64_t count = 1;
+    for (const int64_t size : entry.shape) count *= size;
+    numbers += count;
+  }
+  return absl::StrCat("file: ", file.path(), "\ntensors: ", file.entries().size(), " of ", numbers,
+                      " numbers\nnot a network that can be built: ", why.message(), "\n");
+}
+
+absl::Status Inspect(const Flags& flags) {
+  REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<WeightFile> file, OpenWeightFile(flags.path));
+  const absl::StatusOr<CheckpointSummary> summary = InspectCheckpoint(*file);
+  std::string text;
+  if (flags.json) {
+    nlohmann::json json = summary.ok() ? ToJson(*summary) : ToJson(*file);
+    if (!summary.ok()) json["problem"] = std::string(summary.status().message());
+    text = json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  } else {
+    text = summary.ok() ? summary->ToString() : ForeignText(*file, summary.status());
+    for (const std::string& remark : file->remarks()) absl::StrAppend(&text, remark, "\n");
+    if (flags.names) text += NameLines(*file);
+  }
   std::fputs(text.c_str(), stdout);
-  return kExitDone;
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -57,9 +98,14 @@ void AddInspectCommand(CLI::App& app, int* exit_code) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command =
       app.add_subcommand("inspect", "Tells architecture, classes, taps, preprocessing and digest");
-  command->add_option("CKPT", flags->path, "Checkpoint, a .safetensors file")->required();
+  command->add_option("CKPT", flags->path, "Checkpoint: .safetensors, or what torch.save wrote")
+      ->required();
+  command->add_flag("--names", flags->names, "List every tensor, its shape and type");
   command->add_flag("--json", flags->json, "Print JSON");
-  command->callback([flags, exit_code] { *exit_code = Inspect(*flags); });
+  command->callback([flags, exit_code] {
+    const absl::Status status = Inspect(*flags);
+    *exit_code = status.ok() ? kExitDone : Fail(status);
+  });
 }
 
 }  // namespace reflux

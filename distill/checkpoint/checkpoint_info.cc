@@ -24,7 +24,7 @@ const std::set<std::string>& OwnKeys() {
   return *keys;
 }
 
-absl::Status Invalid(const SafetensorsFile& file, const std::string& what) {
+absl::Status Invalid(const WeightFile& file, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat(file.path(), ": ", what));
 }
 
@@ -40,8 +40,7 @@ bool IsTriple(const json& value) {
          value[2].is_number();
 }
 
-absl::StatusOr<Preprocessing> ParsePreprocessing(const SafetensorsFile& file,
-                                                 const std::string& text) {
+absl::StatusOr<Preprocessing> ParsePreprocessing(const WeightFile& file, const std::string& text) {
   const json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!value.is_object() || !value.contains("order") || !value.contains("divisor") ||
       !value.contains("mean") || !value.contains("deviation") || !value["divisor"].is_number() ||
@@ -60,7 +59,7 @@ absl::StatusOr<Preprocessing> ParsePreprocessing(const SafetensorsFile& file,
   return p;
 }
 
-absl::StatusOr<std::vector<std::string>> ParseClasses(const SafetensorsFile& file,
+absl::StatusOr<std::vector<std::string>> ParseClasses(const WeightFile& file,
                                                       const std::string& text) {
   const json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
   std::vector<std::string> classes;
@@ -73,12 +72,12 @@ absl::StatusOr<std::vector<std::string>> ParseClasses(const SafetensorsFile& fil
 }
 
 // First dimension of a tensor, 0 when it is not there.
-int64_t FirstSize(const SafetensorsFile& file, const std::string& name) {
+int64_t FirstSize(const WeightFile& file, const std::string& name) {
   const auto found = file.entries().find(name);
   return found == file.entries().end() || found->second.shape.empty() ? 0 : found->second.shape[0];
 }
 
-absl::StatusOr<ModelOptions> OptionsFromTensors(const SafetensorsFile& file) {
+absl::StatusOr<ModelOptions> OptionsFromTensors(const WeightFile& file) {
   const Architecture* const architecture =
       RecogniseArchitecture([&](const std::string& name) { return file.Contains(name); });
   if (architecture == nullptr) {
@@ -94,7 +93,7 @@ absl::StatusOr<ModelOptions> OptionsFromTensors(const SafetensorsFile& file) {
   return options;
 }
 
-absl::Status CheckAgainstTensors(const SafetensorsFile& file, const std::string& key,
+absl::Status CheckAgainstTensors(const WeightFile& file, const std::string& key,
                                  const std::string& from_tensors) {
   const auto found = file.metadata().find(key);
   if (found == file.metadata().end() || found->second == from_tensors) return absl::OkStatus();
@@ -102,7 +101,7 @@ absl::Status CheckAgainstTensors(const SafetensorsFile& file, const std::string&
                                     ", the weights have ", from_tensors));
 }
 
-absl::Status ReadOptions(const SafetensorsFile& file, ModelOptions& options) {
+absl::Status ReadOptions(const WeightFile& file, ModelOptions& options) {
   const StringMap& metadata = file.metadata();
   REFLUX_RETURN_IF_ERROR(CheckAgainstTensors(file, "architecture", options.architecture));
   REFLUX_RETURN_IF_ERROR(
@@ -137,7 +136,11 @@ StringMap EncodeCheckpointInfo(const CheckpointInfo& info) {
   return metadata;
 }
 
-absl::StatusOr<CheckpointInfo> ReadCheckpointInfo(const SafetensorsFile& file) {
+StringMap LayoutMetadata(const Preprocessing& preprocessing) {
+  return {{"format", kFormat}, {"preprocessing", EncodePreprocessing(preprocessing).dump()}};
+}
+
+absl::StatusOr<CheckpointInfo> ReadCheckpointInfo(const WeightFile& file) {
   const StringMap& metadata = file.metadata();
   const auto format = metadata.find("format");
   if (const auto found = metadata.find("architecture"); found != metadata.end()) {

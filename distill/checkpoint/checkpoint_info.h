@@ -6,9 +6,11 @@
 namespace reflux {
 
 StringMap EncodeCheckpointInfo(const CheckpointInfo& info);
+// The metadata of a file of another code base, as far as its layout says it.
+StringMap LayoutMetadata(const Preprocessing& preprocessing);
 
 // From the metadata, or without any from the tensors' names and shapes; the class count and width
 // are always the tensors'. InvalidArgument when both speak and differ.
-absl::StatusOr<CheckpointInfo> ReadCheckpointInfo(const SafetensorsFile& file);
+absl::StatusOr<CheckpointInfo> ReadCheckpointInfo(const WeightFile& file);
 
 }  // namespace reflux

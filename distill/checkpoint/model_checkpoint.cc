@@ -31,7 +31,7 @@ std::string Shape(torch::IntArrayRef shape) {
   return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
 }
 
-absl::Status CheckNames(const SafetensorsFile& file, const NamedTensors& state) {
+absl::Status CheckNames(const WeightFile& file, const NamedTensors& state) {
   std::vector<std::string> missing, unexpected;
   for (const auto& [name, tensor] : state) {
     if (!file.Contains(name) && !IsCounter(name)) missing.push_back(name);
@@ -49,7 +49,7 @@ absl::Status CheckNames(const SafetensorsFile& file, const NamedTensors& state) 
       absl::StrCat(file.path(), ": ", absl::StrJoin(complaints, "; ")));
 }
 
-absl::Status CheckShapes(const SafetensorsFile& file, const NamedTensors& state) {
+absl::Status CheckShapes(const WeightFile& file, const NamedTensors& state) {
   for (const auto& [name, entry] : file.entries()) {
     const torch::Tensor& target = state.at(name);
     if (target.sizes() != torch::IntArrayRef(entry.shape)) {
@@ -65,7 +65,7 @@ absl::Status CheckShapes(const SafetensorsFile& file, const NamedTensors& state)
   return absl::OkStatus();
 }
 
-absl::Status CheckSameNetwork(const SafetensorsFile& file, const CheckpointInfo& info,
+absl::Status CheckSameNetwork(const WeightFile& file, const CheckpointInfo& info,
                               const SegmentationModel& model) {
   if (info.options.architecture != model.architecture()) {
     return absl::FailedPreconditionError(absl::StrCat(file.path(), " holds a ",
@@ -80,7 +80,7 @@ absl::Status CheckSameNetwork(const SafetensorsFile& file, const CheckpointInfo&
   return absl::OkStatus();
 }
 
-absl::Status CopyWeights(const SafetensorsFile& file, SegmentationModel& model) {
+absl::Status CopyWeights(const WeightFile& file, SegmentationModel& model) {
   const NamedTensors state = StateDict(model);
   REFLUX_RETURN_IF_ERROR(CheckNames(file, state));
   REFLUX_RETURN_IF_ERROR(CheckShapes(file, state));
@@ -139,8 +139,7 @@ absl::Status SaveModelCheckpoint(const std::string& path, const SegmentationMode
   return WriteSafetensors(path, StateDict(model), EncodeCheckpointInfo(resolved));
 }
 
-absl::StatusOr<ModelCheckpoint> LoadModelCheckpoint(const std::string& path) {
-  REFLUX_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(path));
+absl::StatusOr<ModelCheckpoint> LoadModelCheckpoint(const WeightFile& file) {
   ModelCheckpoint checkpoint;
   REFLUX_ASSIGN_OR_RETURN(checkpoint.info, ReadCheckpointInfo(file));
   REFLUX_ASSIGN_OR_RETURN(checkpoint.model, BuildModel(checkpoint.info.options));
@@ -149,11 +148,16 @@ absl::StatusOr<ModelCheckpoint> LoadModelCheckpoint(const std::string& path) {
   return checkpoint;
 }
 
+absl::StatusOr<ModelCheckpoint> LoadModelCheckpoint(const std::string& path) {
+  REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<WeightFile> file, OpenWeightFile(path));
+  return LoadModelCheckpoint(*file);
+}
+
 absl::Status LoadModelWeights(const std::string& path, SegmentationModel& model) {
-  REFLUX_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(path));
-  REFLUX_ASSIGN_OR_RETURN(const CheckpointInfo info, ReadCheckpointInfo(file));
-  REFLUX_RETURN_IF_ERROR(CheckSameNetwork(file, info, model));
-  return CopyWeights(file, model);
+  REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<WeightFile> file, OpenWeightFile(path));
+  REFLUX_ASSIGN_OR_RETURN(const CheckpointInfo info, ReadCheckpointInfo(*file));
+  REFLUX_RETURN_IF_ERROR(CheckSameNetwork(*file, info, model));
+  return CopyWeights(*file, model);
 }
 
 Digest TeacherDigest(const SegmentationModel& model) {
@@ -175,12 +179,16 @@ Digest TeacherDigest(const SegmentationModel& model) {
 }
 
 absl::StatusOr<CheckpointSummary> InspectCheckpoint(const std::string& path) {
-  REFLUX_ASSIGN_OR_RETURN(const ModelCheckpoint checkpoint, LoadModelCheckpoint(path));
-  REFLUX_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(path));
+  REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<WeightFile> file, OpenWeightFile(path));
+  return InspectCheckpoint(*file);
+}
+
+absl::StatusOr<CheckpointSummary> InspectCheckpoint(const WeightFile& file) {
+  REFLUX_ASSIGN_OR_RETURN(const ModelCheckpoint checkpoint, LoadModelCheckpoint(file));
   CheckpointSummary summary;
-  summary.path = path;
+  summary.path = file.path();
   summary.info = checkpoint.info;
-  summary.has_metadata = file.metadata().count("architecture") > 0;
+  summary.has_metadata = file.metadata().count("preprocessing") > 0;
   for (const auto& parameter : checkpoint.model->parameters()) {
     summary.parameters += parameter.numel();
   }

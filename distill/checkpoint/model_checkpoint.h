@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "common/base/digest.h"
 #include "common/targets/target.h"
+#include "distill/checkpoint/weight_file.h"
 #include "distill/models/model_options.h"
 #include "distill/models/segmentation_model.h"
 #include "distill/tensors/safetensors.h"
@@ -42,8 +43,11 @@ struct ModelCheckpoint {
 absl::Status SaveModelCheckpoint(const std::string& path, const SegmentationModel& model,
                                  const CheckpointInfo& info);
 
-// Builds the network that the file holds. Besides the errors of SafetensorsFile::Open: NotFound for
-// an unknown architecture, InvalidArgument when metadata and weights contradict each other.
+// Builds the network that the file holds: safetensors, or what torch.save wrote in a layout of
+// checkpoint_layout.h, whose preprocessing is then the network's. Besides the errors of
+// OpenWeightFile: NotFound for an unknown architecture, InvalidArgument when metadata and weights
+// contradict each other.
+absl::StatusOr<ModelCheckpoint> LoadModelCheckpoint(const WeightFile& file);
 absl::StatusOr<ModelCheckpoint> LoadModelCheckpoint(const std::string& path);
 
 // Copies the weights into `model` (any device and floating dtype). FailedPrecondition when the file
@@ -59,7 +63,7 @@ absl::Status LoadModelWeights(const std::string& path, SegmentationModel& model)
 // 8 the values row-major, little-endian.
 Digest TeacherDigest(const SegmentationModel& model);
 
-// What `reflux models inspect` prints.
+// What `reflux inspect` prints.
 struct CheckpointSummary {
   std::string path;
   CheckpointInfo info;
@@ -70,6 +74,7 @@ struct CheckpointSummary {
   std::string ToString() const;  // several lines, "name: value"
 };
 // Loads the whole file (for the digest); errors as LoadModelCheckpoint.
+absl::StatusOr<CheckpointSummary> InspectCheckpoint(const WeightFile& file);
 absl::StatusOr<CheckpointSummary> InspectCheckpoint(const std::string& path);
 
 }  // namespace reflux

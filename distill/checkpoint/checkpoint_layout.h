@@ -1,0 +1,36 @@
+// Whose names a state dict has, and what belongs to such weights besides them. The names of our
+// networks are those of the code bases, so that most layouts need no renaming. Torch-free.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "common/targets/target.h"
+
+namespace reflux {
+
+struct CheckpointLayout {
+  std::string name;    // "cirkd", "torchvision", "aicsd"
+  std::string source;  // whose, for people
+  // Recognised when every one of these begins a name.
+  std::vector<std::string> marks;
+  // What the code base feeds to such a network.
+  Preprocessing preprocessing;
+  // Begins of names that are replaced, the first that fits.
+  struct Renaming {
+    std::string from, to;
+  };
+  std::vector<Renaming> renamings;
+};
+
+const std::vector<CheckpointLayout>& CheckpointLayouts();
+// Null when no layout fits.
+const CheckpointLayout* RecogniseLayout(const std::vector<std::string>& names);
+// Null for an unknown name.
+const CheckpointLayout* FindLayout(absl::string_view name);
+
+std::string Renamed(const CheckpointLayout& layout, const std::string& name);
+
+}  // namespace reflux

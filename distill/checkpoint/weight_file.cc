@@ -1,0 +1,140 @@
+#include "distill/checkpoint/weight_file.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/status_macros.h"
+#include "distill/checkpoint/checkpoint_info.h"
+#include "distill/checkpoint/checkpoint_layout.h"
+#include "distill/checkpoint/torch_file.h"
+
+namespace reflux {
+namespace {
+
+torch::Dtype TorchDType(ElementType type) {
+  switch (type) {
+    case ElementType::kF64:
+      return torch::kFloat64;
+    case ElementType::kF32:
+      return torch::kFloat32;
+    case ElementType::kF16:
+      return torch::kFloat16;
+    case ElementType::kBF16:
+      return torch::kBFloat16;
+    case ElementType::kI64:
+      return torch::kInt64;
+    case ElementType::kI32:
+      return torch::kInt32;
+    case ElementType::kU8:
+      return torch::kUInt8;
+    case ElementType::kBool:
+      return torch::kBool;
+  }
+  return torch::kFloat32;
+}
+
+class SafetensorsWeights : public WeightFile {
+ public:
+  explicit SafetensorsWeights(SafetensorsFile file)
+      : WeightFile(file.path()), file_(std::move(file)) {
+    metadata_ = file_.metadata();
+    for (const auto& [name, entry] : file_.entries()) entries_[name] = {entry.dtype, entry.shape};
+    remarks_ = {"format: safetensors"};
+  }
+  absl::StatusOr<torch::Tensor> Load(const std::string& name) const override {
+    return file_.Load(name);
+  }
+
+ private:
+  SafetensorsFile file_;
+};
+
+class TorchWeights : public WeightFile {
+ public:
+  TorchWeights(std::shared_ptr<const ByteSource> source, TorchFile file,
+               const CheckpointLayout* layout)
+      : WeightFile(source->name()), source_(std::move(source)) {
+    Describe(file, layout);
+    for (auto& [name, tensor] : file.tensors) {
+      const std::string ours = layout == nullptr ? name : Renamed(*layout, name);
+      entries_[ours] = {TorchDType(tensor.type), tensor.shape};
+      tensors_[ours] = std::move(tensor);
+    }
+    if (layout == nullptr) return;
+    metadata_ = LayoutMetadata(layout->preprocessing);
+    metadata_["layout"] = layout->name;
+  }
+
+  absl::StatusOr<torch::Tensor> Load(const std::string& name) const override {
+    const auto found = tensors_.find(name);
+    if (found == tensors_.end()) {
+      return absl::NotFoundError(absl::StrCat(path_, ": no tensor '", name, "'"));
+    }
+    const StoredTensor& stored = found->second;
+    const torch::Dtype dtype = TorchDType(stored.type);
+    if (stored.begin == stored.end) return torch::empty(stored.shape, dtype);
+    const auto elements =
+        static_cast<int64_t>((stored.end - stored.begin) / ElementBytes(stored.type));
+    const torch::Tensor storage = torch::empty({elements}, dtype);
+    REFLUX_RETURN_IF_ERROR(source_->Read(stored.begin, stored.end - stored.begin,
+                                         static_cast<char*>(storage.data_ptr())));
+    return storage.as_strided(stored.shape, stored.strides).clone(at::MemoryFormat::Contiguous);
+  }
+
+ private:
+  void Describe(const TorchFile& file, const CheckpointLayout* layout) {
+    remarks_.push_back(file.zip ? "format: torch.save (zip)"
+                                : "format: torch.save (before PyTorch 1.6)");
+    remarks_.push_back(absl::StrCat(
+        "layout: ", layout == nullptr ? "not recognised"
+                                      : absl::StrCat(layout->name, " (", layout->source, ")")));
+    if (!file.nested_under.empty()) {
+      remarks_.push_back(absl::StrCat("state dict under: ", file.nested_under));
+    }
+    if (!file.prefix.empty()) {
+      remarks_.push_back(absl::StrCat("prefix taken off: ", file.prefix));
+    }
+    if (!file.other_keys.empty()) {
+      remarks_.push_back(absl::StrCat("not weights: ", absl::StrJoin(file.other_keys, ", ")));
+    }
+    if (!file.inert_classes.empty()) {
+      remarks_.push_back(
+          absl::StrCat("classes named, not loaded: ", absl::StrJoin(file.inert_classes, ", ")));
+    }
+  }
+
+  std::shared_ptr<const ByteSource> source_;
+  std::map<std::string, StoredTensor> tensors_;
+};
+
+absl::StatusOr<const CheckpointLayout*> ChooseLayout(const TorchFile& file,
+                                                     const std::string& wanted) {
+  if (!wanted.empty()) {
+    if (const CheckpointLayout* const layout = FindLayout(wanted)) return layout;
+    std::vector<std::string> known;
+    for (const CheckpointLayout& layout : CheckpointLayouts()) known.push_back(layout.name);
+    return absl::InvalidArgumentError(
+        absl::StrCat("unknown layout '", wanted, "'; known are ", absl::StrJoin(known, ", ")));
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : file.tensors) names.push_back(name);
+  return RecogniseLayout(names);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<WeightFile>> OpenWeightFile(const std::string& path,
+                                                           const std::string& layout) {
+  REFLUX_ASSIGN_OR_RETURN(const std::shared_ptr<const ByteSource> source, OpenByteSource(path));
+  if (!LooksLikeTorchFile(*source)) {
+    REFLUX_ASSIGN_OR_RETURN(SafetensorsFile file, SafetensorsFile::Open(path));
+    return std::make_unique<SafetensorsWeights>(std::move(file));
+  }
+  REFLUX_ASSIGN_OR_RETURN(TorchFile file, ReadTorchFile(source));
+  REFLUX_ASSIGN_OR_RETURN(const CheckpointLayout* const chosen, ChooseLayout(file, layout));
+  return std::make_unique<TorchWeights>(source, std::move(file), chosen);
+}
+
+}  // namespace reflux

@@ -1,0 +1,51 @@
+// A file of named weights of any format that is read: safetensors, or what torch.save wrote.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "distill/tensors/safetensors.h"
+
+namespace reflux {
+
+struct WeightEntry {
+  torch::Dtype dtype = torch::kFloat32;
+  std::vector<int64_t> shape;
+};
+
+// Thread-safe. Names are those of our networks (checkpoint_layout.h renames).
+class WeightFile {
+ public:
+  virtual ~WeightFile() = default;
+  // A copy on the CPU, contiguous. NotFound; DataLoss when the file has shrunk. Blocks on the disk.
+  virtual absl::StatusOr<torch::Tensor> Load(const std::string& name) const = 0;
+
+  const std::string& path() const { return path_; }
+  // Of a safetensors file its own; of a torch.save file "layout" and the preprocessing that belongs
+  // to it, as model_checkpoint.h has them.
+  const StringMap& metadata() const { return metadata_; }
+  const std::map<std::string, WeightEntry>& entries() const { return entries_; }
+  bool Contains(const std::string& name) const { return entries_.count(name) > 0; }
+  // Lines "name: value" about the format, for people.
+  const std::vector<std::string>& remarks() const { return remarks_; }
+
+ protected:
+  explicit WeightFile(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+  StringMap metadata_;
+  std::map<std::string, WeightEntry> entries_;
+  std::vector<std::string> remarks_;
+};
+
+// By content, whatever its name. Errors as SafetensorsFile::Open and ReadTorchFile. With `layout`
+// (a name of checkpoint_layout.h) that one is used for a torch.save file instead of the recognised;
+// InvalidArgument for an unknown one.
+absl::StatusOr<std::unique_ptr<WeightFile>> OpenWeightFile(const std::string& path,
+                                                           const std::string& layout = "");
+
+}  // namespace reflux
