@@ -177,6 +177,8 @@ class Parser {
   void AddModelHelp() {
     app_.add_subcommand("eval", "Evaluate a checkpoint (see: reflux eval --help)");
     app_.add_subcommand("inspect", "What a checkpoint holds (see: reflux inspect --help)");
+    app_.add_subcommand("export", "Write a checkpoint as ONNX (see: reflux export --help)");
+    app_.add_subcommand("import", "Take over weights of PyTorch (see: reflux import --help)");
     app_.add_subcommand("models", "The networks there are (see: reflux models --help)");
   }
 
@@ -208,7 +210,8 @@ int RunModelProgram(Terminal& terminal, const std::vector<std::string>& argument
 
 int RunCommandLine(std::vector<std::string> arguments, Terminal& terminal,
                    std::shared_ptr<Cancellation> (*install_signals)()) {
-  static const auto* const model_commands = new std::set<std::string>{"eval", "inspect", "models"};
+  static const auto* const model_commands =
+      new std::set<std::string>{"eval", "export", "import", "inspect", "models"};
   if (!arguments.empty() && model_commands->count(arguments[0]) > 0) {
     return RunModelProgram(terminal, arguments);
   }

@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 deploy/setup.sh
+tests/onnxruntime.sh --install
 cmake --preset release >/dev/null
 cmake --build --preset release
 log=build/release/ctest.log

@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
   // Standard output is for results.
   spdlog::set_default_logger(spdlog::stderr_color_mt("reflux-model"));
   spdlog::set_pattern("%^%l%$: %v");
-  CLI::App app("Looks at networks on disk (.safetensors), measures them, makes random ones.");
+  CLI::App app("Looks at networks on disk, measures and converts them, makes random ones.");
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string(reflux::BuildVersion()));
   app.footer(
@@ -49,6 +49,8 @@ int main(int argc, char** argv) {
   int exit_code = reflux::kExitDone;
   reflux::AddInspectCommand(app, &exit_code);
   reflux::AddEvalCommand(app, &exit_code);
+  reflux::AddExportCommand(app, &exit_code);
+  reflux::AddImportCommand(app, &exit_code);
   reflux::AddInitCommand(app, &exit_code);
   reflux::AddModelsCommand(app, &exit_code);
   try {

@@ -120,6 +120,34 @@ TEST_F(ModelProgramsTest, JobFilesAllowTheNetworksThereAre) {
               HasSubstr(list + "}"));
 }
 
+TEST_F(ModelProgramsTest, ImportInspectExport) {
+  ASSERT_EQ(Run("reflux-model init --classes 3 -o a.safetensors").exit_code, 0);
+  const Outcome imported = Run(
+      "reflux-model import a.safetensors --architecture deeplabv3_resnet18 --out b.safetensors");
+  ASSERT_EQ(imported.exit_code, 0) << imported.output;
+  EXPECT_EQ(json::parse(Run("reflux-model inspect a.safetensors --json").output)["digest"],
+            json::parse(Run("reflux-model inspect b.safetensors --json").output)["digest"]);
+
+  ASSERT_EQ(Run("reflux-model import a.safetensors --backbone-of deeplabv3_resnet18 --classes 4 "
+                "--out c.safetensors")
+                .exit_code,
+            0);
+  EXPECT_EQ(json::parse(Run("reflux-model inspect c.safetensors --json").output)["num_classes"], 4);
+  EXPECT_THAT(Run("reflux-model import a.safetensors --out b.safetensors", true).output,
+              HasSubstr("--force"));
+
+  const std::string foreign =
+      std::string(std::getenv("REFLUX_SOURCE")) + "/tests/unit/distill/checkpoint/data/zip.pth";
+  EXPECT_THAT(Run("reflux-model inspect --names " + foreign).output,
+              testing::AllOf(HasSubstr("tensors: 9"), HasSubstr("argparse.Namespace"),
+                             HasSubstr("transposed  [4, 3]")));
+
+  const Outcome exported = Run("reflux-model export a.safetensors --onnx a.onnx");
+  ASSERT_EQ(exported.exit_code, 0) << exported.output;
+  EXPECT_THAT(exported.output, HasSubstr("opset 17"));
+  EXPECT_GT(fs::file_size(folder_ + "/a.onnx"), 50'000'000U);  // 13.6 million weights
+}
+
 TEST_F(ModelProgramsTest, ErrorsSayWhatIsWrong) {
   ASSERT_EQ(Run(kScenes).exit_code, 0);
   const auto expect = [this](const std::string& arguments, int exit_code, const char* said) {
