@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/targets/remote_source.h"
-#include "distill/data/camvid_dataset.h"
+#include "distill/data/class_tables.h"
 #include "distill/data/manifest.h"
 #include "distill/data/scenes.h"
 #include "distill/models/build_model.h"
@@ -28,7 +28,7 @@ absl::StatusOr<std::shared_ptr<SegmentationModel>> UntrainedTeacher(
     const std::string& architecture) {
   ModelOptions options;
   options.architecture = architecture;
-  options.num_classes = static_cast<int64_t>(CamVidClassNames().size());
+  options.num_classes = static_cast<int64_t>(CamVidClasses().names.size());
   REFLUX_ASSIGN_OR_RETURN(std::shared_ptr<SegmentationModel> model, BuildModel(options));
   InitializeWeights(*model, 17);
   const torch::NoGradGuard no_gradients;

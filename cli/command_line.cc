@@ -173,9 +173,11 @@ class Parser {
     for (CLI::App* command : {ls, stats, verify, info}) AddJson(command);
   }
 
-  // Their arguments are reflux-model's own (RunCommandLine hands them over before parsing).
+  // Their arguments are those of reflux-model and reflux-data (RunCommandLine hands them over
+  // before parsing).
   void AddModelHelp() {
     app_.add_subcommand("eval", "Evaluate a checkpoint (see: reflux eval --help)");
+    app_.add_subcommand("data", "What is in a data set (see: reflux data check --help)");
     app_.add_subcommand("inspect", "What a checkpoint holds (see: reflux inspect --help)");
     app_.add_subcommand("export", "Write a checkpoint as ONNX (see: reflux export --help)");
     app_.add_subcommand("import", "Take over weights of PyTorch (see: reflux import --help)");
@@ -200,8 +202,9 @@ class Parser {
   Command command_;
 };
 
-int RunModelProgram(Terminal& terminal, const std::vector<std::string>& arguments) {
-  const absl::StatusOr<std::string> program = SiblingProgram("reflux-model");
+int RunProgram(Terminal& terminal, const std::string& name,
+               const std::vector<std::string>& arguments) {
+  const absl::StatusOr<std::string> program = SiblingProgram(name);
   if (!program.ok()) return Fail(terminal, program.status());
   return Execute(terminal, {*program, arguments});
 }
@@ -213,7 +216,10 @@ int RunCommandLine(std::vector<std::string> arguments, Terminal& terminal,
   static const auto* const model_commands =
       new std::set<std::string>{"eval", "export", "import", "inspect", "models"};
   if (!arguments.empty() && model_commands->count(arguments[0]) > 0) {
-    return RunModelProgram(terminal, arguments);
+    return RunProgram(terminal, "reflux-model", arguments);
+  }
+  if (!arguments.empty() && arguments[0] == "data") {
+    return RunProgram(terminal, "reflux-data", {arguments.begin() + 1, arguments.end()});
   }
   CLI::App app("Reflux trains small segmentation networks from large ones.", "reflux");
   Parser parser(app, terminal, install_signals);

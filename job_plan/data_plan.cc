@@ -4,18 +4,45 @@
 
 namespace reflux {
 
+namespace {
+
+DatasetOptions PlanDataset(const v1::DataSpec& data, const std::string& split) {
+  DatasetOptions options{.format = data.format(),
+                         .root = data.root(),
+                         .split = split,
+                         .images = data.images(),
+                         .labels = data.labels(),
+                         .classes = {data.classes().begin(), data.classes().end()},
+                         .label_map = {data.label_map().begin(), data.label_map().end()},
+                         .splits = {data.splits().begin(), data.splits().end()},
+                         .unlabelled = data.unlabelled()};
+  if (data.has_ignore()) options.ignore = data.ignore();
+  return options;
+}
+
+}  // namespace
+
+DatasetOptions PlanTrainSplit(const v1::DataSpec& data) {
+  DatasetOptions options = PlanDataset(data, data.train_split());
+  options.max_images = data.max_train_images();
+  options.with_unlabelled = true;
+  return options;
+}
+
+DatasetOptions PlanValSplit(const v1::DataSpec& data) {
+  DatasetOptions options = PlanDataset(data, data.val_split());
+  options.max_images = data.max_val_images();
+  return options;
+}
+
+std::string DataRoot(const v1::DataSpec& data) { return DataRoot(PlanTrainSplit(data)); }
+
 absl::StatusOr<std::unique_ptr<Dataset>> OpenTrainSplit(const v1::DataSpec& data) {
-  return OpenDataset({.format = data.format(),
-                      .root = data.root(),
-                      .split = data.train_split(),
-                      .max_images = data.max_train_images()});
+  return OpenDataset(PlanTrainSplit(data));
 }
 
 absl::StatusOr<std::unique_ptr<Dataset>> OpenValSplit(const v1::DataSpec& data) {
-  return OpenDataset({.format = data.format(),
-                      .root = data.root(),
-                      .split = data.val_split(),
-                      .max_images = data.max_val_images()});
+  return OpenDataset(PlanValSplit(data));
 }
 
 absl::StatusOr<ViewPolicy> PlanViews(const v1::JobSpec& spec) {

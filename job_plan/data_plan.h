@@ -11,6 +11,13 @@
 
 namespace reflux {
 
+// The splits that the job trains (with unlabelled images, if it has some) and evaluates on.
+DatasetOptions PlanTrainSplit(const v1::DataSpec& data);
+DatasetOptions PlanValSplit(const v1::DataSpec& data);
+
+// The folder that the locators of its images are relative to.
+std::string DataRoot(const v1::DataSpec& data);
+
 absl::StatusOr<std::unique_ptr<Dataset>> OpenTrainSplit(const v1::DataSpec& data);
 absl::StatusOr<std::unique_ptr<Dataset>> OpenValSplit(const v1::DataSpec& data);
 

@@ -1,5 +1,8 @@
 #include "orchestrator/job_plan.h"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
 #include <fstream>
 #include <set>
 
@@ -38,17 +41,29 @@ absl::StatusOr<std::string> HashFile(const std::string& path) {
   return hash.Finish().Hex();
 }
 
+// Where a teacher reads images, and what it is measured on before it serves.
+std::string DataOfTeacher(v1::DataSpec data) {
+  for (auto clear :
+       {&v1::DataSpec::clear_train_split, &v1::DataSpec::clear_crop, &v1::DataSpec::clear_scale,
+        &v1::DataSpec::clear_flip, &v1::DataSpec::clear_view_seed,
+        &v1::DataSpec::clear_max_train_images, &v1::DataSpec::clear_decoded_mib}) {
+    (data.*clear)();
+  }
+  std::string bytes;
+  google::protobuf::io::StringOutputStream stream(&bytes);
+  google::protobuf::io::CodedOutputStream coded(&stream);
+  coded.SetSerializationDeterministic(true);
+  data.SerializeToCodedStream(&coded);
+  coded.Trim();
+  return bytes;
+}
+
 std::string TeacherRole(const v1::JobSpec& spec, const std::string& name,
                         const std::string& teacher_id) {
   const v1::TeacherSpec& teacher = spec.teachers().at(name);
   std::vector<std::string> fields = {teacher_id,
                                      absl::StrCat(teacher.has_expect_miou(), teacher.expect_miou()),
-                                     teacher.device(),
-                                     spec.data().format(),
-                                     spec.data().root(),
-                                     spec.data().val_split(),
-                                     absl::StrCat(spec.data().max_val_images())};
-  for (int side : spec.data().eval_size()) fields.push_back(absl::StrCat(side));
+                                     teacher.device(), DataOfTeacher(spec.data())};
   return absl::StrCat("teacher/", Hash(fields).substr(0, 8));
 }
 

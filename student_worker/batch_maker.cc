@@ -53,7 +53,8 @@ BatchMaker::BatchMaker(const Dataset& dataset, std::vector<Digest> digests, Targ
       digests_(std::move(digests)),
       source_(source),
       options_(options),
-      stream_(options.stream) {}
+      stream_(options.stream),
+      images_(std::make_unique<DecodedImages>(dataset, options.decoded_bytes)) {}
 
 absl::StatusOr<Batch> BatchMaker::Make(int64_t step,
                                        const std::shared_ptr<Cancellation>& cancellation) const {
@@ -75,12 +76,12 @@ absl::StatusOr<Batch> BatchMaker::Make(int64_t step,
 absl::Status BatchMaker::LoadSample(const Draw& draw, int64_t row, Batch& batch,
                                     SampleRef& sample) const {
   const Digest& digest = digests_[draw.sample];
-  REFLUX_ASSIGN_OR_RETURN(const LabelledImage read,
-                          ReadLabelledImage(dataset_, draw.sample, &digest));
-  const View view = DrawView(options_.views, options_.view_seed, digest, read.image.rows,
-                             read.image.cols, draw.view);
-  ApplyView(read.image, view, options_.preprocessing, batch.images[row].data_ptr<float>());
-  ApplyViewToLabel(read.label, view, dataset_.ignore_index(),
+  REFLUX_ASSIGN_OR_RETURN(const std::shared_ptr<const LabelledImage> read,
+                          images_->Get(draw.sample, digest));
+  const View view = DrawView(options_.views, options_.view_seed, digest, read->image.rows,
+                             read->image.cols, draw.view);
+  ApplyView(read->image, view, options_.preprocessing, batch.images[row].data_ptr<float>());
+  ApplyViewToLabel(read->label, view, dataset_.ignore_index(),
                    batch.labels[row].data_ptr<int64_t>());
   sample = {.digest = digest, .view = view, .locator = dataset_.samples()[draw.sample].image};
   return absl::OkStatus();

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "common/targets/target.h"
 #include "distill/data/dataset.h"
+#include "distill/data/decoded_images.h"
 #include "distill/data/sample_stream.h"
 #include "distill/data/view.h"
 
@@ -29,6 +30,7 @@ struct Batch {
 
 struct BatchMakerOptions {
   ViewPolicy views;
+  int64_t decoded_bytes = 0;  // decoded images kept in memory (DecodedImages)
   uint64_t view_seed = 0;
   Preprocessing preprocessing;  // the student's
   SampleStreamOptions stream;
@@ -61,6 +63,7 @@ class BatchMaker {
   TargetSource* const source_;
   const BatchMakerOptions options_;
   const SampleStream stream_;
+  const std::unique_ptr<DecodedImages> images_;
 };
 
 }  // namespace reflux

@@ -11,7 +11,10 @@ std::string JobDigest(const v1::JobSpec& spec) {
   v1::JobSpec relevant = spec;
   relevant.clear_name();
   relevant.clear_run();
-  relevant.mutable_data()->clear_root();
+  for (auto clear : {&v1::DataSpec::clear_root, &v1::DataSpec::clear_images,
+                     &v1::DataSpec::clear_labels, &v1::DataSpec::clear_decoded_mib}) {
+    (relevant.mutable_data()->*clear)();
+  }
   relevant.mutable_targets()->clear_cache();
   for (auto& [name, teacher] : *relevant.mutable_teachers()) teacher.clear_checkpoint();
   v1::TrainSpec* train = relevant.mutable_train();

@@ -12,6 +12,7 @@
 #include "common/targets/remote_source.h"
 #include "distill/data/dataset.h"
 #include "distill/teacher/local_source.h"
+#include "job_plan/data_plan.h"
 #include "job_plan/teacher_plan.h"
 
 namespace reflux {
@@ -23,7 +24,7 @@ class RemotePath : public TargetPath {
              const RemoteSourceMetrics& metrics)
       : source_(MakeRemoteSource(
             {.endpoint = endpoint,
-             .read_image = [root = spec.data().root()](
+             .read_image = [root = DataRoot(spec.data())](
                                const Locator& locator) { return ReadImageFile(root, locator); }},
             metrics)) {}
   TargetSource& source() override { return *source_; }
@@ -63,7 +64,9 @@ absl::StatusOr<std::unique_ptr<TargetPath>> EmbeddedPath::Open(const v1::JobSpec
   auto path = std::make_unique<EmbeddedPath>();
   path->local_ = MakeLocalSource(
       std::move(teacher),
-      [root = spec.data().root()](const Locator& locator) { return ReadImageFile(root, locator); },
+      [root = DataRoot(spec.data())](const Locator& locator) {
+        return ReadImageFile(root, locator);
+      },
       {.miou = miou, .build_version = std::string(BuildVersion())},
       registry != nullptr ? LocalSourceMetrics::Register(*registry) : LocalSourceMetrics{});
   // Fresh views never come back: storing them would only fill the disk.

@@ -103,7 +103,8 @@ absl::Status Trainer::State::BuildOptimizer() {
 }
 
 absl::Status Trainer::State::BuildMaker() {
-  BatchMakerOptions maker_options{.view_seed = spec.data().view_seed(),
+  BatchMakerOptions maker_options{.decoded_bytes = int64_t{spec.data().decoded_mib()} << 20,
+                                  .view_seed = spec.data().view_seed(),
                                   .preprocessing = info.preprocessing,
                                   .rank = communicator.rank(),
                                   .world_size = communicator.world_size()};

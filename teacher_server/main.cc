@@ -11,6 +11,7 @@
 #include "common/membership/program_flags.h"
 #include "common/spec/job_file.h"
 #include "common/spec/job_teachers.h"
+#include "job_plan/data_plan.h"
 #include "job_plan/teacher_plan.h"
 #include "teacher_server/teacher_server.h"
 
@@ -67,7 +68,7 @@ int Run(Flags flags) {
 
   const auto metrics = StartMetricsPage(flags.program);
   if (!metrics.ok()) return Fail(metrics.status());
-  flags.server.data_root = spec->data().root();
+  flags.server.data_root = DataRoot(spec->data());
   flags.server.miou = *miou;
   flags.server.max_delay = absl::Milliseconds(flags.max_delay_ms);
   auto server = TeacherServer::Start(*std::move(teacher), flags.server, metrics->get());

@@ -79,7 +79,7 @@ absl::Status WriteMasks(const Flags& flags, const Dataset& dataset,
     rows.push_back(std::move(row));
   }
   REFLUX_ASSIGN_OR_RETURN(const cv::Mat picture,
-                          MaskPicture(titles, rows, dataset.class_names(), CamVidPalette()));
+                          MaskPicture(titles, rows, dataset.class_names(), dataset.palette()));
   return WritePng(flags.masks, picture);
 }
 

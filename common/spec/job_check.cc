@@ -135,15 +135,62 @@ void CheckViews(const std::string& views, Checker& check) {
   }
 }
 
-void CheckData(const v1::DataSpec& data, Checker& check) {
-  if (data.format().empty()) check.Bad("data.format", "missing; one of camvid");
-  // Folders of images and labels stand in for the root.
-  if (data.root().empty() && data.images().empty())
-    check.Bad("data.root", "missing: the folder of the data set");
-  if (data.crop_size() != 2) check.Bad("data.crop", "expected two values, [height, width]");
-  if (data.eval_size_size() != 0 && data.eval_size_size() != 2) {
-    check.Bad("data.eval_size", "expected two values, [height, width], or none");
+// What format folders needs, and what is for it alone.
+void CheckFolders(const v1::DataSpec& data, Checker& check) {
+  if (data.format() == "folders") {
+    const bool both = !data.images().empty() && !data.labels().empty();
+    if (data.root().empty() && !both)
+      check.Bad("data", "format folders needs images and labels, or root");
+    if (!data.root().empty() && (!data.images().empty() || !data.labels().empty()))
+      check.Bad("data.root", "give root, or images and labels, not both");
+    if (data.classes().empty() || data.classes_size() > 255)
+      check.Bad("data.classes", "expected 1 to 255 class names, in the order of their indices");
+    for (const auto& [value, index] : data.label_map()) {
+      if (value >= 0 && value <= 65535 && index >= 0 &&
+          (index < data.classes_size() || index == (data.has_ignore() ? data.ignore() : 255)))
+        continue;
+      check.Bad(absl::StrCat("data.label_map.", value),
+                absl::StrCat(index,
+                             " is no index of classes and not the ignored value (values are "
+                             "0 to 65535)"));
+    }
+    return;
   }
+  if (!data.images().empty() || !data.labels().empty() || !data.classes().empty() ||
+      data.has_ignore() || !data.label_map().empty() || !data.splits().empty() ||
+      !data.unlabelled().empty()) {
+    check.Bad("data",
+              "images, labels, classes, ignore, label_map, splits and unlabelled are for format "
+              "folders");
+  }
+}
+
+void CheckEvaluation(const v1::DataSpec& data, Checker& check) {
+  for (const auto& [name, list] : {std::pair("data.eval_size", &data.eval_size()),
+                                   std::pair("data.eval_window", &data.eval_window()),
+                                   std::pair("data.eval_stride", &data.eval_stride())}) {
+    if (list->empty() || list->size() == 2) continue;
+    check.Bad(name, "expected two values, [height, width], or none");
+  }
+  if (!data.eval_stride().empty() && data.eval_window().empty())
+    check.Bad("data.eval_stride", "needs eval_window");
+  for (int i = 0; i < std::min(data.eval_stride_size(), data.eval_window_size()); ++i) {
+    if (data.eval_stride(i) > data.eval_window(i))
+      check.Bad("data.eval_stride", "longer than eval_window: pixels would be left out");
+  }
+  if (data.eval_scales_size() > 16) check.Bad("data.eval_scales", "at most 16 scales");
+}
+
+void CheckData(const v1::DataSpec& data, Checker& check) {
+  if (data.format().empty()) {
+    check.Bad("data.format",
+              "missing; one of camvid, cityscapes, voc, ade20k, coco_stuff, folders");
+  }
+  if (data.root().empty() && data.format() != "folders")
+    check.Bad("data.root", "missing: the folder of the data set");
+  CheckFolders(data, check);
+  if (data.crop_size() != 2) check.Bad("data.crop", "expected two values, [height, width]");
+  CheckEvaluation(data, check);
   if (data.scale_size() != 2 || data.scale(0) > data.scale(1)) {
     check.Bad("data.scale", "expected two values, [smallest, largest]");
   }

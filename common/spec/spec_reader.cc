@@ -175,7 +175,10 @@ void SpecReader::ReadMap(const SpecNode& node, const std::string& path, Message&
     key_node.scalar = key;
     const std::string entry_path = value.shorthand ? "teacher" : JoinPath(path, key);
     ReadScalar(key_node, entry_path, *entry, *entry->GetDescriptor()->FindFieldByName("key"));
-    ReadField(value, entry_path, *entry, *entry->GetDescriptor()->FindFieldByName("value"));
+    SpecNode value_node = value;
+    // A map says of its values what an option says of a field.
+    if (FactsOf(field).path && value.kind == Kind::kScalar) value_node.scalar = Absolute(value);
+    ReadField(value_node, entry_path, *entry, *entry->GetDescriptor()->FindFieldByName("value"));
   }
 }
 

@@ -1,32 +1,79 @@
 #include "distill/data/dataset.h"
 
-#include <algorithm>
-#include <array>
+#include <filesystem>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/file.h"
 #include "common/base/status_macros.h"
-#include "distill/data/camvid_dataset.h"
+#include "distill/data/layout.h"
 
 namespace reflux {
 namespace {
+
+constexpr int64_t kMaxLabelBytes = int64_t{64} << 20;
 
 absl::StatusOr<cv::Mat> WithPath(const std::string& path, absl::StatusOr<cv::Mat> image) {
   if (image.ok()) return image;
   return absl::Status(image.status().code(), absl::StrCat(path, ": ", image.status().message()));
 }
 
+class FileDataset : public Dataset {
+ public:
+  FileDataset(Layout layout, std::vector<SampleFiles> samples)
+      : layout_(std::move(layout)), samples_(std::move(samples)) {}
+
+  const std::string& format() const override { return layout_.format; }
+  const std::vector<SampleFiles>& samples() const override { return samples_; }
+  const std::vector<std::string>& class_names() const override { return layout_.classes.names; }
+  const std::vector<cv::Vec3b>& palette() const override { return layout_.classes.palette; }
+  int ignore_index() const override { return layout_.ignore_index; }
+  const std::string& root() const override { return layout_.root; }
+
+  absl::StatusOr<std::string> ReadImage(size_t index) const override {
+    return ReadImageFile(layout_.root, samples_[index].image);
+  }
+
+  absl::StatusOr<cv::Mat> ReadLabel(size_t index) const override {
+    const SampleFiles& files = samples_[index];
+    if (files.label_path.empty()) return cv::Mat();
+    const std::string path = (std::filesystem::path(layout_.root) / files.label_path).string();
+    REFLUX_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxLabelBytes));
+    REFLUX_ASSIGN_OR_RETURN(const cv::Mat raw, WithPath(path, DecodeLabel(bytes)));
+    return WithPath(path, layout_.values[files.values].Apply(raw));
+  }
+
+ private:
+  const Layout layout_;
+  const std::vector<SampleFiles> samples_;
+};
+
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const DatasetOptions& options) {
-  if (options.format == "camvid") return OpenCamVid(options);
-  constexpr std::array<const char*, 6> kPlanned = {"cityscapes", "voc",     "ade20k",
-                                                   "coco_stuff", "folders", "cifar"};
-  if (std::find(kPlanned.begin(), kPlanned.end(), options.format) != kPlanned.end()) {
-    return absl::UnimplementedError(absl::StrCat("not available in this version: data format ",
-                                                 options.format, " (available: camvid)"));
+std::string DataRoot(const DatasetOptions& options) {
+  const absl::StatusOr<Layout> layout = LayoutOf(options);
+  return layout.ok() ? layout->root : options.root;
+}
+
+absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const DatasetOptions& options,
+                                                     std::vector<std::string>* problems) {
+  REFLUX_ASSIGN_OR_RETURN(Layout layout, LayoutOf(options));
+  if (options.without_labels) {
+    for (ImagePlace& place : layout.places) place.labels.clear();
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("data.format: unknown format '", options.format, "' (available: camvid)"));
+  REFLUX_ASSIGN_OR_RETURN(Listing listing, ListSamples(layout, options.split));
+  if (problems != nullptr) {
+    problems->insert(problems->end(), listing.problems.begin(), listing.problems.end());
+  } else if (!listing.problems.empty()) {
+    const size_t more = listing.problems.size() - 1;
+    return absl::NotFoundError(absl::StrCat(
+        listing.problems.front(),
+        more == 0 ? "" : absl::StrCat("; and ", more, " more such (reflux data check)")));
+  }
+  if (options.max_images > 0 && listing.samples.size() > static_cast<size_t>(options.max_images)) {
+    listing.samples.resize(options.max_images);
+  }
+  return std::make_unique<FileDataset>(std::move(layout), std::move(listing.samples));
 }
 
 absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t index,
@@ -40,19 +87,12 @@ absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t i
   }
   REFLUX_ASSIGN_OR_RETURN(sample.image, WithPath(path, DecodeImage(sample.bytes)));
   REFLUX_ASSIGN_OR_RETURN(sample.label, dataset.ReadLabel(index));
+  if (sample.label.empty())
+    sample.label = cv::Mat(sample.image.size(), CV_8UC1, cv::Scalar(dataset.ignore_index()));
   if (sample.image.size == sample.label.size) return sample;
   return absl::InvalidArgumentError(absl::StrCat(
       path, ": the image has ", sample.image.rows, "x", sample.image.cols, " pixels, its label ",
       sample.label.rows, "x", sample.label.cols, "; both need the same size"));
-}
-
-std::vector<std::string> CheckDataset(const Dataset& dataset) {
-  std::vector<std::string> problems;
-  for (size_t i = 0; i < dataset.samples().size(); ++i) {
-    const absl::Status status = ReadLabelledImage(dataset, i).status();
-    if (!status.ok()) problems.emplace_back(status.message());
-  }
-  return problems;
 }
 
 }  // namespace reflux

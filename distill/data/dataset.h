@@ -2,8 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
-#include <opencv2/core/mat.hpp>
+#include <opencv2/core.hpp>
 #include <string>
 #include <vector>
 
@@ -13,40 +14,64 @@
 
 namespace reflux {
 
+inline constexpr int kCamVidIgnore = 11;
+// Cityscapes' label id of each trainId.
+const std::vector<int>& CityscapesLabelIds();
+
 struct DatasetOptions {
   std::string format = "camvid";
   std::string root;
   std::string split = "train";
   int64_t max_images = 0;  // only the first N; 0: all
+  // Look for no labels: every sample is without (to predict on images that have none).
+  bool without_labels = false;
+
+  // Of format `folders` alone. Images and labels stand in for the root, which otherwise means
+  // ROOT/images and ROOT/labels. Paths are absolute or relative to the working directory.
+  std::string images, labels;
+  std::vector<std::string> classes;
+  int ignore = 255;                           // label value
+  std::map<int, int> label_map;               // label value -> class index or `ignore`; empty: same
+  std::map<std::string, std::string> splits;  // split -> list of images
+  std::string unlabelled;                     // folder; its images are added
+  bool with_unlabelled = false;               // ... when this says so
 };
 
 struct SampleFiles {
   Locator image;           // dataset id and path relative to the root
-  std::string label_path;  // relative to the root
+  std::string label_path;  // relative to the root; empty: the sample has no label
+  int values = 0;          // which of the layout's meanings the label's values have
 };
 
 class Dataset {
  public:
   virtual ~Dataset() = default;
+  virtual const std::string& format() const = 0;
   virtual const std::vector<SampleFiles>& samples() const = 0;
   virtual const std::vector<std::string>& class_names() const = 0;
+  // Colours (BGR) of the classes, as published.
+  virtual const std::vector<cv::Vec3b>& palette() const = 0;
   virtual int ignore_index() const = 0;
   // Label of sample `index` as class indices, 8-bit single-channel, ignored pixels =
-  // ignore_index(). InvalidArgument names file, value and pixel of a value out of range; DataLoss a
-  // broken file.
+  // ignore_index(); empty when it has none. InvalidArgument names file, value and pixel of a value
+  // out of range; DataLoss a broken file.
   virtual absl::StatusOr<cv::Mat> ReadLabel(size_t index) const = 0;
   // Encoded image bytes.
   virtual absl::StatusOr<std::string> ReadImage(size_t index) const = 0;
+  // What paths of samples are relative to.
   virtual const std::string& root() const = 0;
 };
 
 // Checks the structure only: folders, a label for each image, at least one sample. Errors say what
-// layout is expected. Unimplemented ("not available in this version") for other known formats.
-absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const DatasetOptions& options);
+// layout is expected. `problems` (may be null) receives a line for each image without label and
+// each listed name without image; those are left out then, and are errors otherwise.
+// InvalidArgument for an unknown format.
+absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const DatasetOptions& options,
+                                                     std::vector<std::string>* problems = nullptr);
 
-// Reads every sample: sizes of image and label agree, values are in range, files are whole. Returns
-// every problem found, one line each; empty when all is well.
-std::vector<std::string> CheckDataset(const Dataset& dataset);
+// The folder that paths of the samples are relative to, without opening anything; the empty text if
+// the options say none.
+std::string DataRoot(const DatasetOptions& options);
 
 // The encoded image at `locator` under `root`. InvalidArgument for a path that leaves the root,
 // NotFound, ResourceExhausted over 64 MiB.
@@ -57,7 +82,8 @@ absl::StatusOr<std::string> ReadImageFile(const std::string& root, const Locator
 // View::kMaxSide pixels a side, found before anything is decoded.
 absl::StatusOr<cv::Mat> DecodeImage(const std::string& bytes);
 
-// Decodes a label to its 8-bit class indices. Errors as above; InvalidArgument for other formats.
+// Decodes a label to the values that it holds, single-channel of 8 or 16 bits; of a palette PNG
+// these are the indices. Errors as above; InvalidArgument for other formats.
 absl::StatusOr<cv::Mat> DecodeLabel(const std::string& bytes);
 
 // Sample `index` with everything checked: image and label decode, their sizes agree, label values
@@ -66,7 +92,7 @@ absl::StatusOr<cv::Mat> DecodeLabel(const std::string& bytes);
 struct LabelledImage {
   std::string bytes;  // as encoded: what the sample digest is of
   cv::Mat image;      // 8-bit BGR
-  cv::Mat label;      // 8-bit class indices
+  cv::Mat label;      // 8-bit class indices; all ignored if the sample has no label
 };
 absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t index,
                                                 const Digest* expected = nullptr);

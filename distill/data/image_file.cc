@@ -8,6 +8,7 @@
 #include "common/base/status_macros.h"
 #include "distill/data/dataset.h"
 #include "distill/data/image_header.h"
+#include "distill/data/png_palette.h"
 
 namespace reflux {
 namespace {
@@ -43,10 +44,17 @@ absl::StatusOr<cv::Mat> DecodeImage(const std::string& bytes) {
 }
 
 absl::StatusOr<cv::Mat> DecodeLabel(const std::string& bytes) {
-  REFLUX_ASSIGN_OR_RETURN(cv::Mat label, Decode(bytes, cv::IMREAD_UNCHANGED));
-  if (label.type() == CV_8UC1) return label;
+  int bits = 8;
+  const bool palette = IsPalettePng(bytes, &bits);
+  if (palette) REFLUX_RETURN_IF_ERROR(ReadImageHeader(bytes).status());
+  REFLUX_ASSIGN_OR_RETURN(
+      cv::Mat label, Decode(palette ? GreyFromPalettePng(bytes) : bytes, cv::IMREAD_UNCHANGED));
+  // Decoders stretch grey values of fewer bits to 0..255.
+  if (palette && bits < 8) label /= 255 / ((1 << bits) - 1);
+  if (label.type() == CV_8UC1 || label.type() == CV_16UC1) return label;
   return absl::InvalidArgumentError(
-      absl::StrCat("a label is an 8-bit single-channel PNG of class indices, this image has ",
+      absl::StrCat("a label is an 8-bit or 16-bit single-channel PNG of class indices, or one with "
+                   "a palette; this image has ",
                    label.channels(), " channel(s) of ", 8 * label.elemSize1(), " bits"));
 }
 

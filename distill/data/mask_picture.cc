@@ -17,8 +17,10 @@ void Write(cv::Mat& picture, const std::string& text, int x, int y) {
   cv::putText(picture, text, cv::Point(x, y), cv::FONT_HERSHEY_SIMPLEX, 0.45, kInk, 1, cv::LINE_AA);
 }
 
-void Place(cv::Mat& picture, const cv::Mat& tile, const cv::Rect& where, int interpolation) {
-  cv::resize(tile, picture(where), where.size(), 0, 0, interpolation);
+// Enlarged pixels stay crisp, shrunk ones are averaged.
+void Place(cv::Mat& picture, const cv::Mat& tile, const cv::Rect& where) {
+  cv::resize(tile, picture(where), where.size(), 0, 0,
+             tile.cols < where.width ? cv::INTER_NEAREST : cv::INTER_AREA);
 }
 
 void WriteLegend(cv::Mat& picture, int top, int columns, const std::vector<std::string>& names,
@@ -31,29 +33,22 @@ void WriteLegend(cv::Mat& picture, int top, int columns, const std::vector<std::
   }
 }
 
-absl::Status CheckRows(const std::vector<std::string>& titles, const std::vector<MaskRow>& rows) {
+absl::Status CheckRows(const std::vector<std::string>& titles,
+                       const std::vector<std::vector<cv::Mat>>& rows) {
   if (rows.empty()) return absl::InvalidArgumentError("a picture of masks needs a row");
-  for (const MaskRow& row : rows) {
-    if (row.masks.size() + 1 != titles.size()) {
-      return absl::InvalidArgumentError(absl::StrCat("a row has ", row.masks.size() + 1,
-                                                     " pictures for ", titles.size(), " titles"));
+  for (const std::vector<cv::Mat>& row : rows) {
+    if (row.size() != titles.size()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a row has ", row.size(), " pictures for ", titles.size(), " titles"));
     }
-    const auto broken = [](const cv::Mat& mask) { return mask.empty() || mask.type() != CV_8UC1; };
-    if (row.image.empty() || row.image.type() != CV_8UC3 ||
-        std::any_of(row.masks.begin(), row.masks.end(), broken))
-      return absl::InvalidArgumentError("pictures are 8-bit BGR, masks 8-bit class indices");
+    const auto broken = [](const cv::Mat& tile) { return tile.empty() || tile.type() != CV_8UC3; };
+    if (row.empty() || std::any_of(row.begin(), row.end(), broken))
+      return absl::InvalidArgumentError("pictures are 8-bit BGR");
   }
   return absl::OkStatus();
 }
 
 }  // namespace
-
-const std::vector<cv::Vec3b>& CamVidPalette() {
-  static const auto& palette = *new std::vector<cv::Vec3b>{
-      {128, 128, 128}, {0, 0, 128},   {128, 192, 192}, {128, 64, 128}, {222, 40, 60}, {0, 128, 128},
-      {128, 128, 192}, {128, 64, 64}, {128, 0, 64},    {0, 64, 64},    {192, 128, 0}};
-  return palette;
-}
 
 cv::Mat ColourMask(const cv::Mat& label, const std::vector<cv::Vec3b>& palette) {
   cv::Mat coloured = cv::Mat3b::zeros(label.size());
@@ -66,12 +61,27 @@ cv::Mat ColourMask(const cv::Mat& label, const std::vector<cv::Vec3b>& palette) 
   return coloured;
 }
 
-absl::StatusOr<cv::Mat> MaskPicture(const std::vector<std::string>& titles,
-                                    const std::vector<MaskRow>& rows,
-                                    const std::vector<std::string>& class_names,
-                                    const std::vector<cv::Vec3b>& palette) {
+cv::Mat Overlay(const cv::Mat& image, const cv::Mat& label, const std::vector<cv::Vec3b>& palette) {
+  cv::Mat mixed = image.clone();
+  for (int y = 0; y < label.rows; ++y) {
+    const uint8_t* classes = label.ptr<uint8_t>(y);
+    for (int x = 0; x < label.cols; ++x) {
+      if (classes[x] >= palette.size()) continue;
+      cv::Vec3b& pixel = mixed.at<cv::Vec3b>(y, x);
+      for (int c = 0; c < 3; ++c) {
+        pixel[c] = static_cast<uint8_t>((pixel[c] + palette[classes[x]][c]) / 2);
+      }
+    }
+  }
+  return mixed;
+}
+
+absl::StatusOr<cv::Mat> PictureTable(const std::vector<std::string>& titles,
+                                     const std::vector<std::vector<cv::Mat>>& rows,
+                                     const std::vector<std::string>& class_names,
+                                     const std::vector<cv::Vec3b>& palette) {
   if (absl::Status status = CheckRows(titles, rows); !status.ok()) return status;
-  const cv::Size first = rows.front().image.size();
+  const cv::Size first = rows.front().front().size();
   const int width = std::max(first.width, kMinWidth), height = width * first.height / first.width;
   const int columns = static_cast<int>(titles.size()), count = static_cast<int>(rows.size());
   const int total_width = kGap + columns * (width + kGap);
@@ -84,15 +94,27 @@ absl::StatusOr<cv::Mat> MaskPicture(const std::vector<std::string>& titles,
   for (int r = 0; r < count; ++r) {
     for (int c = 0; c < columns; ++c) {
       const cv::Rect where(kGap + c * (width + kGap), kTitle + r * (height + kGap), width, height);
-      if (c == 0) {
-        Place(picture, rows[r].image, where, cv::INTER_LINEAR);
-      } else {
-        Place(picture, ColourMask(rows[r].masks[c - 1], palette), where, cv::INTER_NEAREST);
-      }
+      Place(picture, rows[r][c], where);
     }
   }
   WriteLegend(picture, legend_top, legend_columns, class_names, palette);
   return picture;
+}
+
+absl::StatusOr<cv::Mat> MaskPicture(const std::vector<std::string>& titles,
+                                    const std::vector<MaskRow>& rows,
+                                    const std::vector<std::string>& class_names,
+                                    const std::vector<cv::Vec3b>& palette) {
+  std::vector<std::vector<cv::Mat>> tiles;
+  for (const MaskRow& row : rows) {
+    tiles.push_back({row.image});
+    for (const cv::Mat& mask : row.masks) {
+      if (mask.empty() || mask.type() != CV_8UC1)
+        return absl::InvalidArgumentError("masks are 8-bit class indices");
+      tiles.back().push_back(ColourMask(mask, palette));
+    }
+  }
+  return PictureTable(titles, tiles, class_names, palette);
 }
 
 absl::Status WritePng(const std::string& path, const cv::Mat& picture) {

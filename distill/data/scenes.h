@@ -2,7 +2,7 @@
 //
 // Every picture is a small street in perspective: road with markings, pavements, buildings, trees,
 // poles, signs, fences, cars, pedestrians and bicyclists under changing light, with CamVid's class
-// indices (camvid_dataset.h) and void along the borders of some objects. The classes share their
+// indices (class_tables.h) and void along the borders of some objects. The classes share their
 // colours and textures on purpose (grey walls and grey roads, red cars and red shop boards), so
 // that place, shape and surroundings have to be used. Torch-free, thread-safe.
 #pragma once

@@ -6,7 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "common/base/counter_random.h"
 #include "distill/checkpoint/model_checkpoint.h"
-#include "distill/data/camvid_dataset.h"
+#include "distill/data/class_tables.h"
 #include "distill/models/build_model.h"
 
 namespace reflux {
@@ -39,7 +39,7 @@ void WriteProofImages(const std::string& root, int images) {
 }
 
 void WriteProofTeacher(const std::string& path, const std::string& architecture) {
-  CheckpointInfo info{.classes = CamVidClassNames()};
+  CheckpointInfo info{.classes = CamVidClasses().names};
   info.options.architecture = architecture;
   info.options.num_classes = info.classes.size();
   const std::shared_ptr<SegmentationModel> model = BuildModel(info.options).value();

@@ -127,7 +127,7 @@ const std::vector<Layer>& Layers() {
       {"student_worker", {"common", "distill", "job_plan", "cache", "proto"}, {}},
       {"orchestrator", {"common", "proto"}, TorchAnd({"opencv2"})},
       {"cli/model", {"common", "distill", "job_plan", "proto"}, {"rocksdb"}},
-      {"cli", {"common", "distill/data", "proto"}, TorchAnd({"rocksdb"})},
+      {"cli", {"common", "distill/data", "job_plan", "proto"}, TorchAnd({"rocksdb"})},
       {"bench",
        {"common", "distill", "job_plan", "cache", "teacher_server", "student_worker",
         "orchestrator", "cli", "proto"},

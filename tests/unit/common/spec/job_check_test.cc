@@ -54,6 +54,17 @@ TEST(JobCheckTest, EachContradictionIsTold) {
       {"data.scale=[2, 1]", "data.scale: expected two values, [smallest, largest]"},
       {"data.root=~", "data.root: missing"},
       {"data.format=~", "data.format: missing; one of camvid"},
+      {"data.format=camvit", "data.format: `camvit` is not allowed; one of camvid, cityscapes"},
+      {"data.labels=x", "data: images, labels, classes"},
+      {"data={format: folders, root: ~, classes: [a]}",
+       "data: format folders needs images and labels"},
+      {"data={format: folders, root: d}", "data.classes: expected 1 to 255 class names"},
+      {"data={format: folders, root: d, images: i, classes: [a]}", "data.root: give root, or"},
+      {"data={format: folders, root: d, classes: [a], label_map: {7: 1}}",
+       "data.label_map.7: 1 is no index of classes"},
+      {"data.eval_window=[360]", "data.eval_window: expected two values"},
+      {"data.eval_stride=[8, 8]", "data.eval_stride: needs eval_window"},
+      {"data.eval_scales=[0]", "data.eval_scales: 0 is out of range [0.1, 8]"},
       {"student.output_stride=12", "student.output_stride: 12 is not 8 or 16"},
       {"targets.views='replay: 0'", "targets.views: `replay: 0` is not allowed"},
       {"name=../up", "name: missing or not a name"},
@@ -68,7 +79,7 @@ TEST(JobCheckTest, EachContradictionIsTold) {
 TEST(JobCheckTest, WhatIsNotAvailableIsUnimplemented) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"targets.views=whole", "views whole"},    {"targets.codec=topk", "codec topk"},
-      {"data.labels=x", "data format folders"},  {"run.launcher=kubernetes", "launcher kubernetes"},
+      {"run.time_limit=1h", "run.time_limit"},   {"run.launcher=kubernetes", "launcher kubernetes"},
       {"teacher.layout=cirkd", "layout cirkd"},  {"run.time_limit=24h", "run.time_limit"},
       {"run.teachers=2", "2 teacher processes"},
   };

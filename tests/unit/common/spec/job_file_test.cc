@@ -212,8 +212,7 @@ TEST(JobFileTest, PublishedJobFileIsRightButAheadOfThisVersion) {
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << status;
   const std::string file = DataFile("icsd.yaml");
   EXPECT_EQ(status.message(),
-            file + ":3: data.format: not available in this version: format cityscapes\n" + file +
-                ":4: teacher.layout: not available in this version: layout cirkd\n" + file +
+            file + ":4: teacher.layout: not available in this version: layout cirkd\n" + file +
                 ":5: student.backbone: not available in this version: pretrained backbones\n" +
                 file + ":9: run.launcher: not available in this version: launcher slurm\n" + file +
                 ":9: run.time_limit: not available in this version: run.time_limit\n" + file +
@@ -221,17 +220,17 @@ TEST(JobFileTest, PublishedJobFileIsRightButAheadOfThisVersion) {
                 file + ":10: run.slurm: not available in this version: run.slurm");
 }
 
-TEST(JobFileTest, PublishedOwnDataIsRightButAheadOfThisVersion) {
+TEST(JobFileTest, PublishedOwnDataIsRead) {
   // The guide shows the data block alone.
-  const absl::Status status =
-      LoadJobFile(DataFile("own-data.yaml"), {"student.model=deeplabv3_resnet18", "train.steps=1"})
-          .status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << status;
-  for (const std::string field :
-       {"format", "images", "labels", "classes", "ignore", "label_map", "splits", "unlabelled"}) {
-    EXPECT_THAT(std::string(status.message()),
-                HasSubstr("data." + field + ": not available in this version: "));
-  }
+  const auto spec =
+      LoadJobFile(DataFile("own-data.yaml"), {"student.model=deeplabv3_resnet18", "train.steps=1"});
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  const std::string folder = DataFile("");
+  EXPECT_EQ(spec->data().images(), folder + "DIR");
+  EXPECT_EQ(spec->data().unlabelled(), folder + "DIR");
+  EXPECT_EQ(spec->data().splits().at("val"), folder + "val.txt");
+  EXPECT_EQ(spec->data().label_map().at(11), 2);
+  EXPECT_EQ(spec->data().classes_size(), 3);
 }
 
 TEST(JobFileTest, PublishedSweepIsRightButAheadOfThisVersion) {

@@ -5,12 +5,14 @@
 #include <cstdio>
 #include <opencv2/imgcodecs.hpp>
 
+#include "distill/data/class_tables.h"
+
 namespace reflux {
 namespace {
 
 TEST(ColourMask, PaintsClassesAndLeavesVoidBlack) {
   const cv::Mat label = (cv::Mat_<uint8_t>(1, 4) << 0, 10, 11, 255);
-  const cv::Mat mask = ColourMask(label, CamVidPalette());
+  const cv::Mat mask = ColourMask(label, CamVidClasses().palette);
   EXPECT_EQ(mask.at<cv::Vec3b>(0, 0), cv::Vec3b(128, 128, 128));
   EXPECT_EQ(mask.at<cv::Vec3b>(0, 1), cv::Vec3b(192, 128, 0));
   EXPECT_EQ(mask.at<cv::Vec3b>(0, 2), cv::Vec3b(0, 0, 0));
@@ -25,23 +27,24 @@ class MaskPictureTest : public testing::Test {
 };
 
 TEST_F(MaskPictureTest, PlacesPicturesSideBySide) {
-  const cv::Mat picture =
-      MaskPicture({"image", "truth", "student"}, {row_, row_}, {"Sky", "Building"}, CamVidPalette())
-          .value();
+  const cv::Mat picture = MaskPicture({"image", "truth", "student"}, {row_, row_},
+                                      {"Sky", "Building"}, CamVidClasses().palette)
+                              .value();
   EXPECT_EQ(picture.cols, 6 + 3 * 246);
   // The middles of the three pictures of the second row.
   const int y = 26 + 186 + 90;
   EXPECT_EQ(picture.at<cv::Vec3b>(y, 6 + 120), cv::Vec3b(1, 2, 3));
-  EXPECT_EQ(picture.at<cv::Vec3b>(y, 6 + 246 + 120), CamVidPalette()[3]);
-  EXPECT_EQ(picture.at<cv::Vec3b>(y, 6 + 492 + 120), CamVidPalette()[8]);
+  EXPECT_EQ(picture.at<cv::Vec3b>(y, 6 + 246 + 120), CamVidClasses().palette[3]);
+  EXPECT_EQ(picture.at<cv::Vec3b>(y, 6 + 492 + 120), CamVidClasses().palette[8]);
 }
 
 TEST_F(MaskPictureTest, RefusesRowsThatDoNotFitTheTitles) {
   EXPECT_TRUE(absl::IsInvalidArgument(
-      MaskPicture({"image", "truth"}, {row_}, {}, CamVidPalette()).status()));
-  EXPECT_TRUE(absl::IsInvalidArgument(MaskPicture({"image"}, {}, {}, CamVidPalette()).status()));
+      MaskPicture({"image", "truth"}, {row_}, {}, CamVidClasses().palette).status()));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(MaskPicture({"image"}, {}, {}, CamVidClasses().palette).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(
-      MaskPicture({"image"}, {{.image = row_.masks[0]}}, {}, CamVidPalette()).status()));
+      MaskPicture({"image"}, {{.image = row_.masks[0]}}, {}, CamVidClasses().palette).status()));
 }
 
 TEST_F(MaskPictureTest, IsWrittenAsPng) {

@@ -12,7 +12,7 @@
 #include <set>
 
 #include "common/base/file.h"
-#include "distill/data/camvid_dataset.h"
+#include "distill/data/data_check.h"
 
 namespace reflux {
 namespace {
@@ -94,7 +94,7 @@ TEST_F(ScenesTest, CamVidReaderAcceptsEveryFile) {
     const auto dataset = OpenDataset({.root = root_, .split = split});
     ASSERT_TRUE(dataset.ok()) << dataset.status();
     EXPECT_EQ((*dataset)->samples().size(), count);
-    EXPECT_THAT(CheckDataset(**dataset), testing::IsEmpty());
+    EXPECT_THAT(CheckDataset(**dataset).problems, testing::IsEmpty());
   }
 }
 
