@@ -8,6 +8,7 @@
 #include "distill/checkpoint/model_checkpoint.h"
 #include "distill/evaluation/evaluate.h"
 #include "job_plan/data_plan.h"
+#include "job_plan/evaluation_plan.h"
 
 namespace reflux {
 namespace {
@@ -62,20 +63,18 @@ absl::StatusOr<Teacher> LoadTeacher(const v1::TeacherSpec& spec) {
 absl::StatusOr<double> CheckTeacher(const Teacher& teacher, const v1::TeacherSpec& spec,
                                     const v1::DataSpec& data, const Cancellation* cancellation) {
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Dataset> dataset, OpenValSplit(data));
-  EvaluationOptions options{.align_corners = teacher.model->align_corners(),
-                            .batch = teacher.identity.numerics.batch,
-                            .end = kCheckedImages};
-  if (data.eval_size_size() == 2) {
-    options.height = data.eval_size(0);
-    options.width = data.eval_size(1);
-  }
+  REFLUX_ASSIGN_OR_RETURN(EvaluationPlan plan,
+                          PlanEvaluation(data, teacher.model->align_corners()));
+  plan.evaluation.batch = teacher.identity.numerics.batch;
+  plan.evaluation.end = kCheckedImages;
   const auto predict = [&](const torch::Tensor& images) -> absl::StatusOr<torch::Tensor> {
     REFLUX_ASSIGN_OR_RETURN(TapOutputs outputs, RunTeacher(teacher, images, {"logits"}));
     return outputs.at("logits");
   };
-  REFLUX_ASSIGN_OR_RETURN(const ConfusionMatrix matrix,
-                          Evaluate(*dataset, teacher.identity.preprocessing,
-                                   teacher.model->num_classes(), options, predict, cancellation));
+  REFLUX_ASSIGN_OR_RETURN(
+      const ConfusionMatrix matrix,
+      Evaluate(*dataset, teacher.identity.preprocessing, teacher.model->num_classes(),
+               plan.evaluation, WithInference(predict, plan.inference), cancellation));
   const double miou = 100 * matrix.MeanIou();
   const auto images = std::min<int64_t>(kCheckedImages, dataset->samples().size());
   // Guessing the commonest class gives at most one class in `num_classes` its full IoU.

@@ -10,6 +10,7 @@
 #include "common/base/status_macros.h"
 #include "distill/evaluation/evaluate.h"
 #include "distill/models/counter_dropout.h"
+#include "job_plan/evaluation_plan.h"
 #include "student_worker/scoped_autocast.h"
 #include "student_worker/trainer_state.h"
 
@@ -120,15 +121,11 @@ absl::Status Trainer::State::Evaluate() {
   Tell(&TrainingObserver::OnPhase, std::string("evaluating"));
   const absl::Time start = absl::Now();
   const auto images = static_cast<int64_t>(val->samples().size());
-  EvaluationOptions evaluation{
-      .align_corners = student->align_corners(),
-      .batch = 4,
-      .begin = ShareBegin(images, communicator.rank(), communicator.world_size()),
-      .end = ShareBegin(images, communicator.rank() + 1, communicator.world_size())};
-  if (spec.data().eval_size_size() == 2) {
-    evaluation.height = spec.data().eval_size(0);
-    evaluation.width = spec.data().eval_size(1);
-  }
+  REFLUX_ASSIGN_OR_RETURN(EvaluationPlan plan,
+                          PlanEvaluation(spec.data(), student->align_corners()));
+  plan.evaluation.batch = 4;
+  plan.evaluation.begin = ShareBegin(images, communicator.rank(), communicator.world_size());
+  plan.evaluation.end = ShareBegin(images, communicator.rank() + 1, communicator.world_size());
   const auto predict = [this](const torch::Tensor& batch) -> absl::StatusOr<torch::Tensor> {
     const torch::NoGradGuard no_gradients;
     const ScopedAutocast scope(autocast, device.type());
@@ -136,8 +133,8 @@ absl::Status Trainer::State::Evaluate() {
   };
   student->eval();
   absl::StatusOr<ConfusionMatrix> matrix =
-      reflux::Evaluate(*val, info.preprocessing, student->num_classes(), evaluation, predict,
-                       /*cancellation=*/nullptr);
+      reflux::Evaluate(*val, info.preprocessing, student->num_classes(), plan.evaluation,
+                       WithInference(predict, plan.inference), /*cancellation=*/nullptr);
   student->train();
   REFLUX_RETURN_IF_ERROR(matrix.status());
   communicator.AllReduceSum(matrix->counts());

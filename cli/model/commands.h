@@ -23,7 +23,8 @@ int Fail(const absl::Status& status);
 // The same for an error of the command line found after it was parsed: kExitUsage.
 int FailUsage(const absl::Status& status);
 
-// Reads "camvid:DIR" (--data). InvalidArgument says what is expected.
+// Reads "camvid:DIR", or a job file, whose own train or val split is meant by those names (--data).
+// InvalidArgument says what is expected; the errors of LoadJobFile.
 absl::StatusOr<DatasetOptions> ParseData(const std::string& text, const std::string& split);
 
 }  // namespace reflux

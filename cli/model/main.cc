@@ -4,10 +4,14 @@
 
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "cli/model/commands.h"
 #include "common/base/build_version.h"
 #include "common/base/exit_codes.h"
+#include "common/base/status_macros.h"
+#include "common/spec/job_file.h"
+#include "job_plan/data_plan.h"
 
 namespace reflux {
 
@@ -22,10 +26,19 @@ int FailUsage(const absl::Status& status) {
 }
 
 absl::StatusOr<DatasetOptions> ParseData(const std::string& text, const std::string& split) {
+  if (absl::EndsWith(text, ".yaml") || absl::EndsWith(text, ".yml") ||
+      absl::EndsWith(text, ".json")) {
+    REFLUX_ASSIGN_OR_RETURN(const v1::JobSpec spec, LoadJobFile(text));
+    if (split == "train") return PlanTrainSplit(spec.data());
+    DatasetOptions options = PlanValSplit(spec.data());
+    if (split != "val") options.split = split;
+    return options;
+  }
   const size_t colon = text.find(':');
   if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--data ", text, ": expected FORMAT:FOLDER, for example camvid:/data/CamVid"));
+        absl::StrCat("--data ", text,
+                     ": expected FORMAT:FOLDER, for example camvid:/data/CamVid, or a job file"));
   }
   return DatasetOptions{
       .format = text.substr(0, colon), .root = text.substr(colon + 1), .split = split};

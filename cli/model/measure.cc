@@ -3,12 +3,12 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
 #include "distill/checkpoint/model_checkpoint.h"
-#include "distill/data/view.h"
 
 namespace reflux {
 namespace {
@@ -48,29 +48,23 @@ cv::Mat ToMask(const torch::Tensor& classes) {
       .clone();
 }
 
-absl::StatusOr<cv::Mat> PredictMask(const ModelCheckpoint& checkpoint, const Dataset& dataset,
-                                    const EvaluationOptions& options, int64_t index) {
-  REFLUX_ASSIGN_OR_RETURN(const std::string bytes, dataset.ReadImage(index));
-  REFLUX_ASSIGN_OR_RETURN(const cv::Mat image, DecodeImage(bytes));
-  const View view = WholeView(options.height > 0 ? options.height : image.rows,
-                              options.width > 0 ? options.width : image.cols);
-  torch::Tensor input = torch::empty({1, 3, view.crop_height, view.crop_width});
-  ApplyView(image, view, checkpoint.info.preprocessing, input.data_ptr<float>());
-  REFLUX_ASSIGN_OR_RETURN(const torch::Tensor logits, Predictor (*checkpoint.model)(input));
-  return ToMask(PredictedClasses(logits, view.crop_height, view.crop_width,
-                                 checkpoint.model->align_corners())[0]);
-}
-
 }  // namespace
 
 absl::StatusOr<Measurement> Measure(const std::string& path, const Dataset& dataset,
                                     const EvaluationOptions& options,
-                                    const std::vector<int64_t>& shown) {
+                                    const InferenceOptions& inference, const MaskFn& on_mask) {
   REFLUX_ASSIGN_OR_RETURN(const ModelCheckpoint checkpoint, LoadModelCheckpoint(path));
-  const auto matrix =
-      Evaluate(dataset, checkpoint.info.preprocessing, checkpoint.info.options.num_classes, options,
-               Predictor(*checkpoint.model), nullptr,
-               Progress(path, static_cast<int64_t>(dataset.samples().size())));
+  EvaluationOptions evaluation = options;
+  InferenceOptions applied = inference;
+  evaluation.align_corners = applied.align_corners = checkpoint.model->align_corners();
+  evaluation.on_prediction = [&on_mask](int64_t index, const torch::Tensor& classes) {
+    return on_mask(index, ToMask(classes));
+  };
+  const auto matrix = CatchTorch([&] {
+    return Evaluate(dataset, checkpoint.info.preprocessing, checkpoint.info.options.num_classes,
+                    evaluation, WithInference(Predictor(*checkpoint.model), applied), nullptr,
+                    Progress(path, static_cast<int64_t>(dataset.samples().size())));
+  });
   if (!matrix.ok()) {
     return absl::Status(matrix.status().code(),
                         absl::StrCat(path, ": ", matrix.status().message()));
@@ -78,11 +72,14 @@ absl::StatusOr<Measurement> Measure(const std::string& path, const Dataset& data
   Measurement measurement{.path = path,
                           .architecture = checkpoint.info.options.architecture,
                           .miou = matrix->MeanIou(),
+                          .miou_published = matrix->MeanIouPublished(),
                           .pixel_accuracy = matrix->PixelAccuracy(),
                           .class_iou = matrix->ClassIou()};
-  for (const int64_t index : shown) {
-    REFLUX_ASSIGN_OR_RETURN(cv::Mat mask, PredictMask(checkpoint, dataset, options, index));
-    measurement.masks.push_back(std::move(mask));
+  if (matrix->counts().sum().item<int64_t>() == 0) {
+    for (double* mean :
+         {&measurement.miou, &measurement.miou_published, &measurement.pixel_accuracy}) {
+      *mean = std::numeric_limits<double>::quiet_NaN();
+    }
   }
   return measurement;
 }

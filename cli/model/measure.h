@@ -2,6 +2,7 @@
 // thread-safe.
 #pragma once
 
+#include <functional>
 #include <opencv2/core/mat.hpp>
 #include <string>
 #include <vector>
@@ -9,23 +10,27 @@
 #include "absl/status/statusor.h"
 #include "distill/data/dataset.h"
 #include "distill/evaluation/evaluate.h"
+#include "distill/evaluation/inference.h"
 
 namespace reflux {
 
-// Fractions, 0..1.
+// Fractions, 0..1; NaN where there was no label.
 struct Measurement {
   std::string path, title, architecture;
-  double miou = 0, pixel_accuracy = 0;
+  double miou = 0, miou_published = 0, pixel_accuracy = 0;
+  double agreement = 1;           // pixels where it says what the first checkpoint says
   std::vector<double> class_iou;  // NaN: the class occurs nowhere
-  std::vector<cv::Mat> masks;     // 8-bit class indices of the shown images, in their size
 };
 
-// Loads the checkpoint and evaluates it in float32 on the CPU. `shown`: indices of the images whose
-// predictions are kept. Errors name the file: those of LoadModelCheckpoint and Evaluate; Internal
-// for what LibTorch throws.
+// Receives every image's index and 8-bit predicted classes, in order, at the size of evaluation.
+using MaskFn = std::function<absl::Status(int64_t, const cv::Mat&)>;
+
+// Loads the checkpoint and evaluates it in float32 on the CPU. Leaves title and agreement alone.
+// Errors name the file: those of LoadModelCheckpoint, Evaluate and `on_mask`; Internal for what
+// LibTorch throws.
 absl::StatusOr<Measurement> Measure(const std::string& path, const Dataset& dataset,
                                     const EvaluationOptions& options,
-                                    const std::vector<int64_t>& shown);
+                                    const InferenceOptions& inference, const MaskFn& on_mask);
 
 // At most `count` indices spread evenly over 0..total-1.
 std::vector<int64_t> SpreadIndices(int64_t total, int64_t count);

@@ -14,11 +14,16 @@ std::string Percent(double fraction) {
   return std::isnan(fraction) ? "-" : absl::StrFormat("%.1f", 100 * fraction);
 }
 
+// JSON has no NaN: null is what no label speaks of.
+nlohmann::ordered_json JsonPercent(double fraction) {
+  return std::isnan(fraction) ? nlohmann::ordered_json() : nlohmann::ordered_json(100 * fraction);
+}
+
 }  // namespace
 
 std::string FormatTable(const std::vector<Measurement>& measurements,
                         const std::vector<std::string>& classes) {
-  size_t first = std::string("pixel accuracy").size();
+  size_t first = std::string("mIoU, absent as 0").size();
   for (const std::string& name : classes) first = std::max(first, name.size());
   std::string table = absl::StrFormat("%-*s", first, "%");
   const auto add_row = [&](const std::string& name, const auto& cell) {
@@ -32,7 +37,10 @@ std::string FormatTable(const std::vector<Measurement>& measurements,
     absl::StrAppend(&table, absl::StrFormat("  %*s", std::max<size_t>(6, m.title.size()), m.title));
   }
   add_row("mIoU", [](const Measurement& m) { return Percent(m.miou); });
+  add_row("mIoU, absent as 0", [](const Measurement& m) { return Percent(m.miou_published); });
   add_row("pixel accuracy", [](const Measurement& m) { return Percent(m.pixel_accuracy); });
+  if (measurements.size() > 1)
+    add_row("as the first", [](const Measurement& m) { return Percent(m.agreement); });
   for (size_t c = 0; c < classes.size(); ++c) {
     add_row(classes[c], [c](const Measurement& m) { return Percent(m.class_iou[c]); });
   }
@@ -50,15 +58,15 @@ std::string FormatJson(const std::vector<Measurement>& measurements,
   for (const Measurement& m : measurements) {
     nlohmann::ordered_json iou = nlohmann::ordered_json::object();
     for (size_t c = 0; c < classes.size(); ++c) {
-      // JSON has no NaN: null is a class that occurs nowhere.
-      iou[classes[c]] = std::isnan(m.class_iou[c]) ? nlohmann::ordered_json()
-                                                   : nlohmann::ordered_json(100 * m.class_iou[c]);
+      iou[classes[c]] = JsonPercent(m.class_iou[c]);
     }
     all["checkpoints"].push_back({{"path", m.path},
                                   {"title", m.title},
                                   {"architecture", m.architecture},
-                                  {"miou", 100 * m.miou},
-                                  {"pixel_accuracy", 100 * m.pixel_accuracy},
+                                  {"miou", JsonPercent(m.miou)},
+                                  {"miou_published", JsonPercent(m.miou_published)},
+                                  {"pixel_accuracy", JsonPercent(m.pixel_accuracy)},
+                                  {"agreement_with_first", JsonPercent(m.agreement)},
                                   {"class_iou", iou}});
   }
   return all.dump(2) + "\n";

@@ -12,6 +12,7 @@ namespace reflux {
 namespace {
 
 struct Example {
+  int64_t index = 0;
   torch::Tensor image;  // [3,H,W]
   torch::Tensor label;  // [H,W]
 };
@@ -22,15 +23,16 @@ absl::StatusOr<Example> LoadExample(const Dataset& dataset, size_t index,
   REFLUX_ASSIGN_OR_RETURN(const LabelledImage sample, ReadLabelledImage(dataset, index));
   const View view = WholeView(options.height > 0 ? options.height : sample.image.rows,
                               options.width > 0 ? options.width : sample.image.cols);
-  Example example{torch::empty({3, view.crop_height, view.crop_width}),
+  Example example{static_cast<int64_t>(index), torch::empty({3, view.crop_height, view.crop_width}),
                   torch::empty({view.crop_height, view.crop_width}, torch::kInt64)};
   ApplyView(sample.image, view, preprocessing, example.image.data_ptr<float>());
   ApplyViewToLabel(sample.label, view, dataset.ignore_index(), example.label.data_ptr<int64_t>());
   return example;
 }
 
-absl::Status AddBatch(const std::vector<Example>& batch, int64_t ignore_index, bool align_corners,
-                      const PredictFn& predict, ConfusionMatrix& matrix) {
+absl::Status AddBatch(const std::vector<Example>& batch, int64_t ignore_index,
+                      const EvaluationOptions& options, const PredictFn& predict,
+                      ConfusionMatrix& matrix) {
   std::vector<torch::Tensor> images, labels;
   for (const Example& example : batch) {
     images.push_back(example.image);
@@ -38,8 +40,13 @@ absl::Status AddBatch(const std::vector<Example>& batch, int64_t ignore_index, b
   }
   const torch::Tensor label = torch::stack(labels);
   REFLUX_ASSIGN_OR_RETURN(const torch::Tensor logits, predict(torch::stack(images)));
-  matrix.Add(PredictedClasses(logits, label.size(1), label.size(2), align_corners), label,
-             ignore_index);
+  const torch::Tensor classes =
+      PredictedClasses(logits, label.size(1), label.size(2), options.align_corners);
+  matrix.Add(classes, label, ignore_index);
+  if (!options.on_prediction) return absl::OkStatus();
+  for (size_t i = 0; i < batch.size(); ++i) {
+    REFLUX_RETURN_IF_ERROR(options.on_prediction(batch[i].index, classes[static_cast<int64_t>(i)]));
+  }
   return absl::OkStatus();
 }
 
@@ -70,7 +77,7 @@ absl::StatusOr<ConfusionMatrix> Evaluate(const Dataset& dataset, const Preproces
   const int64_t end = options.end < 0 ? all : std::min(options.end, all);
   std::vector<Example> batch;
   const auto flush = [&] {
-    return AddBatch(batch, dataset.ignore_index(), options.align_corners, predict, matrix);
+    return AddBatch(batch, dataset.ignore_index(), options, predict, matrix);
   };
   for (int64_t i = options.begin; i < end; ++i) {
     if (cancellation != nullptr && cancellation->cancelled())

@@ -16,6 +16,9 @@ struct EvaluationOptions {
   bool align_corners = true;    // the network's (SegmentationModel::align_corners)
   int64_t batch = 2;            // images of equal size in one forward
   int64_t begin = 0, end = -1;  // samples [begin, end); -1: all
+  // Receives, in order, each sample's index and predicted classes [H,W], int64, at the size of
+  // evaluation; its error ends the evaluation. May be null.
+  std::function<absl::Status(int64_t, const torch::Tensor&)> on_prediction;
 };
 
 // Logits [N,C,h,w] of preprocessed images [N,3,H,W].

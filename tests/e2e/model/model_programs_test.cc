@@ -148,6 +148,61 @@ TEST_F(ModelProgramsTest, ImportInspectExport) {
   EXPECT_GT(fs::file_size(folder_ + "/a.onnx"), 50'000'000U);  // 13.6 million weights
 }
 
+TEST_F(ModelProgramsTest, EvalSlidesFlipsScalesAndWritesPredictions) {
+  ASSERT_EQ(Run(kScenes).exit_code, 0);
+  ASSERT_EQ(Run("reflux-model init --seed 7 --data camvid:scenes -o a.safetensors").exit_code, 0);
+  ASSERT_EQ(Run("reflux-model init --seed 8 --data camvid:scenes -o b.safetensors").exit_code, 0);
+  const Outcome eval =
+      Run("reflux-model eval a.safetensors a.safetensors b.safetensors --titles a,same,b --data "
+          "camvid:scenes --slide 32x48 --scales 0.5,1 --flip --save out --as overlay --json");
+  ASSERT_EQ(eval.exit_code, 0) << eval.output;
+  const json checkpoints = json::parse(eval.output)["checkpoints"];
+  EXPECT_EQ(checkpoints[0]["agreement_with_first"], 100);
+  EXPECT_EQ(checkpoints[1]["agreement_with_first"], 100);
+  EXPECT_LT(checkpoints[2]["agreement_with_first"], 100);
+  EXPECT_LE(checkpoints[2]["miou_published"], checkpoints[2]["miou"]);
+  for (const char* title : {"a", "same", "b"}) {
+    const cv::Mat overlay = cv::imread(folder_ + "/out/" + title + "/val/scene_000001.png");
+    EXPECT_EQ(overlay.size(), cv::Size(64, 48)) << title;
+  }
+  // Images alone are enough to predict.
+  fs::remove_all(folder_ + "/scenes/valannot");
+  const Outcome predicted =
+      Run("reflux-model eval a.safetensors --data camvid:scenes --no-labels --save out2 --as "
+          "classes --json");
+  ASSERT_EQ(predicted.exit_code, 0);
+  EXPECT_TRUE(json::parse(predicted.output)["checkpoints"][0]["miou"].is_null());
+  EXPECT_FALSE(cv::imread(folder_ + "/out2/a/val/scene_000000.png").empty());
+  EXPECT_EQ(Run("reflux-model eval a.safetensors --data camvid:scenes").exit_code, 1);
+}
+
+TEST_F(ModelProgramsTest, DataCheckTellsAllThatIsWrong) {
+  ASSERT_EQ(Run(kScenes).exit_code, 0);
+  const Outcome sound =
+      Run("reflux-data check --format camvid --root scenes --overlay overlay.png --json");
+  ASSERT_EQ(sound.exit_code, 0) << sound.output;
+  const json splits = json::parse(sound.output);
+  ASSERT_EQ(splits.size(), 2);
+  EXPECT_EQ(splits[1]["split"], "val");
+  EXPECT_EQ(splits[1]["images"], 2);
+  int64_t pixels = splits[1]["ignored_pixels"];
+  for (const json& entry : splits[1]["classes"]) pixels += entry["pixels"].get<int64_t>();
+  EXPECT_EQ(pixels, 2 * 48 * 64);
+  EXPECT_FALSE(cv::imread(folder_ + "/overlay.png").empty());
+  fs::remove(folder_ + "/scenes/trainannot/scene_000000.png");
+  fs::resize_file(folder_ + "/scenes/val/scene_000000.jpg", 300);
+  cv::imwrite(folder_ + "/scenes/valannot/scene_000001.png",
+              cv::Mat(48, 64, CV_8UC1, cv::Scalar(77)));
+  const Outcome broken = Run("reflux-data check --format camvid --root scenes");
+  EXPECT_EQ(broken.exit_code, 1);
+  for (const char* problem :
+       {"train/scene_000000.jpg has no label", "truncated", "label value 77"}) {
+    EXPECT_THAT(broken.output, HasSubstr(problem));
+  }
+  EXPECT_EQ(Run("reflux-data check").exit_code, 2);
+  EXPECT_EQ(Run("reflux-data check --format camvid --root nowhere").exit_code, 1);
+}
+
 TEST_F(ModelProgramsTest, ErrorsSayWhatIsWrong) {
   ASSERT_EQ(Run(kScenes).exit_code, 0);
   const auto expect = [this](const std::string& arguments, int exit_code, const char* said) {
@@ -171,6 +226,8 @@ TEST_F(ModelProgramsTest, ErrorsSayWhatIsWrong) {
   expect("reflux-model eval five.safetensors --data camvid:scenes --size 9", 2, "HEIGHTxWIDTH");
   expect("reflux-model eval five.safetensors --data camvid:scenes --titles a,b", 2, "2 titles");
   expect("reflux-model eval five.safetensors --data camvid:nowhere", 1, "nowhere");
+  expect("reflux-model eval five.safetensors --data camvid:scenes --stride 8x8", 2, "eval_stride");
+  expect("reflux-model eval five.safetensors --data camvid:scenes --as gif", 2, "overlay");
 }
 
 }  // namespace
