@@ -222,6 +222,7 @@ class Machine {
   }
 
   absl::Status Remember(uint64_t slot) {
+    if (memo_.size() >= kMaxPickleValues) return Broken("it remembers more than it may hold");
     REFLUX_ASSIGN_OR_RETURN(memo_[slot], Top());
     return absl::OkStatus();
   }
