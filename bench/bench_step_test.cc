@@ -1,14 +1,12 @@
 // Runs reflux-bench-step as a user does and reads its result.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstdlib>
-#include <fstream>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "bench/run_benchmark.h"
 #include "bench/step_report.h"
 
 namespace reflux {
@@ -17,18 +15,10 @@ namespace {
 using testing::ElementsAre;
 
 TEST(BenchStepTest, QuickRunHasAllRows) {
-  const char* bin = std::getenv("REFLUX_BIN");
-  ASSERT_NE(bin, nullptr) << "set REFLUX_BIN to the folder of the programs";
-  const std::string json_file = absl::StrCat(testing::TempDir(), "bench_step_", getpid(), ".json");
-  const int status =
-      std::system(absl::StrCat(bin,
-                               "/reflux-bench-step --quick --precision fp32 --taps logits,aspp "
-                               "--teacher-model deeplabv3_resnet18 --scratch ",
-                               testing::TempDir(), " --json ", json_file)
-                      .c_str());
-  ASSERT_EQ(WEXITSTATUS(status), 0);
-  std::ifstream file(json_file);
-  const nlohmann::json json = nlohmann::json::parse(file);
+  const nlohmann::json json = RunBenchmark(
+      "reflux-bench-step",
+      "--quick --precision fp32 --taps logits,aspp --teacher-model deeplabv3_resnet18 --scratch " +
+          testing::TempDir());
   std::vector<std::string> names;
   for (const auto& row : json.at("rows")) {
     const std::string name = names.emplace_back(row.at("name"));
@@ -42,7 +32,6 @@ TEST(BenchStepTest, QuickRunHasAllRows) {
     }
   }
   EXPECT_THAT(names, ElementsAre("plain", "resident", "live", "warm_embedded", "warm_grpc"));
-  std::remove(json_file.c_str());
 }
 
 TEST(StepReportTest, QuartilesInterpolate) {

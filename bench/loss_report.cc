@@ -2,21 +2,13 @@
 
 #include "absl/strings/str_format.h"
 #include "bench/loss_rounds.h"
-#include "bench/step_report.h"
+#include "bench/quartiles.h"
 #include "common/base/build_version.h"
 
 namespace reflux {
 namespace {
 
-Quartiles Ratios(const std::vector<double>& of, const std::vector<double>& to) {
-  std::vector<double> ratios;
-  for (size_t i = 0; i < of.size(); ++i) ratios.push_back(of[i] / to[i]);
-  return QuartilesOf(ratios);
-}
-
-std::string Cell(const Quartiles& value) {
-  return absl::StrFormat("%.2f [%.2f, %.2f]", value.median, value.q1, value.q3);
-}
+std::string Cell(const Quartiles& value) { return QuartilesCell(value, 2); }
 
 double MiB(int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
@@ -27,11 +19,12 @@ std::string LossTable(const std::vector<LossSeries>& all) {
       "| loss | library ms | naive to library | Python to library | library MiB | naive MiB |\n"
       "|---|---|---|---|---|---|\n";
   for (const LossSeries& series : all) {
-    absl::StrAppendFormat(&table, "| %s | %.2f | %s | %s | %.1f | %.1f |\n", series.name,
-                          1e3 * QuartilesOf(series.library).median,
-                          Cell(Ratios(series.naive, series.library)),
-                          series.python.empty() ? "-" : Cell(Ratios(series.python, series.library)),
-                          MiB(series.library_bytes), MiB(series.naive_bytes));
+    absl::StrAppendFormat(
+        &table, "| %s | %.2f | %s | %s | %.1f | %.1f |\n", series.name,
+        1e3 * QuartilesOf(series.library).median,
+        Cell(RatioQuartiles(series.naive, series.library)),
+        series.python.empty() ? "-" : Cell(RatioQuartiles(series.python, series.library)),
+        MiB(series.library_bytes), MiB(series.naive_bytes));
   }
   return table;
 }
@@ -44,10 +37,11 @@ std::string LossJson(const LossBenchOptions& options, const std::vector<LossSeri
   for (const LossSeries& series : all) {
     nlohmann::json row = {{"name", series.name},
                           {"seconds", QuartilesOf(series.library).median},
-                          {"ratio_naive", Ratios(series.naive, series.library).median},
+                          {"ratio_naive", RatioQuartiles(series.naive, series.library).median},
                           {"bytes", series.library_bytes},
                           {"naive_bytes", series.naive_bytes}};
-    if (!series.python.empty()) row["ratio_python"] = Ratios(series.python, series.library).median;
+    if (!series.python.empty())
+      row["ratio_python"] = RatioQuartiles(series.python, series.library).median;
     json["rows"].push_back(std::move(row));
   }
   return json.dump(2) + "\n";

@@ -15,36 +15,24 @@ const StepSeries& Named(const std::vector<StepSeries>& all, const std::string& n
                        [&](const StepSeries& series) { return series.name == name; });
 }
 
-Quartiles Of(const StepSeries& series, double StepMeasurement::*field) {
+std::vector<double> Rounds(const StepSeries& series, double StepMeasurement::*field) {
   std::vector<double> values;
   for (const StepMeasurement& round : series.rounds) values.push_back(round.*field);
-  return QuartilesOf(values);
+  return values;
+}
+
+Quartiles Of(const StepSeries& series, double StepMeasurement::*field) {
+  return QuartilesOf(Rounds(series, field));
 }
 
 Quartiles RatioTo(const StepSeries& series, const StepSeries& base) {
-  std::vector<double> ratios;
-  for (size_t i = 0; i < series.rounds.size(); ++i) {
-    ratios.push_back(series.rounds[i].seconds / base.rounds[i].seconds);
-  }
-  return QuartilesOf(ratios);
+  return RatioQuartiles(Rounds(series, &StepMeasurement::seconds),
+                        Rounds(base, &StepMeasurement::seconds));
 }
 
-std::string Cell(const Quartiles& value) {
-  return absl::StrFormat("%.3f [%.3f, %.3f]", value.median, value.q1, value.q3);
-}
+std::string Cell(const Quartiles& value) { return QuartilesCell(value, 3); }
 
 }  // namespace
-
-Quartiles QuartilesOf(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const auto at = [&](double share) {
-    const double place = share * static_cast<double>(values.size() - 1);
-    const auto low = static_cast<size_t>(place);
-    const size_t high = std::min(low + 1, values.size() - 1);
-    return values[low] + (place - static_cast<double>(low)) * (values[high] - values[low]);
-  };
-  return {.q1 = at(0.25), .median = at(0.5), .q3 = at(0.75)};
-}
 
 std::string StepTable(const std::vector<StepSeries>& all) {
   const StepSeries &plain = Named(all, "plain"), &resident = Named(all, "resident");

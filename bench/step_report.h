@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "bench/quartiles.h"
 #include "bench/step_options.h"
 
 namespace reflux {
@@ -23,12 +24,6 @@ struct StepSeries {
   std::vector<StepMeasurement> rounds;
   int64_t teacher_images = 0;  // forwards of one image in all rounds
 };
-
-struct Quartiles {
-  double q1 = 0, median = 0, q3 = 0;
-};
-// Linear interpolation between order statistics; `values` is not empty.
-Quartiles QuartilesOf(std::vector<double> values);
 
 // Ratios are taken within a round and then summarised. `series` has a "plain" and a "resident" row,
 // all of the same number of rounds.
