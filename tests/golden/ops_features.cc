@@ -36,15 +36,22 @@ void Finish(Loss& loss, const LossInputs& inputs, const GoldenCase& golden,
   outcome.outputs["loss"] = loss.Finish(loss.Local(inputs));
 }
 
+// The loss L of the case, with the options that `options_of(inputs)` gives.
+template <typename L, typename OptionsOf>
+GoldenOutcome Computed(const GoldenCase& golden, const OptionsOf& options_of) {
+  GoldenOutcome outcome;
+  const LossInputs inputs = MapInputs(golden, outcome);
+  L loss(options_of(inputs));
+  Finish(loss, inputs, golden, outcome);
+  return outcome;
+}
+
 void RequireCeilMode(const GoldenCase& golden) {
   if (!golden.Param<bool>("ceil_mode")) throw std::runtime_error("no pool without ceil mode");
 }
 
 GoldenOutcome ChannelWise(const GoldenCase& golden) {
-  GoldenOutcome outcome;
-  const LossInputs inputs = MapInputs(golden, outcome);
-  ChannelWiseOptions options{.tap = TapOf(inputs),
-                             .temperature = golden.Param<double>("temperature"),
+  ChannelWiseOptions options{.temperature = golden.Param<double>("temperature"),
                              .temperature_squared = golden.Param<bool>("temperature_squared")};
   options.norm = OrThrow(ParseCwdNorm(golden.Param<std::string>("norm")));
   const bool spatial = options.norm == ChannelWiseOptions::Norm::kSpatial;
@@ -53,67 +60,53 @@ GoldenOutcome ChannelWise(const GoldenCase& golden) {
     throw std::runtime_error("unknown divide_by " + divide_by);
   }
   options.divide_by = ChannelWiseOptions::DivideBy::kStudentChannels;
-  ChannelWiseLoss loss(options);
-  Finish(loss, inputs, golden, outcome);
-  return outcome;
+  return Computed<ChannelWiseLoss>(golden, [&](const LossInputs& inputs) {
+    options.tap = TapOf(inputs);
+    return options;
+  });
 }
 
 GoldenOutcome Pairwise(const GoldenCase& golden) {
-  GoldenOutcome outcome;
   RequireCeilMode(golden);
-  const LossInputs inputs = MapInputs(golden, outcome);
-  PairwiseLoss loss({.tap = TapOf(inputs), .pool = golden.Param<int64_t>("pool")});
-  Finish(loss, inputs, golden, outcome);
-  return outcome;
+  return Computed<PairwiseLoss>(golden, [&](const LossInputs& inputs) {
+    return PairwiseOptions{.tap = TapOf(inputs), .pool = golden.Param<int64_t>("pool")};
+  });
 }
 
 // AICSD's pair-wise loss: the same with a window that is a share of the map.
 GoldenOutcome PairwiseByShare(const GoldenCase& golden) {
-  GoldenOutcome outcome;
   const double epsilon = golden.Param<double>("norm_epsilon");
   if (epsilon != 1e-8) throw std::runtime_error("unknown norm_epsilon " + std::to_string(epsilon));
-  const LossInputs inputs = MapInputs(golden, outcome);
-  PairwiseLoss loss({.tap = TapOf(inputs),
-                     .pool_fraction = golden.Param<double>("window_fraction"),
-                     .constant_norm = golden.Param<bool>("norm_is_constant")});
-  Finish(loss, inputs, golden, outcome);
-  return outcome;
+  return Computed<PairwiseLoss>(golden, [&](const LossInputs& inputs) {
+    return PairwiseOptions{.tap = TapOf(inputs),
+                           .pool_fraction = golden.Param<double>("window_fraction"),
+                           .constant_norm = golden.Param<bool>("norm_is_constant")};
+  });
 }
 
 GoldenOutcome CrossImage(const GoldenCase& golden) {
-  GoldenOutcome outcome;
-  const LossInputs inputs = MapInputs(golden, outcome);
-  CrossImageLoss loss({.tap = TapOf(inputs), .temperature = golden.Param<double>("temperature")});
-  Finish(loss, inputs, golden, outcome);
-  return outcome;
+  return Computed<CrossImageLoss>(golden, [&](const LossInputs& inputs) {
+    return CrossImageOptions{.tap = TapOf(inputs),
+                             .temperature = golden.Param<double>("temperature")};
+  });
 }
 
 GoldenOutcome CategorySimilarity(const GoldenCase& golden) {
-  GoldenOutcome outcome;
   RequireCeilMode(golden);
-  const LossInputs inputs = MapInputs(golden, outcome);
-  CategorySimilarityLoss loss({.tap = TapOf(inputs),
-                               .pool = golden.Param<int64_t>("pool"),
-                               .temperature = golden.Param<double>("temperature")});
-  Finish(loss, inputs, golden, outcome);
-  return outcome;
+  return Computed<CategorySimilarityLoss>(golden, [&](const LossInputs& inputs) {
+    return CategorySimilarityOptions{.tap = TapOf(inputs),
+                                     .pool = golden.Param<int64_t>("pool"),
+                                     .temperature = golden.Param<double>("temperature")};
+  });
 }
 
 GoldenOutcome AttentionTransfer(const GoldenCase& golden) {
-  GoldenOutcome outcome;
-  const LossInputs inputs = MapInputs(golden, outcome);
-  AttentionTransferLoss loss({.tap = TapOf(inputs), .power = golden.Param<int64_t>("power")});
-  Finish(loss, inputs, golden, outcome);
-  return outcome;
+  return Computed<AttentionTransferLoss>(golden, [&](const LossInputs& inputs) {
+    return AttentionTransferOptions{.tap = TapOf(inputs), .power = golden.Param<int64_t>("power")};
+  });
 }
 
-GoldenOutcome FitNet(const GoldenCase& golden) {
-  GoldenOutcome outcome;
-  const LossInputs inputs = MapInputs(golden, outcome);
-  FitNetLoss loss(TapOf(inputs));
-  Finish(loss, inputs, golden, outcome);
-  return outcome;
-}
+GoldenOutcome FitNet(const GoldenCase& golden) { return Computed<FitNetLoss>(golden, TapOf); }
 
 GoldenOutcome Ifvd(const GoldenCase& golden) {
   GoldenOutcome outcome;
