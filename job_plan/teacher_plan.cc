@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/base/choose.h"
 #include "common/base/status_macros.h"
 #include "distill/checkpoint/model_checkpoint.h"
 #include "distill/evaluation/evaluate.h"
@@ -16,11 +17,10 @@ namespace {
 constexpr int64_t kCheckedImages = 100;
 
 absl::StatusOr<ComputeDType> ParseCompute(const std::string& name) {
-  if (name == "fp32") return ComputeDType::kFp32;
-  if (name == "bf16") return ComputeDType::kBf16;
-  if (name == "fp64") return ComputeDType::kFp64;
-  return absl::InvalidArgumentError(
-      absl::StrCat("teacher.compute: '", name, "' is none of fp32, bf16, fp64"));
+  return Choose<ComputeDType>("teacher.compute", name,
+                              {{"fp32", ComputeDType::kFp32},
+                               {"bf16", ComputeDType::kBf16},
+                               {"fp64", ComputeDType::kFp64}});
 }
 
 }  // namespace
@@ -40,11 +40,10 @@ absl::StatusOr<torch::Device> PlanDevice(const std::string& name) {
 
 absl::StatusOr<Numerics> PlanNumerics(const v1::TeacherSpec& teacher) {
   Numerics numerics{.threads = teacher.threads(), .batch = teacher.batch()};
-  if (teacher.numerics() != "exact" && teacher.numerics() != "fast") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("teacher.numerics: '", teacher.numerics(), "' is none of exact, fast"));
-  }
-  numerics.mode = teacher.numerics() == "exact" ? NumericsMode::kExact : NumericsMode::kFast;
+  REFLUX_ASSIGN_OR_RETURN(
+      numerics.mode,
+      Choose<NumericsMode>("teacher.numerics", teacher.numerics(),
+                           {{"exact", NumericsMode::kExact}, {"fast", NumericsMode::kFast}}));
   REFLUX_ASSIGN_OR_RETURN(numerics.compute, ParseCompute(teacher.compute()));
   if (numerics.threads < 1 || numerics.threads > 1024 || numerics.batch < 1 ||
       numerics.batch > 1024) {
