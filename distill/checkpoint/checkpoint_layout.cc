@@ -60,13 +60,4 @@ const CheckpointLayout* FindLayout(absl::string_view name) {
   return nullptr;
 }
 
-std::string Renamed(const CheckpointLayout& layout, const std::string& name) {
-  for (const CheckpointLayout::Renaming& renaming : layout.renamings) {
-    if (absl::StartsWith(name, renaming.from)) {
-      return absl::StrCat(renaming.to, name.substr(renaming.from.size()));
-    }
-  }
-  return name;
-}
-
 }  // namespace reflux

@@ -18,11 +18,6 @@ struct CheckpointLayout {
   std::vector<std::string> marks;
   // What the code base feeds to such a network.
   Preprocessing preprocessing;
-  // Begins of names that are replaced, the first that fits.
-  struct Renaming {
-    std::string from, to;
-  };
-  std::vector<Renaming> renamings;
 };
 
 const std::vector<CheckpointLayout>& CheckpointLayouts();
@@ -30,7 +25,5 @@ const std::vector<CheckpointLayout>& CheckpointLayouts();
 const CheckpointLayout* RecogniseLayout(const std::vector<std::string>& names);
 // Null for an unknown name.
 const CheckpointLayout* FindLayout(absl::string_view name);
-
-std::string Renamed(const CheckpointLayout& layout, const std::string& name);
 
 }  // namespace reflux

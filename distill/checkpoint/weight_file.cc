@@ -58,9 +58,8 @@ class TorchWeights : public WeightFile {
       : WeightFile(source->name()), source_(std::move(source)) {
     Describe(file, layout);
     for (auto& [name, tensor] : file.tensors) {
-      const std::string ours = layout == nullptr ? name : Renamed(*layout, name);
-      entries_[ours] = {TorchDType(tensor.type), tensor.shape};
-      tensors_[ours] = std::move(tensor);
+      entries_[name] = {TorchDType(tensor.type), tensor.shape};
+      tensors_[name] = std::move(tensor);
     }
     if (layout == nullptr) return;
     metadata_ = LayoutMetadata(layout->preprocessing);
