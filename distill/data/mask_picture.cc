@@ -117,10 +117,14 @@ absl::StatusOr<cv::Mat> MaskPicture(const std::vector<std::string>& titles,
   return PictureTable(titles, tiles, class_names, palette);
 }
 
-absl::Status WritePng(const std::string& path, const cv::Mat& picture) {
+std::string EncodePng(const cv::Mat& picture) {
   std::vector<uint8_t> bytes;
   cv::imencode(".png", picture, bytes);
-  return WriteFileAtomically(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  return {bytes.begin(), bytes.end()};
+}
+
+absl::Status WritePng(const std::string& path, const cv::Mat& picture) {
+  return WriteFileAtomically(path, EncodePng(picture));
 }
 
 }  // namespace reflux

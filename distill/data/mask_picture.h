@@ -37,6 +37,9 @@ absl::StatusOr<cv::Mat> MaskPicture(const std::vector<std::string>& titles,
                                     const std::vector<std::string>& class_names,
                                     const std::vector<cv::Vec3b>& palette);
 
+// The PNG of a BGR picture or of 8-bit indices.
+std::string EncodePng(const cv::Mat& picture);
+
 // Writes a BGR picture as PNG, whole or not at all.
 absl::Status WritePng(const std::string& path, const cv::Mat& picture);
 

@@ -17,12 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string EncodePng(const cv::Mat& picture) {
-  std::vector<uint8_t> bytes;
-  cv::imencode(".png", picture, bytes);
-  return {bytes.begin(), bytes.end()};
-}
-
 cv::Mat CityscapesIds(const cv::Mat& classes) {
   cv::Mat table(1, 256, CV_8UC1, cv::Scalar(0));
   const std::vector<int>& ids = CityscapesLabelIds();
