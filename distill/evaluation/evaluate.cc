@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "distill/data/view.h"
+#include "distill/tensors/resize.h"
 
 namespace reflux {
 namespace {
@@ -54,14 +55,9 @@ absl::Status AddBatch(const std::vector<Example>& batch, int64_t ignore_index,
 
 torch::Tensor PredictedClasses(const torch::Tensor& logits, int64_t height, int64_t width,
                                bool align_corners) {
-  namespace F = torch::nn::functional;
   const torch::NoGradGuard no_gradients;
-  const torch::Tensor resized = F::interpolate(logits.to(torch::kCPU, torch::kFloat32),
-                                               F::InterpolateFuncOptions()
-                                                   .size(std::vector<int64_t>{height, width})
-                                                   .mode(torch::kBilinear)
-                                                   .align_corners(align_corners));
-  return resized.argmax(1);
+  return ResizeBilinear(logits.to(torch::kCPU, torch::kFloat32), height, width, align_corners)
+      .argmax(1);
 }
 
 absl::StatusOr<ConfusionMatrix> Evaluate(const Dataset& dataset, const Preprocessing& preprocessing,

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "distill/tensors/resize.h"
 
 namespace reflux {
 namespace {
@@ -14,15 +15,6 @@ using torch::indexing::Slice;
 
 // The padding to stride boundaries of networks makes smaller images pointless.
 constexpr int64_t kMinSide = 8;
-
-torch::Tensor Resize(const torch::Tensor& map, int64_t height, int64_t width, bool align_corners) {
-  namespace F = torch::nn::functional;
-  if (map.size(2) == height && map.size(3) == width) return map;
-  return F::interpolate(map, F::InterpolateFuncOptions()
-                                 .size(std::vector<int64_t>{height, width})
-                                 .mode(torch::kBilinear)
-                                 .align_corners(align_corners));
-}
 
 class Inference {
  public:
@@ -53,12 +45,13 @@ class Inference {
     };
     torch::Tensor input = images;
     if (scale != 1)
-      input = Resize(images, side(images.size(2)), side(images.size(3)), options_.align_corners);
+      input = ResizeBilinear(images, side(images.size(2)), side(images.size(3)),
+                             options_.align_corners);
     if (flip) input = input.flip({3});
     REFLUX_ASSIGN_OR_RETURN(torch::Tensor logits, Logits(input));
     if (flip) logits = logits.flip({3});
-    return torch::softmax(Resize(logits, images.size(2), images.size(3), options_.align_corners),
-                          1);
+    return torch::softmax(
+        ResizeBilinear(logits, images.size(2), images.size(3), options_.align_corners), 1);
   }
 
   // Of the size of `images`.
@@ -77,8 +70,9 @@ class Inference {
                             torch::indexing::TensorIndex(Slice(x, x + window_width))};
         REFLUX_ASSIGN_OR_RETURN(const torch::Tensor raw,
                                 predict_(images.index(where).contiguous()));
-        const torch::Tensor logits = Resize(raw.to(torch::kCPU, torch::kFloat32), window_height,
-                                            window_width, options_.align_corners);
+        const torch::Tensor logits =
+            ResizeBilinear(raw.to(torch::kCPU, torch::kFloat32), window_height, window_width,
+                           options_.align_corners);
         if (!sum.defined()) {
           sum = torch::zeros({logits.size(0), logits.size(1), height, width});
           count = torch::zeros({1, 1, height, width});

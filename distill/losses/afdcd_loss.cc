@@ -86,7 +86,7 @@ Tensor AfdcdLoss::MaskFor(const LossInputs& inputs) const {
 }
 
 AfdcdLoss::Summands AfdcdLoss::PartsOf(const Tensor& student, const Tensor& teacher,
-                                    const Tensor& mask) {
+                                       const Tensor& mask) {
   const Tensor aligned = align_.is_empty() ? student : align_->forward(student);
   Summands parts{.projected = projector_->forward(aligned * mask)};
   parts.feature = (parts.projected - teacher).square().sum();
@@ -101,9 +101,9 @@ LossStatistics AfdcdLoss::Local(const LossInputs& inputs) {
   const Tensor sum =
       options_.feature_weight * parts.feature + options_.contrast_weight * parts.contrast;
   return {sum.reshape({1}),
-          torch::tensor({static_cast<double>(teacher.size(0)), parts.feature.item<double>(),
-                         parts.contrast.item<double>()},
-                        torch::kFloat64)};
+          torch::cat({CountOf(teacher.size(0)), torch::stack({parts.feature, parts.contrast})
+                                                    .detach()
+                                                    .to(torch::kCPU, torch::kFloat64)})};
 }
 
 std::map<std::string, double> AfdcdLoss::Parts(const LossStatistics& global) {

@@ -1,19 +1,12 @@
 #include "distill/losses/cross_entropy_loss.h"
 
 #include "absl/strings/str_cat.h"
+#include "distill/tensors/resize.h"
 
 namespace reflux {
 namespace {
 
 namespace F = torch::nn::functional;
-
-torch::Tensor Resize(const torch::Tensor& map, int64_t height, int64_t width, bool align_corners) {
-  if (map.size(2) == height && map.size(3) == width) return map;
-  return F::interpolate(map, F::InterpolateFuncOptions()
-                                 .size(std::vector<int64_t>{height, width})
-                                 .mode(torch::kBilinear)
-                                 .align_corners(align_corners));
-}
 
 }  // namespace
 
@@ -32,7 +25,7 @@ torch::Tensor CrossEntropySum(const torch::Tensor& logits, const torch::Tensor& 
 
 torch::Tensor ResizeToLabels(const torch::Tensor& logits, const torch::Tensor& labels,
                              bool align_corners) {
-  return Resize(logits, labels.size(1), labels.size(2), align_corners);
+  return ResizeBilinear(logits, labels.size(1), labels.size(2), align_corners);
 }
 
 torch::Tensor FinishAdditive(const LossStatistics& global) {
@@ -44,7 +37,7 @@ torch::Tensor CountOf(int64_t count) {
 }
 
 torch::Tensor ResizeLike(const torch::Tensor& map, const torch::Tensor& reference) {
-  return Resize(map, reference.size(2), reference.size(3), /*align_corners=*/true);
+  return ResizeBilinear(map, reference.size(2), reference.size(3), /*align_corners=*/true);
 }
 
 LossStatistics CrossEntropyLoss::Local(const LossInputs& inputs) {

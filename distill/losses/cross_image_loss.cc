@@ -15,7 +15,7 @@ using torch::Tensor;
 // gathers them. Flat.
 Tensor AtItsPlace(const Tensor& share, const LossInputs& inputs) {
   const auto first = static_cast<int64_t>(inputs.first_position);
-  const int64_t images = inputs.global_batch > 0 ? inputs.global_batch : first + share.size(0);
+  const int64_t images = GlobalBatch(inputs, share.size(0));
   const int64_t after = images - first - share.size(0);
   TORCH_CHECK_VALUE(after >= 0, "a share of ", share.size(0), " images at position ", first,
                     " does not fit a batch of ", images);
@@ -43,12 +43,11 @@ absl::Status CrossImageOptions::Validate() const {
 }
 
 Tensor CrossImageLoss::UnitFeatures(const Tensor& map) const {
-  namespace F = torch::nn::functional;
   const int64_t pool = options_.pool;
   const Tensor pooled =
       pool == 1 ? map
                 : torch::avg_pool2d(map, {pool, pool}, {pool, pool}, {0, 0}, /*ceil_mode=*/true);
-  return F::normalize(pooled.flatten(2), F::NormalizeFuncOptions().p(2).dim(1).eps(1e-12));
+  return UnitVectors(pooled.flatten(2), 1);
 }
 
 LossStatistics CrossImageLoss::Local(const LossInputs& inputs) {

@@ -17,8 +17,7 @@ absl::Status AttentionTransferOptions::Validate() const {
 
 Tensor AttentionDifferenceSum(const Tensor& student, const Tensor& teacher, int64_t power) {
   const auto attention = [&](const Tensor& map) {
-    return F::normalize(map.pow(power).mean(1).flatten(1),
-                        F::NormalizeFuncOptions().p(2).dim(1).eps(1e-12));
+    return UnitVectors(map.pow(power).mean(1).flatten(1), 1);
   };
   const Tensor difference = attention(student) - attention(teacher);
   return difference.square().sum() / static_cast<double>(difference.size(1));

@@ -8,6 +8,7 @@
 #include "distill/losses/feature_losses.h"
 #include "distill/losses/pixel_kd_loss.h"
 #include "distill/models/batch_norm.h"
+#include "distill/models/layers.h"
 
 namespace reflux {
 
@@ -62,9 +63,8 @@ FrskdTerms::FrskdTerms(const FrskdTermOptions& options) : options_(options) {
   linear_ = register_module("linear", torch::nn::ModuleList());
   for (size_t i = 0; i < options.student_channels.size(); ++i) {
     const int64_t in = options.student_channels[i], out = options.teacher_channels[i];
-    linear_->push_back(
-        torch::nn::Sequential(torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, 1).bias(false)),
-                              BatchNorm2d(out, options.norm_epsilon)));
+    linear_->push_back(torch::nn::Sequential(Convolution({.in = in, .out = out}),
+                                             BatchNorm2d(out, options.norm_epsilon)));
   }
 }
 

@@ -9,11 +9,6 @@
 namespace reflux {
 namespace {
 
-torch::Tensor NormalizeRows(const torch::Tensor& matrix) {
-  namespace F = torch::nn::functional;
-  return F::normalize(matrix, F::NormalizeFuncOptions().p(2).dim(-1).eps(1e-12));
-}
-
 // sum_n P_i (ln P_i - ln P_j), [B,C,C]. With q = ln(P h w), the log-probability relative to a flat
 // map, in place of ln P: the sum is the same, and what is nearly flat (a high temperature) is not
 // lost to cancellation in single precision.
@@ -75,7 +70,7 @@ LossStatistics IcsdLoss::Local(const LossInputs& inputs) {
   const torch::Tensor images = CountOf(student.size(0));
   const bool gram = options_.form == IcsdOptions::Form::kGram;
   if (gram || options_.form == IcsdOptions::Form::kPerImage) {
-    const torch::Tensor difference = NormalizeRows(student) - NormalizeRows(teacher);
+    const torch::Tensor difference = UnitVectors(student, -1) - UnitVectors(teacher, -1);
     const double divisor =
         static_cast<double>(gram ? student.size(1) : student.size(1) * student.size(2));
     return {(difference.square().sum() / divisor).reshape({1}), images};
@@ -89,7 +84,7 @@ torch::Tensor IcsdLoss::Finish(const LossStatistics& global) {
   if (options_.form == IcsdOptions::Form::kPerImage) return global.sums[0] / (images * images);
   const int64_t classes = std::llround(std::sqrt(static_cast<double>(global.sums.numel() / 2)));
   torch::Tensor matrices = global.sums.view({2, classes, classes}) / images;
-  if (options_.form != IcsdOptions::Form::kFullRaw) matrices = NormalizeRows(matrices);
+  if (options_.form != IcsdOptions::Form::kFullRaw) matrices = UnitVectors(matrices, -1);
   return (matrices[0] - matrices[1]).square().sum() /
          (images * static_cast<double>(classes * classes));
 }

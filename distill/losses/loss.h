@@ -57,4 +57,10 @@ class Loss : public torch::nn::Module {
 const torch::Tensor& RequireMap(const std::map<std::string, torch::Tensor>& maps,
                                 const std::string& tap, const std::string& side);
 
+// The images of all ranks, of which this rank has `share` (LossInputs::global_batch).
+int64_t GlobalBatch(const LossInputs& inputs, int64_t share);
+
+// `map` with every vector along `dim` divided by its length, or by 1e-12 where that is larger.
+torch::Tensor UnitVectors(const torch::Tensor& map, int64_t dim);
+
 }  // namespace reflux

@@ -8,20 +8,12 @@
 #include "distill/losses/cross_entropy_loss.h"
 #include "distill/losses/prototypes.h"
 #include "distill/models/build_model.h"
+#include "distill/models/layers.h"
 
 namespace reflux {
 namespace {
 
 using torch::Tensor;
-
-Tensor Unit(const Tensor& map, int64_t dim) {
-  namespace F = torch::nn::functional;
-  return F::normalize(map, F::NormalizeFuncOptions().p(2).dim(dim).eps(1e-12));
-}
-
-torch::nn::Conv2d Pointwise(int64_t in, int64_t out) {
-  return torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, 1).bias(false));
-}
 
 }  // namespace
 
@@ -49,9 +41,10 @@ absl::Status MemoryOptions::Validate() const {
 
 MemoryLoss::MemoryLoss(const MemoryOptions& options) : options_(options) {
   const int64_t width = options.tap.teacher_channels;
-  first_ = register_module("first", Pointwise(options.tap.student_channels, width));
+  first_ =
+      register_module("first", Convolution({.in = options.tap.student_channels, .out = width}));
   norm_ = register_module("norm", BatchNorm2d(width));
-  second_ = register_module("second", Pointwise(width, width));
+  second_ = register_module("second", Convolution({.in = width, .out = width}));
   InitializeWeights(*this, options.tap.seed);
   pixels_ =
       register_module("pixels", FeatureQueue(options.num_classes, options.pixel_queue, width));
@@ -80,7 +73,7 @@ Tensor MemoryLoss::Divergence(const Labelled& positions, const Tensor& memory) c
 LossStatistics MemoryLoss::Entries(const Tensor& teacher, const Tensor& labels,
                                    const LossInputs& inputs) const {
   const auto first = static_cast<int64_t>(inputs.first_position);
-  const int64_t images = inputs.global_batch > 0 ? inputs.global_batch : first + teacher.size(0);
+  const int64_t images = GlobalBatch(inputs, teacher.size(0));
   const int64_t classes = options_.num_classes, width = teacher.size(1);
   Tensor rows = torch::zeros({images, classes, EntryRows(), width}, teacher.options());
   Tensor filled = torch::zeros({images, classes}, torch::kFloat64);
@@ -97,7 +90,7 @@ LossStatistics MemoryLoss::Entries(const Tensor& teacher, const Tensor& labels,
       order.resize(std::min<size_t>(order.size(), options_.pixels_per_image));
       const Tensor mine = features.index_select(0, of_class);
       Tensor entry = rows[first + i][c];
-      entry[0] = Unit(mine.mean(0), 0);
+      entry[0] = UnitVectors(mine.mean(0), 0);
       const auto count = static_cast<int64_t>(order.size());
       entry.slice(0, 1, 1 + count)
           .copy_(mine.index_select(0, torch::tensor(order, torch::kInt64).to(mine.device())));
@@ -109,9 +102,9 @@ LossStatistics MemoryLoss::Entries(const Tensor& teacher, const Tensor& labels,
 
 LossStatistics MemoryLoss::Local(const LossInputs& inputs) {
   const std::string& tap = options_.tap.tap;
-  const Tensor teacher = Unit(RequireMap(inputs.teacher, tap, "teacher").detach(), 1);
+  const Tensor teacher = UnitVectors(RequireMap(inputs.teacher, tap, "teacher").detach(), 1);
   const Tensor student =
-      Unit(Project(ResizeLike(RequireMap(inputs.student, tap, "student"), teacher)), 1);
+      UnitVectors(Project(ResizeLike(RequireMap(inputs.student, tap, "student"), teacher)), 1);
   const Tensor labels = DownsampleLabels(inputs.labels, teacher.size(2), teacher.size(3));
   const Tensor valid =
       labels.ne(inputs.ignore_index) & labels.ge(0) & labels.lt(options_.num_classes);

@@ -31,8 +31,7 @@ absl::Status PairwiseOptions::Validate() const {
       absl::StrCat("losses.skd.pool_fraction: ", pool_fraction, " is not in [0, 1]"));
 }
 
-Tensor PairwiseLoss::UnitVectors(const Tensor& map) const {
-  namespace F = torch::nn::functional;
+Tensor PairwiseLoss::PooledVectors(const Tensor& map) const {
   const auto window = [&](int64_t length) {
     if (pairwise_.pool_fraction == 0) return pairwise_.pool;
     return std::max<int64_t>(
@@ -42,15 +41,14 @@ Tensor PairwiseLoss::UnitVectors(const Tensor& map) const {
   const Tensor vectors = torch::max_pool2d(map, {height, width}, {height, width}, {0, 0}, {1, 1},
                                            /*ceil_mode=*/true)
                              .flatten(2);
-  if (!pairwise_.constant_norm)
-    return F::normalize(vectors, F::NormalizeFuncOptions().p(2).dim(1).eps(1e-12));
+  if (!pairwise_.constant_norm) return UnitVectors(vectors, 1);
   return vectors / (vectors.detach().norm(2, 1, /*keepdim=*/true) + 1e-8);
 }
 
 Tensor PairwiseLoss::SumOverImages(const Tensor& student, const Tensor& teacher,
                                    const LossInputs&) {
   const auto similarity = [&](const Tensor& map) {
-    const Tensor unit = UnitVectors(map);
+    const Tensor unit = PooledVectors(map);
     return unit.transpose(1, 2).bmm(unit);
   };
   return SumOfMeanSquares(similarity(student), similarity(teacher));

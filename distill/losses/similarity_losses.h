@@ -29,7 +29,7 @@ class PairwiseLoss : public TapLoss {
  private:
   torch::Tensor SumOverImages(const torch::Tensor& student, const torch::Tensor& teacher,
                               const LossInputs& inputs) override;
-  torch::Tensor UnitVectors(const torch::Tensor& map) const;  // [N,C,p]
+  torch::Tensor PooledVectors(const torch::Tensor& map) const;  // [N,C,p]
   const PairwiseOptions pairwise_;
 };
 

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "distill/losses/cross_entropy_loss.h"
 #include "distill/models/build_model.h"
+#include "distill/models/layers.h"
 
 namespace reflux {
 
@@ -15,9 +16,7 @@ absl::Status TapLossOptions::Validate(absl::string_view loss) const {
 TapLoss::TapLoss(const TapLossOptions& options, bool same_width) : options_(options) {
   if (!same_width || options.student_channels == options.teacher_channels) return;
   conv_ = register_module(
-      "conv", torch::nn::Conv2d(
-                  torch::nn::Conv2dOptions(options.student_channels, options.teacher_channels, 1)
-                      .bias(false)));
+      "conv", Convolution({.in = options.student_channels, .out = options.teacher_channels}));
   InitializeWeights(*this, options.seed);
 }
 

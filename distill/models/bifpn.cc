@@ -1,17 +1,14 @@
 #include "distill/models/bifpn.h"
 
 #include "absl/strings/str_cat.h"
+#include "distill/models/layers.h"
+#include "distill/tensors/resize.h"
 
 namespace reflux {
 namespace {
 
 namespace F = torch::nn::functional;
 using torch::Tensor;
-
-torch::nn::Conv2d Convolution(int64_t in, int64_t out, int64_t kernel, int64_t groups = 1) {
-  return torch::nn::Conv2d(
-      torch::nn::Conv2dOptions(in, out, kernel).padding(kernel / 2).groups(groups).bias(false));
-}
 
 // "conv.<i>": with `depth` 0 a 1x1 convolution, norm and ReLU; else `depth` times a 3x3 convolution
 // of each channel, a 1x1 convolution and a norm, with a ReLU between them and none at the end.
@@ -21,13 +18,14 @@ class BlockImpl : public torch::nn::Module {
       : conv_(register_module("conv", torch::nn::ModuleList())) {
     const auto norm = [&] { return BatchNorm2d(out, o.norm_epsilon, o.norm_momentum); };
     if (depth == 0) {
-      Append(torch::nn::Sequential(Convolution(in, out, 1), norm(), torch::nn::ReLU()));
+      Append(torch::nn::Sequential(Convolution({.in = in, .out = out}), norm(), torch::nn::ReLU()));
     }
     for (int64_t i = 0; i < depth; ++i) {
       torch::nn::Sequential step;
       if (i > 0) step->push_back(torch::nn::ReLU());
-      step->push_back(Convolution(i == 0 ? in : out, i == 0 ? in : out, 3, i == 0 ? in : out));
-      step->push_back(Convolution(i == 0 ? in : out, out, 1));
+      const int64_t from = i == 0 ? in : out;
+      step->push_back(Convolution({.in = from, .out = from, .kernel = 3, .groups = from}));
+      step->push_back(Convolution({.in = from, .out = out}));
       step->push_back(norm());
       Append(step);
     }
@@ -47,11 +45,6 @@ class BlockImpl : public torch::nn::Module {
   std::vector<torch::nn::Sequential> steps_;
 };
 TORCH_MODULE(Block);
-
-Tensor ResizeLikeNearest(const Tensor& map, const Tensor& reference) {
-  const std::vector<int64_t> size = {reference.size(2), reference.size(3)};
-  return F::interpolate(map, F::InterpolateFuncOptions().size(size).mode(torch::kNearest));
-}
 
 // 3x3, stride 2, `same`: of an odd number of zeros to add, one more goes below and to the right.
 Tensor HalveByMaxPool(const Tensor& map) {
@@ -144,7 +137,8 @@ Tensor BifpnLayer::Fuse(const Tensor& weights, const std::vector<Tensor>& maps) 
 std::vector<Tensor> BifpnLayer::Up(const std::vector<Tensor>& maps) {
   std::vector<Tensor> fused = maps;
   for (size_t i = maps.size() - 1; i-- > 0;) {
-    const Tensor coarser = ResizeLikeNearest(torch::relu(fused[i + 1]), maps[i]);
+    const Tensor coarser =
+        ResizeNearest(torch::relu(fused[i + 1]), maps[i].size(2), maps[i].size(3));
     fused[i] = up_.Run(i, Fuse(up_weights_[i], {maps[i], RunIfAny(after_up_, i, coarser)}));
   }
   return fused;

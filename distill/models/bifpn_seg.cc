@@ -2,29 +2,17 @@
 
 #include <string>
 
+#include "distill/tensors/resize.h"
+
 namespace reflux {
 namespace {
 
-namespace F = torch::nn::functional;
 using torch::Tensor;
 
 torch::nn::Sequential Block(int64_t channels, double norm_epsilon) {
   return torch::nn::Sequential(
       torch::nn::Conv2d(torch::nn::Conv2dOptions(channels, channels, 1).groups(channels)),
       BatchNorm2d(channels, norm_epsilon));
-}
-
-std::vector<int64_t> SizeOf(const Tensor& map) { return {map.size(2), map.size(3)}; }
-
-Tensor ResizeBilinear(const Tensor& map, const std::vector<int64_t>& size) {
-  if (SizeOf(map) == size) return map;
-  return F::interpolate(
-      map, F::InterpolateFuncOptions().size(size).mode(torch::kBilinear).align_corners(false));
-}
-
-Tensor ResizeNearest(const Tensor& map, const std::vector<int64_t>& size) {
-  if (SizeOf(map) == size) return map;
-  return F::interpolate(map, F::InterpolateFuncOptions().size(size).mode(torch::kNearest));
 }
 
 // The published names count from P2, the finest.
@@ -48,7 +36,9 @@ PyramidMaps BifpnSegLayerImpl::Up(const std::vector<Tensor>& maps) {
   PyramidMaps up{std::vector<Tensor>(maps.size()), std::vector<Tensor>(maps.size())};
   for (size_t i = maps.size(); i-- > 0;) {
     Tensor sum = maps[i];
-    if (i + 1 < maps.size()) sum = sum + ResizeBilinear(up.maps[i + 1], SizeOf(maps[i]));
+    if (i + 1 < maps.size())
+      sum = sum + ResizeBilinear(up.maps[i + 1], maps[i].size(2), maps[i].size(3),
+                                 /*align_corners=*/false);
     up.before_relu[i] = up_[i]->forward(sum);
     up.maps[i] = torch::relu(up.before_relu[i]);
   }
@@ -61,7 +51,8 @@ PyramidMaps BifpnSegLayerImpl::forward(const std::vector<Tensor>& maps) {
   const PyramidMaps up = Up(maps);
   PyramidMaps out = up;
   for (size_t i = 1; i <= down_.size(); ++i) {
-    const Tensor sum = maps[i] + up.maps[i] + ResizeNearest(out.maps[i - 1], SizeOf(maps[i]));
+    const Tensor sum =
+        maps[i] + up.maps[i] + ResizeNearest(out.maps[i - 1], maps[i].size(2), maps[i].size(3));
     out.before_relu[i] = down_[i - 1]->forward(sum);
     out.maps[i] = torch::relu(out.before_relu[i]);
   }

@@ -1,26 +1,25 @@
 #include "distill/models/cifar_resnet.h"
 
+#include "distill/models/layers.h"
+
 namespace reflux {
 namespace {
 
 using torch::Tensor;
 
-torch::nn::Conv2d Convolution(int64_t in, int64_t out, int64_t kernel, int64_t stride) {
-  return torch::nn::Conv2d(
-      torch::nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).bias(false));
-}
-
 class ReluFirstBlock : public torch::nn::Module {
  public:
   ReluFirstBlock(int64_t in, int64_t out, int64_t stride, const ClassifierOptions& o) {
     const auto norm = [&] { return BatchNorm2d(out, o.norm_epsilon, o.norm_momentum); };
-    conv1_ = register_module("conv1", Convolution(in, out, 3, stride));
+    conv1_ = register_module("conv1",
+                             Convolution({.in = in, .out = out, .kernel = 3, .stride = stride}));
     bn1_ = register_module("bn1", norm());
-    conv2_ = register_module("conv2", Convolution(out, out, 3, 1));
+    conv2_ = register_module("conv2", Convolution({.in = out, .out = out, .kernel = 3}));
     bn2_ = register_module("bn2", norm());
     if (stride == 1 && in == out) return;
-    downsample_ = register_module("downsample",
-                                  torch::nn::Sequential(Convolution(in, out, 1, stride), norm()));
+    downsample_ = register_module(
+        "downsample",
+        torch::nn::Sequential(Convolution({.in = in, .out = out, .stride = stride}), norm()));
   }
 
   Tensor forward(const Tensor& input) {
@@ -39,7 +38,9 @@ class ReluFirstBlock : public torch::nn::Module {
 
 CifarResNet18::CifarResNet18(const ClassifierOptions& options, Stem stem) : stem_(stem) {
   const bool cifar = stem == Stem::kCifar;
-  conv1_ = register_module("conv1", cifar ? Convolution(3, 64, 3, 1) : Convolution(3, 64, 7, 2));
+  conv1_ =
+      register_module("conv1", cifar ? Convolution({.in = 3, .out = 64, .kernel = 3})
+                                     : Convolution({.in = 3, .out = 64, .kernel = 7, .stride = 2}));
   bn1_ = register_module("bn1", BatchNorm2d(64, options.norm_epsilon, options.norm_momentum));
   int64_t in = 64;
   for (const int64_t out : channels()) {

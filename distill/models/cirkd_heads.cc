@@ -13,10 +13,6 @@ using torch::nn::Sequential;
 
 constexpr std::array<int64_t, 4> kBins = {1, 2, 3, 6};
 
-std::vector<TapInfo> Taps(const ModelOptions& options, int64_t stride) {
-  return {{"aspp", options.aspp_width, stride}, {"logits", options.num_classes, stride}};
-}
-
 }  // namespace
 
 DeepLabV3Head::DeepLabV3Head(const StageShape& input, const ModelOptions& options)
@@ -43,7 +39,7 @@ TapOutputs DeepLabV3Head::Forward(const StageMaps& stages) {
   return {{"aspp", features}, {"logits", block_.Classify(features)}};
 }
 
-std::vector<TapInfo> DeepLabV3Head::taps() const { return Taps(options_, stride_); }
+std::vector<TapInfo> DeepLabV3Head::taps() const { return FeatureTaps(options_, stride_); }
 
 PspHead::PspHead(const StageShape& input, const ModelOptions& options)
     : options_(options),
@@ -80,6 +76,6 @@ TapOutputs PspHead::Forward(const StageMaps& stages) {
   return {{"aspp", features}, {"logits", classifier_(features)}};
 }
 
-std::vector<TapInfo> PspHead::taps() const { return Taps(options_, stride_); }
+std::vector<TapInfo> PspHead::taps() const { return FeatureTaps(options_, stride_); }
 
 }  // namespace reflux

@@ -6,6 +6,10 @@ using torch::Tensor;
 using torch::nn::ReLU;  // ReLU(true): in place
 using torch::nn::Sequential;
 
+std::vector<TapInfo> FeatureTaps(const ModelOptions& options, int64_t stride) {
+  return {{"aspp", options.aspp_width, stride}, {"logits", options.num_classes, stride}};
+}
+
 NormOptions HeadNorm(const ModelOptions& options) {
   return {options.norm_epsilon, options.norm_momentum};
 }

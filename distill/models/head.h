@@ -25,6 +25,9 @@ class Head {
   virtual std::vector<TapInfo> taps() const = 0;
 };
 
+// Taps "aspp", a map of `aspp_width` before the classifier, and "logits", both at `stride`.
+std::vector<TapInfo> FeatureTaps(const ModelOptions& options, int64_t stride);
+
 NormOptions HeadNorm(const ModelOptions& options);
 
 // 3x3 convolution, norm, ReLU, dropout, 1x1 classifier: children "0", "1" and "4" of a sequence.

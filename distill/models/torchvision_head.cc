@@ -36,8 +36,6 @@ TapOutputs TorchvisionHead::Forward(const StageMaps& stages) {
   return {{"aspp", features}, {"logits", classifier_(features)}};
 }
 
-std::vector<TapInfo> TorchvisionHead::taps() const {
-  return {{"aspp", options_.aspp_width, stride_}, {"logits", options_.num_classes, stride_}};
-}
+std::vector<TapInfo> TorchvisionHead::taps() const { return FeatureTaps(options_, stride_); }
 
 }  // namespace reflux

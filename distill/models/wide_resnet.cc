@@ -1,22 +1,22 @@
 #include "distill/models/wide_resnet.h"
 
+#include "distill/models/layers.h"
+
 namespace reflux {
 namespace {
 
 using torch::Tensor;
 
-torch::nn::Conv2d Convolution(int64_t in, int64_t out, int64_t kernel, int64_t stride) {
-  return torch::nn::Conv2d(
-      torch::nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).bias(false));
-}
-
 class WideBlock : public torch::nn::Module {
  public:
   WideBlock(int64_t in, int64_t out, int64_t stride, const ClassifierOptions& o) {
-    conv1_ = register_module("conv1", Convolution(in, out, 3, stride));
+    conv1_ = register_module("conv1",
+                             Convolution({.in = in, .out = out, .kernel = 3, .stride = stride}));
     bn2_ = register_module("bn2", BatchNorm2d(out, o.norm_epsilon, o.norm_momentum));
-    conv2_ = register_module("conv2", Convolution(out, out, 3, 1));
-    if (in != out) shortcut_ = register_module("convShortcut", Convolution(in, out, 1, stride));
+    conv2_ = register_module("conv2", Convolution({.in = out, .out = out, .kernel = 3}));
+    if (in != out)
+      shortcut_ =
+          register_module("convShortcut", Convolution({.in = in, .out = out, .stride = stride}));
   }
 
   // As published: an identity shortcut carries the map before the ReLU, a projected one that after
@@ -40,7 +40,7 @@ WideResNet::WideResNet(const ClassifierOptions& options, int64_t depth, int64_t 
   const auto norm = [&](int64_t channels) {
     return BatchNorm2d(channels, options.norm_epsilon, options.norm_momentum);
   };
-  conv1_ = register_module("conv1", Convolution(3, 16, 3, 1));
+  conv1_ = register_module("conv1", Convolution({.in = 3, .out = 16, .kernel = 3}));
   int64_t in = 16;
   for (const int64_t out : channels_) {
     torch::nn::Sequential stage;
