@@ -72,6 +72,7 @@ const std::map<std::string, OnnxTranslator::Translation>& OnnxTranslator::Transl
       {"aten::max_pool2d", &OnnxTranslator::MaxPool},
       {"aten::adaptive_avg_pool2d", &OnnxTranslator::AdaptiveAveragePool},
       {"aten::upsample_bilinear2d", &OnnxTranslator::UpsampleBilinear},
+      {"aten::constant_pad_nd", &OnnxTranslator::Pad},
       {"aten::expand", &OnnxTranslator::Expand}};
   return *table;
 }
@@ -182,6 +183,17 @@ void OnnxTranslator::MaxPool(const TracedNode& traced) {
                   .Ints("dilations", Pair(node.input(4)))
                   .Int("ceil_mode", Bool(node.input(5)))
                   .output());
+}
+
+// LibTorch counts from the last axis: left, right, top, bottom.
+void OnnxTranslator::Pad(const TracedNode& traced) {
+  const Node& node = *traced.first;
+  const std::vector<int64_t> pad = Ints(node.input(1));
+  TORCH_CHECK_NOT_IMPLEMENTED(pad.size() == 4 && pad == Ints(traced.second->input(1)),
+                              "only constant padding of height and width has a translation");
+  const std::string pads = graph_.Integers({0, 0, pad[2], pad[0], 0, 0, pad[3], pad[1]});
+  Set(traced,
+      graph_.Output("Pad", {Name(node.input(0)), pads, graph_.Number(Float(node.input(2)))}));
 }
 
 // Bin b of n covers the positions from floor(b size / n) to ceil((b + 1) size / n).

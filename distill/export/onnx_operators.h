@@ -35,6 +35,7 @@ class OnnxTranslator {
   void MaxPool(const TracedNode& traced);
   void AdaptiveAveragePool(const TracedNode& traced);
   void UpsampleBilinear(const TracedNode& traced);
+  void Pad(const TracedNode& traced);
   void Expand(const TracedNode& traced);
 
   // The ONNX name of a traced tensor; constants become initializers. Empty for None.
@@ -42,7 +43,7 @@ class OnnxTranslator {
   void Set(const TracedNode& traced, const std::string& name);
   // [2] int64: the height and width that maps of these sizes have, computed from one of them.
   std::string HeightAndWidth(const MapSizes& sizes);
-  // [bins, size] or its transpose: the means of torch's adaptive pooling along axis 2 or 3.
+  // [bins, size]: a product with it pools adaptively, as torch does, along `axis` (2 or 3) of `map`.
   std::string PoolingMatrix(const std::string& map, int64_t axis, int64_t bins);
 
   struct Map {

@@ -115,6 +115,7 @@ TEST_P(OnnxExportTest, OnnxruntimeGivesOurLogitsAtEverySize) {
 
 INSTANTIATE_TEST_SUITE_P(Architectures, OnnxExportTest,
                          testing::Values("deeplabv3_resnet18", "psp_resnet18",
+                                         "deeplabv3plus_mobilenetv2",
                                          "torchvision_deeplabv3_mobilenet_v3_large"),
                          [](const auto& info) { return info.param; });
 
