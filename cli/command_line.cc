@@ -30,7 +30,7 @@ Exit codes: 0 done, 1 failed, 2 bad command line.)";
 
 struct Flags {
   std::string server, cache, teacher;
-  std::string path, dir, job_id;
+  std::string path, dir, job_id, recipe;
   JobFileFlags job;
   LogFlags logs;
   bool watch = false, markdown = false;
@@ -96,6 +96,20 @@ class Parser {
     explain->add_option("path", flags_.path, "Block or field, e.g. losses.icsd; none: the blocks");
     explain->add_flag("--markdown", flags_.markdown, "Every field, as Markdown tables");
     AddJson(explain);
+    AddRecipes();
+  }
+
+  // `recipes` alone lists them.
+  void AddRecipes() {
+    CLI::App* recipes =
+        app_.add_subcommand("recipes", "Published settings that a job file can extend");
+    recipes->callback([this, recipes] {
+      if (recipes->get_subcommands().empty()) command_ = [this] { return ListRecipes(terminal_); };
+    });
+    AddJson(recipes);
+    CLI::App* show = Add(*recipes, "show", "Print a recipe, to begin a job file with",
+                         [this] { return ShowRecipe(terminal_, flags_.recipe); });
+    show->add_option("name", flags_.recipe, "Recipe, as `reflux recipes` lists it")->required();
   }
 
   void AddRun() {

@@ -4,13 +4,16 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "cli/table.h"
 #include "common/base/exit_codes.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
 #include "common/spec/explain.h"
 #include "common/spec/job_file.h"
+#include "common/spec/recipes.h"
 
 namespace reflux {
 namespace {
@@ -40,6 +43,32 @@ int Explain(Terminal& terminal, const std::string& path, bool markdown) {
   const absl::StatusOr<std::string> text = markdown        ? ExplainMarkdown()
                                            : terminal.json ? ExplainJson(path)
                                                            : ExplainText(path);
+  if (!text.ok()) return Fail(terminal, text.status());
+  terminal.out << *text;
+  return kExitDone;
+}
+
+int ListRecipes(Terminal& terminal) {
+  if (terminal.json) {
+    nlohmann::json rows = nlohmann::json::array();
+    for (const Recipe& recipe : Recipes(".")) {
+      rows.push_back({{"name", recipe.name}, {"path", recipe.path}, {"summary", recipe.summary}});
+    }
+    terminal.out << rows.dump() << "\n";
+    return kExitDone;
+  }
+  std::vector<std::vector<std::string>> rows = {{"RECIPE", "WHAT"}};
+  for (const Recipe& recipe : Recipes(".")) rows.push_back({recipe.name, recipe.summary});
+  terminal.out
+      << TableText(rows)
+      << "\n`extends: recipes/NAME` in a job file; `reflux recipes show NAME` prints it.\n";
+  return kExitDone;
+}
+
+int ShowRecipe(Terminal& terminal, const std::string& name) {
+  const absl::StatusOr<std::string> path = FindRecipe(absl::StrCat("recipes/", name), ".");
+  if (!path.ok()) return Fail(terminal, path.status());
+  const absl::StatusOr<std::string> text = ReadFile(*path, kMaxJobFileBytes);
   if (!text.ok()) return Fail(terminal, text.status());
   terminal.out << *text;
   return kExitDone;

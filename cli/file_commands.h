@@ -1,4 +1,4 @@
-// Commands that need no server: validate, explain, and those that run a sibling program.
+// Commands that need no server: validate, explain, recipes, and those that run a sibling program.
 #pragma once
 
 #include <string>
@@ -19,6 +19,12 @@ int Validate(Terminal& terminal, const JobFileFlags& flags);
 
 // The fields of a block. With `markdown` every field, as docs/job_file.md has it.
 int Explain(Terminal& terminal, const std::string& path, bool markdown);
+
+// The recipes that a job file in this folder can extend; JSON with --json.
+int ListRecipes(Terminal& terminal);
+
+// A recipe's text, to begin a job file with.
+int ShowRecipe(Terminal& terminal, const std::string& name);
 
 // A program to run in place of this one.
 struct Execution {

@@ -1,13 +1,16 @@
 #include "common/spec/recipes.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "common/base/file.h"
 
 namespace reflux {
 namespace {
@@ -23,17 +26,25 @@ std::vector<fs::path> RecipeFolders(const std::string& folder) {
   return folders;
 }
 
-std::vector<std::string> KnownRecipes(const std::vector<fs::path>& folders) {
-  std::vector<std::string> names;
-  for (const fs::path& folder : folders) {
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(folder, error)) {
-      if (entry.path().extension() == ".yaml") names.push_back(entry.path().stem().string());
-    }
+constexpr int64_t kMaxRecipeBytes = 1 << 20;
+
+// The first sentence of the comment lines at the top.
+std::string Summary(const std::string& path) {
+  const absl::StatusOr<std::string> text = ReadFile(path, kMaxRecipeBytes);
+  if (!text.ok()) return "";
+  std::vector<std::string> comment;
+  for (absl::string_view line : absl::StrSplit(*text, '\n')) {
+    if (!absl::ConsumePrefix(&line, "#")) break;
+    comment.emplace_back(absl::StripAsciiWhitespace(line));
   }
-  std::sort(names.begin(), names.end());
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  return names;
+  const std::string whole = absl::StrJoin(comment, " ");
+  return whole.substr(0, whole.find(". "));
+}
+
+std::string KnownRecipes(const std::string& folder) {
+  return absl::StrJoin(Recipes(folder), ", ", [](std::string* out, const Recipe& recipe) {
+    absl::StrAppend(out, recipe.name);
+  });
 }
 
 }  // namespace
@@ -52,9 +63,23 @@ absl::StatusOr<std::string> FindRecipe(const std::string& name, const std::strin
     if (fs::is_regular_file(path, error)) return path.string();
     tried.push_back(path.string());
   }
-  return absl::NotFoundError(absl::StrCat(
-      "no recipe `", name, "`; looked for ", absl::StrJoin(tried, ", "),
-      recipe ? absl::StrCat("; there are: ", absl::StrJoin(KnownRecipes(folders), ", ")) : ""));
+  return absl::NotFoundError(
+      absl::StrCat("no recipe `", name, "`; looked for ", absl::StrJoin(tried, ", "),
+                   recipe ? absl::StrCat("; there are: ", KnownRecipes(folder)) : ""));
+}
+
+std::vector<Recipe> Recipes(const std::string& folder) {
+  std::map<std::string, std::string> paths;
+  for (const fs::path& place : RecipeFolders(folder)) {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(place, error)) {
+      if (entry.path().extension() != ".yaml") continue;
+      paths.emplace(entry.path().stem().string(), entry.path().string());  // the first stays
+    }
+  }
+  std::vector<Recipe> recipes;
+  for (const auto& [name, path] : paths) recipes.push_back({name, path, Summary(path)});
+  return recipes;
 }
 
 }  // namespace reflux

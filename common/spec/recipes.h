@@ -14,4 +14,14 @@ namespace reflux {
 // and the recipes there are.
 absl::StatusOr<std::string> FindRecipe(const std::string& name, const std::string& folder);
 
+struct Recipe {
+  std::string name;     // as in `extends: recipes/NAME`
+  std::string path;     // of its file
+  std::string summary;  // first sentence of the comment at its top; empty: it has none
+};
+
+// Every recipe that a file in `folder` can extend, by name; of several files of one name, the one
+// that FindRecipe takes.
+std::vector<Recipe> Recipes(const std::string& folder);
+
 }  // namespace reflux

@@ -66,6 +66,7 @@ const std::map<std::string, OnnxTranslator::Translation>& OnnxTranslator::Transl
       {"aten::hardswish", &OnnxTranslator::Activation},
       {"aten::hardsigmoid", &OnnxTranslator::HardSigmoid},
       {"aten::hardtanh", &OnnxTranslator::Clip},
+      {"aten::relu6", &OnnxTranslator::Relu6},
       {"aten::add", &OnnxTranslator::Add},
       {"aten::mul", &OnnxTranslator::Multiply},
       {"aten::cat", &OnnxTranslator::Concatenate},
@@ -153,6 +154,11 @@ void OnnxTranslator::Clip(const TracedNode& traced) {
   const Node& node = *traced.first;
   Set(traced, graph_.Output("Clip", {Name(node.input(0)), graph_.Number(Float(node.input(1))),
                                      graph_.Number(Float(node.input(2)))}));
+}
+
+void OnnxTranslator::Relu6(const TracedNode& traced) {
+  Set(traced,
+      graph_.Output("Clip", {Name(traced.first->input(0)), graph_.Number(0), graph_.Number(6)}));
 }
 
 void OnnxTranslator::Add(const TracedNode& traced) {

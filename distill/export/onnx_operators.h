@@ -29,6 +29,7 @@ class OnnxTranslator {
   void Activation(const TracedNode& traced);
   void HardSigmoid(const TracedNode& traced);
   void Clip(const TracedNode& traced);
+  void Relu6(const TracedNode& traced);
   void Add(const TracedNode& traced);
   void Multiply(const TracedNode& traced);
   void Concatenate(const TracedNode& traced);

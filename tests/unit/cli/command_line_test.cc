@@ -49,6 +49,17 @@ TEST(CommandLineTest, SetMayStandBeforeTheFileAndMoreThanOnce) {
   EXPECT_THAT(captured.err.str(), HasSubstr("/none.yaml"));
 }
 
+TEST(CommandLineTest, RecipesAreListedAndShown) {
+  Captured list, show, none;
+  EXPECT_EQ(RunLine({"recipes"}, list), kExitDone);
+  EXPECT_THAT(list.out.str(), HasSubstr("\nafdcd-camvid-r18 "));
+  EXPECT_THAT(list.out.str(), HasSubstr("  I2CKD's prototype triplets"));
+  EXPECT_EQ(RunLine({"recipes", "show", "icsd-camvid-r18"}, show), kExitDone);
+  EXPECT_THAT(show.out.str(), HasSubstr("\n  icsd: {weight: 1, form: full"));
+  EXPECT_EQ(RunLine({"recipes", "show", "nothing"}, none), kExitFailed);
+  EXPECT_THAT(none.err.str(), HasSubstr("there are: afdcd-"));
+}
+
 TEST(CommandLineTest, ModelCommandsSayWhenTheirProgramIsMissing) {
   Captured captured;
   EXPECT_EQ(RunLine({"inspect", "--anything"}, captured), kExitFailed);

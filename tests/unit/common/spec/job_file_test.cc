@@ -6,8 +6,10 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "absl/strings/match.h"
 #include "common/base/file.h"
 #include "common/spec/job_teachers.h"
+#include "common/spec/recipes.h"
 #include "tests/unit/common/spec/spec_fixture.h"
 
 namespace reflux {
@@ -190,20 +192,36 @@ TEST(JobFileTest, FilesGiveTheirNameAndAreBounded) {
   EXPECT_EQ(LoadJobFile(path).status().code(), absl::StatusCode::kResourceExhausted);
 }
 
-TEST(JobFileTest, RecipesOfTheSourceTreeMakeJobs) {
-  for (const std::string recipe : {"camvid-kd-i2ckd", "camvid-icsd-alw", "camvid-afdcd",
-                                   "cirkd-cityscapes-40k", "frskd-camvid"}) {
-    const auto spec = Parse("extends: recipes/" + recipe +
-                            "\ndata: {format: camvid, root: d}\nteacher: {checkpoint: t}\n");
-    ASSERT_TRUE(spec.ok()) << recipe << ": " << spec.status();
-    EXPECT_EQ(spec->train().steps(), 40000);
-    EXPECT_EQ(spec->train().global_batch(), 16);
-    EXPECT_EQ(spec->losses().has_i2ckd(), recipe == "camvid-kd-i2ckd");
-    EXPECT_EQ(spec->losses().has_icsd(), recipe == "camvid-icsd-alw");
-    EXPECT_EQ(spec->losses().has_afdcd(), recipe == "camvid-afdcd");
-    EXPECT_EQ(NeedsTeacher(spec->losses()), recipe.find("camvid-") == 0) << recipe;
-    EXPECT_EQ(spec->losses().frskd().taps_size(), recipe == "frskd-camvid" ? 4 : 0);
+TEST(JobFileTest, EveryRecipeOfTheSourceTreeMakesAJob) {
+  const std::vector<Recipe> recipes = Recipes(testing::TempDir());
+  EXPECT_GE(recipes.size(), 22u);
+  for (const Recipe& recipe : recipes) {
+    const auto spec = Parse("extends: recipes/" + recipe.name +
+                            "\ndata: {root: d}\nteacher: {checkpoint: t}\n");
+    ASSERT_TRUE(spec.ok()) << recipe.name << ": " << spec.status();
+    EXPECT_NE(recipe.summary, "") << recipe.name;
+    const auto is = [&](const char* method) { return absl::StartsWith(recipe.name, method); };
+    EXPECT_EQ(spec->losses().has_i2ckd(), is("i2ckd-")) << recipe.name;
+    EXPECT_EQ(spec->losses().has_icsd(), is("icsd-") || is("aicsd-")) << recipe.name;
+    EXPECT_EQ(spec->losses().has_afdcd(), is("afdcd-")) << recipe.name;
+    EXPECT_EQ(spec->losses().has_frskd(), is("frskd-")) << recipe.name;
+    EXPECT_EQ(NeedsTeacher(spec->losses()), !is("cirkd-") && !is("frskd-")) << recipe.name;
   }
+}
+
+// Recipes extend recipes: what the last says holds.
+TEST(JobFileTest, PublishedSettingsReachTheJob) {
+  const auto spec = [](const std::string& recipe) {
+    return Parse("extends: recipes/" + recipe + "\ndata: {root: d}\nteacher: {checkpoint: t}\n")
+        .value();
+  };
+  EXPECT_EQ(spec("afdcd-camvid-psp-r18").student().model(), "psp_resnet18");
+  EXPECT_EQ(spec("afdcd-camvid-psp-r18").losses().afdcd().contrast_weight(), 0.01);
+  EXPECT_EQ(spec("afdcd-ade20k-r18").losses().kd().weight(), 0.5);
+  EXPECT_EQ(spec("afdcd-coco-stuff-r18").train().steps(), 80000);
+  EXPECT_EQ(spec("aicsd-cityscapes-mbv2").train().epochs(), 200);
+  EXPECT_EQ(spec("aicsd-cityscapes-mbv2").train().head_lr_multiplier(), 10);
+  EXPECT_EQ(spec("frskd-voc-r18").losses().frskd().taps_size(), 4);
 }
 
 // The job files of the user's guide: right, but ahead of this version.
