@@ -1,0 +1,209 @@
+#include "tests/fuzz/fuzz_targets.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <opencv2/imgcodecs.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "cache/index_record.h"
+#include "cache/set_record.h"
+#include "common/base/file.h"
+#include "common/spec/job_file.h"
+#include "common/targets/wire.h"
+#include "distill/checkpoint/pickle_reader.h"
+#include "distill/checkpoint/torch_file.h"
+#include "distill/data/image_header.h"
+#include "distill/data/png_palette.h"
+#include "tests/contract/cache_fixtures.h"
+
+namespace reflux {
+namespace {
+
+void Require(bool holds, const char* what) {
+  if (holds) return;
+  std::cerr << "broken promise: " << what << std::endl;
+  std::abort();
+}
+#define REQUIRE_PROMISE(condition) Require((condition), #condition)
+
+template <typename Message>
+std::vector<std::string> Serialized(const Message& message) {
+  return {message.SerializeAsString()};
+}
+
+// Messages that pass FromProto go through ToProto to the same value.
+template <typename Message>
+void ParseMessage(absl::string_view bytes) {
+  Message message;
+  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return;
+  const auto value = FromProto(message);
+  if (!value.ok()) return;
+  const auto again = FromProto(ToProto(*value));
+  REQUIRE_PROMISE(again.ok());
+  REQUIRE_PROMISE(ToProto(*again).SerializeAsString() == ToProto(*value).SerializeAsString());
+}
+
+void ParseFetchRequest(absl::string_view bytes) {
+  v1::FetchRequest message;
+  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return;
+  const auto request = FromProto(std::move(message));
+  if (!request.ok()) return;
+  REQUIRE_PROMISE(request->Validate().ok());
+  for (size_t sample = 0; sample < request->samples.size(); ++sample) {
+    for (const TargetSpec& spec : request->specs) {
+      MakeTargetKey(request->teacher, request->samples[sample], spec);
+    }
+  }
+}
+
+std::vector<std::string> FetchRequestSeeds() {
+  return Serialized(ToProto(FakeRequest(2, 2), Priority::kStudent));
+}
+
+void ParseTeacherInfo(absl::string_view bytes) { ParseMessage<v1::TeacherInfo>(bytes); }
+std::vector<std::string> TeacherInfoSeeds() {
+  TeacherInfo info{.identity = FakeIdentity(), .model = "deeplabv3_resnet101", .num_classes = 11};
+  info.taps = {{.name = "logits", .channels = 11, .stride = 8}};
+  return Serialized(ToProto(info));
+}
+
+void ParseTargetSpec(absl::string_view bytes) { ParseMessage<v1::TargetSpec>(bytes); }
+std::vector<std::string> TargetSpecSeeds() {
+  return Serialized(ToProto(TargetSpec{.tap = "aspp", .codec = Codec::kFp16}));
+}
+
+void ParseIndexRecord(absl::string_view bytes) {
+  const auto record = DecodeIndexRecord(bytes);
+  if (record.ok()) REQUIRE_PROMISE(EncodeIndexRecord(*record) == bytes);
+}
+std::vector<std::string> IndexRecordSeeds() {
+  return {EncodeIndexRecord({.insertion = 7,
+                             .size = 24,
+                             .checksum = 99,
+                             .set = MakeTargetSetId(SetOf(FakeRequest(1))),
+                             .shape = {1, 2, 3}})};
+}
+
+void ParseInsertion(absl::string_view bytes) {
+  const auto insertion = DecodeInsertion(bytes);
+  if (insertion.ok()) REQUIRE_PROMISE(EncodeInsertion(*insertion) == bytes);
+}
+std::vector<std::string> InsertionSeeds() { return {EncodeInsertion(1234567)}; }
+
+// The key's 32 bytes, then the value.
+void ParseSetRecord(absl::string_view bytes) {
+  const size_t key = std::min<size_t>(bytes.size(), Digest::kSize);
+  const auto set = DecodeSetRecord(bytes.substr(0, key), bytes.substr(key));
+  if (!set.ok()) return;
+  REQUIRE_PROMISE(set->id == MakeTargetSetId(set->set));
+  REQUIRE_PROMISE(DecodeSetRecord(bytes.substr(0, key), EncodeSetRecord(*set)).ok());
+}
+std::vector<std::string> SetRecordSeeds() {
+  StoredSet stored{.set = SetOf(FakeRequest(1)), .entries = 3, .bytes = 300};
+  stored.id = MakeTargetSetId(stored.set);
+  return {absl::StrCat(stored.id.digest.AsBytes(), EncodeSetRecord(stored))};
+}
+
+// A job that is accepted says the same when it is spelt out.
+void ParseJobFile(absl::string_view bytes) {
+  const auto spec = ParseJob({.text = std::string(bytes), .folder = "/nowhere"});
+  if (!spec.ok()) return;
+  const auto again = ParseJob({.text = ResolvedYaml(*spec), .folder = "/nowhere"});
+  REQUIRE_PROMISE(again.ok());
+  REQUIRE_PROMISE(ToJson(*again) == ToJson(*spec));
+}
+std::vector<std::string> JobFileSeeds() {
+  return {
+      R"(name: r18
+data: {format: camvid, root: /d, crop: [96, 128], scale: [0.5, 2.0]}
+teacher: {checkpoint: /t.safetensors, expect_miou: 60}
+student: {model: deeplabv3_resnet18}
+losses: {kd: {temperature: 2}, i2ckd: {tap: aspp}, icsd: {schedule: alw}}
+targets: {cache: lab, views: "replay: 8", codec: fp16}
+train: {global_batch: 16, steps: 40000, precision: bf16}
+run: {students: 2}
+)",
+      "extends: recipes/afdcd-camvid-r18\ndata: {root: d}\nteacher: {checkpoint: t}\n",
+      "data: {format: folders, root: d, classes: [a, b], label_map: {7: 0, 11: 1}, ignore: 0}\n"
+      "losses: {frskd: {taps: [c3, c4]}}\nstudent: {model: psp_resnet18}\ntrain: {epochs: 2}\n"};
+}
+
+void ParseImage(absl::string_view bytes) {
+  const auto header = ReadImageHeader(bytes);
+  if (!header.ok()) return;
+  REQUIRE_PROMISE(header->height > 0 && header->width > 0);
+  int bits = 0;
+  if (IsPalettePng(bytes, &bits)) {
+    REQUIRE_PROMISE(ReadImageHeader(GreyFromPalettePng(bytes)).ok());
+  }
+}
+std::vector<std::string> ImageSeeds() {
+  const cv::Mat grey(4, 5, CV_8UC1, cv::Scalar(2));
+  std::vector<std::string> seeds = {
+      EncodePalettePng(grey, {{0, 0, 0}, {1, 2, 3}, {4, 5, 6}}).value()};
+  for (const char* kind : {".png", ".jpg"}) {
+    std::vector<uint8_t> bytes;
+    cv::imencode(kind, grey, bytes);
+    seeds.emplace_back(bytes.begin(), bytes.end());
+  }
+  return seeds;
+}
+
+void ParsePickle(absl::string_view bytes) {
+  const auto graph = ReadPickle(bytes);
+  if (!graph.ok()) return;
+  REQUIRE_PROMISE(graph->bytes <= bytes.size());
+  REQUIRE_PROMISE(graph->root >= 0 && graph->root < static_cast<PickleId>(graph->values.size()));
+  for (const PickleValue& value : graph->values) {
+    for (const PickleId id : value.items) {
+      REQUIRE_PROMISE(id >= 0 && id < static_cast<PickleId>(graph->values.size()));
+    }
+  }
+}
+// {"a": (1, 2.5, None)} by protocol 2, and an object of a class that does not exist.
+std::vector<std::string> PickleSeeds() {
+  using namespace std::string_literals;  // NOLINT: literals with zero bytes
+  return {
+      "\x80\x02}q\0U\x01"
+      "a"
+      "K\x01G@\x04\0\0\0\0\0\0N\x87s."s,
+      "\x80\x02"
+      "cmymodule\nMyClass\nq\0)\x81q\x01}q\x02U\x01xK\x07sb."s};
+}
+
+void ParseTorchFile(absl::string_view bytes) {
+  const auto source = BytesInMemory("fuzzed.pth", std::string(bytes));
+  if (!LooksLikeTorchFile(*source)) return;
+  const auto file = ReadTorchFile(source);
+  if (file.ok()) REQUIRE_PROMISE(!file->tensors.empty());
+}
+// What torch.save wrote, of both formats.
+std::vector<std::string> TorchFileSeeds() {
+  const std::string folder =
+      absl::StrCat(std::getenv("REFLUX_SOURCE"), "/tests/unit/distill/checkpoint/data/");
+  std::vector<std::string> seeds;
+  for (const char* file : {"zip.pth", "legacy.pth", "protocol4.pth", "whole_module.pth"}) {
+    seeds.push_back(ReadFile(folder + file, 1 << 20).value());
+  }
+  return seeds;
+}
+
+}  // namespace
+
+const std::vector<FuzzTarget>& FuzzTargets() {
+  static const auto* const targets =
+      new std::vector<FuzzTarget>{{"fetch_request", ParseFetchRequest, FetchRequestSeeds},
+                                  {"teacher_info", ParseTeacherInfo, TeacherInfoSeeds},
+                                  {"target_spec", ParseTargetSpec, TargetSpecSeeds},
+                                  {"index_record", ParseIndexRecord, IndexRecordSeeds},
+                                  {"insertion", ParseInsertion, InsertionSeeds},
+                                  {"set_record", ParseSetRecord, SetRecordSeeds},
+                                  {"job_file", ParseJobFile, JobFileSeeds},
+                                  {"image", ParseImage, ImageSeeds},
+                                  {"pickle", ParsePickle, PickleSeeds},
+                                  {"torch_file", ParseTorchFile, TorchFileSeeds}};
+  return *targets;
+}
+
+}  // namespace reflux

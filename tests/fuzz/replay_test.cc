@@ -1,0 +1,79 @@
+// Without a fuzzer: every seed and every file of corpus/ goes through its parser as it is, cut
+// short, and with bytes changed, moved and repeated by a fixed sequence of random numbers. What the
+// fuzzer finds is added to corpus/<target>/.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+
+#include "common/base/file.h"
+#include "tests/fuzz/fuzz_targets.h"
+
+namespace reflux {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kMutants = 400, kCuts = 200;
+
+std::vector<std::string> Inputs(const FuzzTarget& target) {
+  std::vector<std::string> inputs = target.seeds();
+  const fs::path folder =
+      fs::path(std::getenv("REFLUX_SOURCE")) / "tests/fuzz/corpus" / target.name;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder, none)) {
+    inputs.push_back(ReadFile(entry.path().string(), 1 << 20).value());
+  }
+  return inputs;
+}
+
+// Changes a few places of `bytes`: a bit, a byte to an extreme, a piece doubled or removed.
+std::string Mutated(std::string bytes, std::mt19937& random) {
+  const int changes = 1 + random() % 4;
+  for (int i = 0; i < changes && !bytes.empty(); ++i) {
+    const size_t at = random() % bytes.size();
+    const size_t length = 1 + random() % std::min<size_t>(16, bytes.size() - at);
+    switch (random() % 5) {
+      case 0:
+        bytes[at] = static_cast<char>(bytes[at] ^ (1 << random() % 8));
+        break;
+      case 1:
+        bytes[at] = static_cast<char>(random() % 2 == 0 ? 0xff : 0x00);
+        break;
+      case 2:
+        bytes[at] = static_cast<char>(random());
+        break;
+      case 3:
+        bytes.insert(at, bytes.substr(at, length));
+        break;
+      default:
+        bytes.erase(at, length);
+    }
+  }
+  return bytes;
+}
+
+class ReplayTest : public testing::TestWithParam<FuzzTarget> {};
+
+TEST_P(ReplayTest, SeedsCutsAndMutantsAreParsedOrRefused) {
+  std::mt19937 random(20240923);
+  const std::vector<std::string> inputs = Inputs(GetParam());
+  ASSERT_FALSE(inputs.empty());
+  for (const std::string& input : inputs) {
+    GetParam().parse(input);
+    const size_t step = std::max<size_t>(1, input.size() / kCuts);
+    for (size_t cut = 0; cut < input.size(); cut += step) GetParam().parse(input.substr(0, cut));
+    for (int i = 0; i < kMutants; ++i) GetParam().parse(Mutated(input, random));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ReplayTest, testing::ValuesIn(FuzzTargets()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+
+void PrintTo(const FuzzTarget& target, std::ostream* out) { *out << target.name; }
+
+}  // namespace reflux
