@@ -10,7 +10,8 @@ usage: deploy/demo.sh [--quick|--full] [--data camvid:DIR] [--teacher CHECKPOINT
 
   --quick               minutes: shows the machinery
   (default)             about a quarter of an hour on 2 cores
-  --full                as long as an accuracy that counts takes: an hour or two on 2 cores
+  --full                as long as an accuracy that counts takes: an hour or two on 2 cores;
+                        with a GPU larger crops and more steps
   --data camvid:DIR     CamVid in the SegNet layout (train/ trainannot/ val/ valannot/); without it
                         street-like scenes are generated
   --teacher CHECKPOINT  use this teacher instead of training one
@@ -43,6 +44,16 @@ case $size in
   default) train=96  val=24  crop="120, 160" batch=8 teacher_steps=140  student_steps=90   views=2 scale="0.33, 0.60" ;;
   full)    train=367 val=101 crop="120, 160" batch=8 teacher_steps=500  student_steps=250  views=4 scale="0.33, 0.80" ;;
 esac
+# With GPUs `--full` takes whole images and the schedule's length; NCCL wants a GPU for each student.
+gpus=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU' || true)
+students=2 setup_options=()
+if [ "$gpus" -gt 0 ]; then
+  setup_options=(--cuda)
+  [ "$gpus" -ge 2 ] || students=1
+  if [ $size = full ]; then
+    crop="360, 480" batch=16 teacher_steps=8000 student_steps=4000 views=8 scale="0.5, 2.0"
+  fi
+fi
 
 if [ -n "$data" ]; then
   case $data in camvid:*) ;; *) echo "demo: --data takes camvid:DIR" >&2; exit 2 ;; esac
@@ -58,7 +69,7 @@ say() { printf '\n== %s\n' "$*"; }
 
 set_up_and_build() {
   say "set-up and build (the first time: a download of 800 MB and some ten minutes of compiling)"
-  "$here/deploy/setup.sh"
+  "$here/deploy/setup.sh" "${setup_options[@]}"
   cmake -S "$here" --preset release >/dev/null
   cmake --build "$here/build/release" --target reflux reflux-model reflux-scenes reflux-orchestrator \
     reflux-supervise reflux-teacher reflux-cache reflux-worker
@@ -108,7 +119,7 @@ distil() {  # NAME SEED LOSSES
     "student: {model: deeplabv3_resnet18}" "losses: $3" \
     "targets: {cache: demo, views: \"replay: $views\", codec: fp16}" \
     "train: {global_batch: $batch, steps: $student_steps, precision: bf16, seed: $2, checkpoint_every: 100, log_every: 20}" \
-    "run: {students: 2}"
+    "run: {students: $students}"
 }
 
 # Where the server of a role ("cache", "teacher") listens: the endpoint file written last.
@@ -134,10 +145,10 @@ elif [ ! -e "$work/teacher.safetensors" ]; then
   cp "$(python3 "$here/deploy/demo_report.py" checkpoint "$work/teacher.json")" "$work/teacher.safetensors"
 fi
 if [ ! -e "$work/alone.json" ]; then
-  say "the student alone, for comparison ($student_steps steps on two processes); kept for the next run"
-  train_alone alone deeplabv3_resnet18 2 "$student_steps"
+  say "the student alone, for comparison ($student_steps steps, students: $students); kept for the next run"
+  train_alone alone deeplabv3_resnet18 "$students" "$student_steps"
 fi
-say "job 1: two students learn with KD and I2CKD; the teacher fills the cache"
+say "job 1: the students learn with KD and I2CKD; the teacher fills the cache"
 [ ! -e "$work/kd-i2ckd.json" ] || echo "(the cache of an earlier run is warm)"
 distil kd-i2ckd 0 "{kd: {}, i2ckd: {tap: aspp}}"
 counters between

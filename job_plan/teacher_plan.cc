@@ -9,6 +9,7 @@
 #include "distill/checkpoint/model_checkpoint.h"
 #include "distill/evaluation/evaluate.h"
 #include "job_plan/data_plan.h"
+#include "job_plan/device_plan.h"
 #include "job_plan/evaluation_plan.h"
 
 namespace reflux {
@@ -24,19 +25,6 @@ absl::StatusOr<ComputeDType> ParseCompute(const std::string& name) {
 }
 
 }  // namespace
-
-absl::StatusOr<torch::Device> PlanDevice(const std::string& name) {
-  const bool have_cuda = torch::cuda::is_available();
-  if (name == "cpu" || (name == "auto" && !have_cuda)) return torch::Device(torch::kCPU);
-  if (name != "auto" && name != "cuda") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("device: '", name, "' is none of cpu, cuda, auto"));
-  }
-  if (have_cuda) return torch::Device(torch::kCUDA);
-  return absl::FailedPreconditionError(
-      "device: cuda was asked for, but LibTorch sees no GPU (run deploy/setup.sh --cuda; check "
-      "nvidia-smi)");
-}
 
 absl::StatusOr<Numerics> PlanNumerics(const v1::TeacherSpec& teacher) {
   Numerics numerics{.threads = teacher.threads(), .batch = teacher.batch()};

@@ -21,8 +21,4 @@ absl::StatusOr<Teacher> LoadTeacher(const v1::TeacherSpec& teacher);
 absl::StatusOr<double> CheckTeacher(const Teacher& teacher, const v1::TeacherSpec& spec,
                                     const v1::DataSpec& data, const Cancellation* cancellation);
 
-// A device by name: "cpu", "cuda", or "auto" (a GPU when there is one). FailedPrecondition, with
-// what to do, when it is not there.
-absl::StatusOr<torch::Device> PlanDevice(const std::string& name);
-
 }  // namespace reflux

@@ -16,7 +16,7 @@
 #include "job_plan/data_plan.h"
 #include "job_plan/loss_plan.h"
 #include "job_plan/student_plan.h"
-#include "job_plan/teacher_plan.h"
+#include "job_plan/device_plan.h"
 #include "student_worker/job_digest.h"
 #include "student_worker/trainer_state.h"
 
@@ -56,7 +56,7 @@ absl::Status Trainer::State::BuildStudent() {
   }
   autocast = precision == "bf16";
   dtype = precision == "fp64" ? torch::kFloat64 : torch::kFloat32;
-  REFLUX_ASSIGN_OR_RETURN(device, PlanDevice(spec.train().device()));
+  REFLUX_ASSIGN_OR_RETURN(device, PlanDevice(spec.train().device(), communicator.rank()));
   REFLUX_ASSIGN_OR_RETURN(info.options, PlanModel(spec, train->class_names().size()));
   info.classes = train->class_names();
   info.extra["job"] = spec.name();

@@ -13,7 +13,7 @@
 #include "common/base/shutdown.h"
 #include "common/base/status_macros.h"
 #include "common/spec/job_file.h"
-#include "job_plan/teacher_plan.h"
+#include "job_plan/device_plan.h"
 #include "student_worker/collectives/c10d_communicator.h"
 #include "student_worker/observers.h"
 #include "student_worker/target_path.h"
@@ -100,7 +100,7 @@ absl::Status Worker::Rendezvous() {
     }
     REFLUX_ASSIGN_OR_RETURN(store_, JoinStore(address, timeout));
   }
-  REFLUX_ASSIGN_OR_RETURN(const torch::Device device, PlanDevice(spec_.train().device()));
+  REFLUX_ASSIGN_OR_RETURN(const torch::Device device, PlanDevice(spec_.train().device(), flags_.rank));
   REFLUX_ASSIGN_OR_RETURN(communicator_,
                           Connect({.backend = device.is_cuda() ? "nccl" : "gloo",
                                    .rank = flags_.rank,

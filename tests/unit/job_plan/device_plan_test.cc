@@ -1,0 +1,26 @@
+#include "job_plan/device_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace reflux {
+namespace {
+
+TEST(PlanDeviceTest, NamesAndWhatIsThere) {
+  EXPECT_TRUE(PlanDevice("cpu").value().is_cpu());
+  EXPECT_THAT(PlanDevice("gpu").status().message(), testing::HasSubstr("none of cpu, cuda, auto"));
+  const auto automatic = PlanDevice("auto"), cuda = PlanDevice("cuda");
+  ASSERT_TRUE(automatic.ok()) << automatic.status();
+  if (torch::cuda::device_count() == 0) {
+    EXPECT_TRUE(automatic->is_cpu());
+    EXPECT_THAT(cuda.status().message(), testing::HasSubstr("deploy/setup.sh --cuda"));
+    return;
+  }
+  EXPECT_TRUE(automatic->is_cuda());
+  const int gpus = static_cast<int>(torch::cuda::device_count());
+  EXPECT_EQ(PlanDevice("cuda", gpus).value().index(), 0);
+  EXPECT_EQ(PlanDevice("cuda", gpus - 1).value().index(), gpus - 1);
+}
+
+}  // namespace
+}  // namespace reflux
