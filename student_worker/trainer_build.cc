@@ -14,9 +14,9 @@
 #include "distill/models/build_model.h"
 #include "distill/models/placement.h"
 #include "job_plan/data_plan.h"
+#include "job_plan/device_plan.h"
 #include "job_plan/loss_plan.h"
 #include "job_plan/student_plan.h"
-#include "job_plan/device_plan.h"
 #include "student_worker/job_digest.h"
 #include "student_worker/trainer_state.h"
 
