@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
+#include "common/base/utf8.h"
 
 namespace reflux {
 namespace {
@@ -35,7 +36,14 @@ class TreeBuilder {
   }
 
  private:
-  static SpecNode Scalar(SpecNode node, const YAML::Node& yaml) {
+  // What goes into messages of the protocol must be UTF-8.
+  static absl::Status CheckText(const SpecNode& at, const std::string& text) {
+    if (IsUtf8(text)) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(at.Where(), ": the text is not UTF-8"));
+  }
+
+  static absl::StatusOr<SpecNode> Scalar(SpecNode node, const YAML::Node& yaml) {
+    REFLUX_RETURN_IF_ERROR(CheckText(node, yaml.Scalar()));
     node.kind = SpecNode::Kind::kScalar;
     node.scalar = yaml.Scalar();
     node.quoted = yaml.Tag() == "!";
@@ -61,6 +69,7 @@ class TreeBuilder {
             absl::StrCat(child.Where(), ": a key must be a plain word"));
       }
       const std::string key = entry.first.Scalar();
+      REFLUX_RETURN_IF_ERROR(CheckText(child, key));
       if (node.Find(key) != nullptr) {
         return absl::InvalidArgumentError(absl::StrCat(child.Where(), ": `", key,
                                                        "` is given twice (first in line ",
