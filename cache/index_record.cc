@@ -53,7 +53,7 @@ absl::StatusOr<IndexRecord> DecodeIndexRecord(absl::string_view bytes) {
   bytes.remove_prefix(Digest::kSize);
   const uint64_t dtype = TakeBigEndian(bytes, 1);
   const uint64_t codec = TakeBigEndian(bytes, 1);
-  if (dtype < 1 || dtype > 4 || codec < 1 || codec > 4 ||
+  if (dtype < 1 || dtype > 4 || !IsCodec(static_cast<int64_t>(codec)) ||
       record.size > static_cast<uint64_t>(EncodedTarget::kMaxBytes)) {
     return absl::DataLossError("index record: a field is out of range");
   }

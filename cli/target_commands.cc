@@ -7,6 +7,7 @@
 #include "cli/table.h"
 #include "common/base/digest.h"
 #include "common/base/exit_codes.h"
+#include "common/targets/codec.h"
 #include "reflux/v1/targets.grpc.pb.h"
 
 namespace reflux {
@@ -17,7 +18,10 @@ std::string ShortDigest(const std::string& raw) {
   return digest.ok() ? digest->Short() : "-";
 }
 
-// "fp16" from CODEC_FP16.
+// "fp16+zstd"; "-" for a codec of a later version.
+std::string CodecWord(int codec) { return IsCodec(codec) ? Name(static_cast<Codec>(codec)) : "-"; }
+
+// "exact" from NUMERICS_MODE_EXACT.
 std::string EnumWord(const std::string& name, size_t prefix) {
   return absl::AsciiStrToLower(name.size() > prefix ? name.substr(prefix) : name);
 }
@@ -38,7 +42,7 @@ std::string SetsTable(const v1::ListTargetSetsResponse& sets, int64_t now) {
   std::vector<std::vector<std::string>> rows = {
       {"SET", "TAP", "CODEC", "ENTRIES", "SIZE", "LAST USED"}};
   for (const v1::TargetSet& set : sets.sets()) {
-    rows.push_back({set.id(), set.spec().tap(), EnumWord(v1::Codec_Name(set.spec().codec()), 6),
+    rows.push_back({set.id(), set.spec().tap(), CodecWord(set.spec().codec()),
                     absl::StrCat(set.entries()), BytesText(set.bytes()),
                     set.last_used_unix_seconds() == 0
                         ? "-"

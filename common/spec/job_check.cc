@@ -11,6 +11,7 @@
 #include "common/spec/job_teachers.h"
 #include "common/spec/loss_fields.h"
 #include "common/spec/spec_reader.h"
+#include "common/targets/codec.h"
 #include "common/targets/target.h"
 
 namespace reflux {
@@ -133,6 +134,15 @@ void CheckViews(const std::string& views, Checker& check) {
                                             "1 to ",
                                             kMaxReplayedViews, ", or `live`"));
   }
+}
+
+void CheckCodec(const std::string& codec, Checker& check) {
+  if (codec == "topk") {
+    check.Unavailable("targets.codec", "codec topk");
+    return;
+  }
+  const absl::Status status = ParseCodec(codec).status();
+  if (!status.ok()) check.Bad("targets.codec", std::string(status.message()));
 }
 
 // What format folders needs, and what is for it alone.
@@ -296,6 +306,7 @@ SpecProblems CheckJob(const v1::JobSpec& spec) {
   Checker check;
   check.CheckBlock(spec, "");
   CheckViews(spec.targets().views(), check);
+  CheckCodec(spec.targets().codec(), check);
   if (!IsName(spec.name())) {
     check.Bad("name", "missing or not a name: up to 100 letters, digits, '-', '_', '.'");
   }

@@ -84,7 +84,7 @@ class Assembler {
     if (!header_.has_payload() || payload.bytes() <= 0 ||
         payload.bytes() > EncodedTarget::kMaxBytes || payload.shape_size() != 3 ||
         payload.dtype() < v1::DTYPE_FLOAT32 || payload.dtype() > v1::DTYPE_INT8 ||
-        payload.codec() < v1::CODEC_FP32 || payload.codec() > v1::CODEC_INT8) {
+        !IsCodec(payload.codec())) {
       return absl::DataLossError("target stream: a header is out of bounds");
     }
     bytes_.reserve(payload.bytes());

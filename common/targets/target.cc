@@ -27,71 +27,6 @@ absl::Status View::Validate() const {
   return absl::OkStatus();
 }
 
-int64_t BytesPerElement(DType dtype) {
-  switch (dtype) {
-    case DType::kFloat32:
-      return 4;
-    case DType::kBFloat16:
-    case DType::kFloat16:
-      return 2;
-    case DType::kInt8:
-      return 1;
-  }
-  return 4;
-}
-
-int64_t BytesPerChannel(Codec codec) { return codec == Codec::kInt8 ? 2 * sizeof(float) : 0; }
-
-absl::string_view Name(DType dtype) {
-  switch (dtype) {
-    case DType::kFloat32:
-      return "float32";
-    case DType::kBFloat16:
-      return "bfloat16";
-    case DType::kFloat16:
-      return "float16";
-    case DType::kInt8:
-      return "int8";
-  }
-  return "unknown";
-}
-
-absl::string_view Name(Codec codec) {
-  switch (codec) {
-    case Codec::kFp32:
-      return "fp32";
-    case Codec::kBf16:
-      return "bf16";
-    case Codec::kFp16:
-      return "fp16";
-    case Codec::kInt8:
-      return "int8";
-  }
-  return "unknown";
-}
-
-absl::StatusOr<Codec> ParseCodec(absl::string_view name) {
-  for (Codec codec : {Codec::kFp32, Codec::kBf16, Codec::kFp16, Codec::kInt8}) {
-    if (name == Name(codec)) return codec;
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown codec '", name, "', known: fp32, bf16, fp16, int8"));
-}
-
-DType StoredDType(Codec codec) {
-  switch (codec) {
-    case Codec::kFp32:
-      return DType::kFloat32;
-    case Codec::kBf16:
-      return DType::kBFloat16;
-    case Codec::kFp16:
-      return DType::kFloat16;
-    case Codec::kInt8:
-      return DType::kInt8;
-  }
-  return DType::kFloat32;
-}
-
 absl::Status TargetRequest::Validate() const {
   if (samples.empty() || samples.size() > kMaxSamples) {
     return absl::InvalidArgumentError(
@@ -136,14 +71,17 @@ absl::Status EncodedTarget::Verify() const {
     elements *= side;
     if (elements > kMaxBytes) return absl::DataLossError("target: over 1 GiB");
   }
+  if (!IsCodec(static_cast<int64_t>(codec))) return absl::DataLossError("target: unknown codec");
   if (dtype != StoredDType(codec)) {
     return absl::DataLossError(
         absl::StrCat("target: codec ", Name(codec), " does not store ", Name(dtype)));
   }
-  const int64_t expected = elements * BytesPerElement(dtype) + shape[0] * BytesPerChannel(codec);
-  if (static_cast<int64_t>(bytes.size()) != expected) {
-    return absl::DataLossError(
-        absl::StrCat("target: ", bytes.size(), " bytes, its shape needs ", expected));
+  if (UncompressedBytes(codec, shape) > kMaxBytes) return absl::DataLossError("target: over 1 GiB");
+  const auto size = static_cast<int64_t>(bytes.size());
+  const int64_t most = MaxValueBytes(codec, shape);
+  if (IsCompressed(codec) ? size == 0 || size > most : size != most) {
+    return absl::DataLossError(absl::StrCat("target: ", size, " bytes, its shape needs ",
+                                            IsCompressed(codec) ? "1.." : "", most));
   }
   if (TargetChecksum(bytes) != checksum) return absl::DataLossError("target: wrong checksum");
   return absl::OkStatus();

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "common/base/cancellation.h"
 #include "common/base/digest.h"
+#include "common/targets/codec.h"
 
 namespace reflux {
 
@@ -54,18 +55,7 @@ struct SampleRef {
   std::shared_ptr<const std::string> image;
 };
 
-// Never renumber these.
-enum class DType : uint8_t { kFloat32 = 1, kBFloat16 = 2, kFloat16 = 3, kInt8 = 4 };
-enum class Codec : uint8_t { kFp32 = 1, kBf16 = 2, kFp16 = 3, kInt8 = 4 };
-enum class Reduction : uint8_t { kNone = 1 };
-
-int64_t BytesPerElement(DType dtype);
-// Bytes that a codec puts before the elements, for each channel.
-int64_t BytesPerChannel(Codec codec);
-absl::string_view Name(DType dtype);
-absl::string_view Name(Codec codec);
-absl::StatusOr<Codec> ParseCodec(absl::string_view name);  // "fp32", "bf16", "fp16", "int8"
-DType StoredDType(Codec codec);
+enum class Reduction : uint8_t { kNone = 1 };  // never renumber
 
 // Which map of the teacher, and how it is stored.
 struct TargetSpec {

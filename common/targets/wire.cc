@@ -184,7 +184,7 @@ absl::StatusOr<TargetSpec> FromProto(const v1::TargetSpec& message) {
   if (message.reduction() != v1::REDUCTION_NONE) {
     return absl::InvalidArgumentError("specs.reduction: unknown value");
   }
-  if (message.codec() < v1::CODEC_FP32 || message.codec() > v1::CODEC_INT8) {
+  if (!IsCodec(message.codec())) {
     return absl::InvalidArgumentError("specs.codec: unknown value");
   }
   return TargetSpec{.tap = message.tap(),

@@ -1,10 +1,13 @@
 #include "distill/codec/target_codec.h"
 
+#include <cstdint>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
 #include "distill/codec/int8_codec.h"
+#include "distill/codec/zstd_value.h"
 
 namespace reflux {
 namespace {
@@ -33,6 +36,31 @@ absl::StatusOr<std::string> EncodeElements(const torch::Tensor& map, Codec codec
   return std::string(static_cast<const char*>(stored.data_ptr()), stored.nbytes());
 }
 
+absl::StatusOr<std::string> EncodePlain(const torch::Tensor& map, Codec plain) {
+  return plain == Codec::kInt8 ? EncodeInt8(map) : EncodeElements(map, plain);
+}
+
+// `bytes` are exactly those of a map of out's shape.
+void DecodePlain(absl::string_view bytes, Codec plain, torch::Tensor out) {
+  if (plain == Codec::kInt8) {
+    DecodeInt8(bytes, out);
+    return;
+  }
+  // from_blob takes a mutable pointer; copy_ only reads it.
+  out.copy_(torch::from_blob(const_cast<char*>(bytes.data()), out.sizes(),
+                             TorchType(StoredDType(plain))));
+}
+
+bool Fits(const EncodedTarget& target, const torch::Tensor& out) {
+  if (out.dim() != 3 || !out.is_contiguous() || out.size(0) != target.shape[0] ||
+      out.size(1) != target.shape[1] || out.size(2) != target.shape[2]) {
+    return false;
+  }
+  const auto size = static_cast<int64_t>(target.bytes.size());
+  const int64_t most = MaxValueBytes(target.codec, target.shape);
+  return IsCompressed(target.codec) ? size <= most : size == most;
+}
+
 }  // namespace
 
 absl::StatusOr<EncodedTarget> EncodeMap(const torch::Tensor& map, Codec codec) {
@@ -41,34 +69,31 @@ absl::StatusOr<EncodedTarget> EncodeMap(const torch::Tensor& map, Codec codec) {
   }
   if (!torch::isfinite(map).all().item<bool>())
     return absl::OutOfRangeError("the teacher's map has NaN or Inf");
-  absl::StatusOr<std::string> bytes =
-      codec == Codec::kInt8 ? EncodeInt8(map) : EncodeElements(map, codec);
-  if (!bytes.ok()) return bytes.status();
+  REFLUX_ASSIGN_OR_RETURN(std::string bytes, EncodePlain(map, Uncompressed(codec)));
+  if (IsCompressed(codec)) {
+    REFLUX_ASSIGN_OR_RETURN(bytes, CompressValue(bytes, BytesPerElement(StoredDType(codec))));
+  }
   return EncodedTarget::FromBytes(
-      *std::move(bytes), StoredDType(codec), codec,
+      std::move(bytes), StoredDType(codec), codec,
       {static_cast<int32_t>(map.size(0)), static_cast<int32_t>(map.size(1)),
        static_cast<int32_t>(map.size(2))});
 }
 
 absl::Status DecodeMapInto(const EncodedTarget& target, torch::Tensor out) {
-  const bool fits =
-      out.dim() == 3 && out.is_contiguous() && out.size(0) == target.shape[0] &&
-      out.size(1) == target.shape[1] && out.size(2) == target.shape[2] &&
-      static_cast<int64_t>(target.bytes.size()) ==
-          out.numel() * BytesPerElement(target.dtype) + out.size(0) * BytesPerChannel(target.codec);
-  if (!fits) {
+  if (!Fits(target, out)) {
     return absl::InvalidArgumentError(absl::StrCat("target of shape [", target.shape[0], ",",
                                                    target.shape[1], ",", target.shape[2],
                                                    "] does not fit its place in the batch"));
   }
-  if (target.codec == Codec::kInt8) {
-    DecodeInt8(target.bytes, out);
+  const Codec plain = Uncompressed(target.codec);
+  if (!IsCompressed(target.codec)) {
+    DecodePlain(target.bytes, plain, out);
     return absl::OkStatus();
   }
-  // from_blob takes a mutable pointer; copy_ only reads it.
-  const torch::Tensor stored = torch::from_blob(const_cast<char*>(target.bytes.data()), out.sizes(),
-                                                TorchType(target.dtype));
-  out.copy_(stored);
+  REFLUX_ASSIGN_OR_RETURN(const std::string bytes,
+                          DecompressValue(target.bytes, UncompressedBytes(plain, target.shape),
+                                          BytesPerElement(StoredDType(plain))));
+  DecodePlain(bytes, plain, out);
   return absl::OkStatus();
 }
 

@@ -7,7 +7,8 @@
 //   int8   int8        (max - min) / 508 of its channel at most, and the rounding of float32
 //
 // Bytes are little-endian, row-major [C,h,w]; int8 puts (float32 step, float32 middle) of every
-// channel before them: x = middle + step * q, q in -127..127. Functions are thread-safe.
+// channel before them: x = middle + step * q, q in -127..127. Each codec also exists with "+zstd":
+// the same numbers, its bytes compressed (zstd_value.h). Functions are thread-safe.
 #pragma once
 
 #include <torch/torch.h>
@@ -22,7 +23,8 @@ namespace reflux {
 absl::StatusOr<EncodedTarget> EncodeMap(const torch::Tensor& map, Codec codec);
 
 // Decodes into `out`, a contiguous [C,h,w] slot of the batch tensor (float32 or float64): one pass
-// from the stored bytes to the batch. InvalidArgument when shape or size differ.
+// from the stored bytes to the batch, after decompression if there is any. InvalidArgument when
+// shape or size differ, DataLoss when the bytes cannot be what EncodeMap made.
 absl::Status DecodeMapInto(const EncodedTarget& target, torch::Tensor out);
 
 }  // namespace reflux

@@ -95,6 +95,7 @@ TEST(TargetKeyTest, EveryFieldOfTheIdentityCounts) {
       [](Inputs& in) { in.sample.view.flip = false; },
       [](Inputs& in) { in.spec.tap = "logits"; },
       [](Inputs& in) { in.spec.codec = Codec::kFp32; },
+      [](Inputs& in) { in.spec.codec = Compressed(Codec::kFp16); },
       [](Inputs& in) { in.labels.bytes[0] = 1; }};
   std::set<TargetKey> keys;
   for (const auto& change : changes) {
