@@ -42,8 +42,15 @@ absl::StatusOr<std::vector<TargetSpec>> PlanTargetSpecs(const v1::TargetsSpec& t
                                                         const LossSet& losses) {
   REFLUX_ASSIGN_OR_RETURN(const Codec codec, ParseCodec(targets.codec()));
   std::vector<TargetSpec> specs;
-  for (const std::string& tap : losses.teacher_taps())
+  for (const std::string& tap : losses.teacher_taps()) {
+    // Of a feature map its greatest channels say nothing.
+    if (TopK(codec) > 0 && tap != "logits") {
+      return absl::InvalidArgumentError(absl::StrCat("targets.codec: ", Name(codec),
+                                                     " is for logits alone, and a loss reads the ",
+                                                     "teacher's ", tap, ": use fp16"));
+    }
     specs.push_back({.tap = tap, .codec = codec});
+  }
   return specs;
 }
 

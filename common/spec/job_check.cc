@@ -137,10 +137,6 @@ void CheckViews(const std::string& views, Checker& check) {
 }
 
 void CheckCodec(const std::string& codec, Checker& check) {
-  if (codec == "topk") {
-    check.Unavailable("targets.codec", "codec topk");
-    return;
-  }
   const absl::Status status = ParseCodec(codec).status();
   if (!status.ok()) check.Bad("targets.codec", std::string(status.message()));
 }

@@ -13,8 +13,9 @@ namespace reflux {
 // Never renumber these.
 enum class DType : uint8_t { kFloat32 = 1, kBFloat16 = 2, kFloat16 = 3, kInt8 = 4 };
 
-// One byte, which is part of a target's key: one of the named codecs, plus 128 when its value is
-// then compressed with zstd. Never renumber. Use the functions below to tell them apart.
+// One byte, which is part of a target's key: one of the named codecs, or 64 + K for the K largest
+// logits of a position (K in 1..63), plus 128 when its value is then compressed with zstd. Never
+// renumber. Use the functions below to tell them apart.
 enum class Codec : uint8_t { kFp32 = 1, kBf16 = 2, kFp16 = 3, kInt8 = 4 };
 
 // Whether a byte from outside (a file, a message) is a codec.
@@ -23,7 +24,10 @@ bool IsCompressed(Codec codec);
 Codec Compressed(Codec codec);  // `codec` and zstd; itself when it is compressed already
 Codec Uncompressed(Codec codec);
 
-std::string Name(Codec codec);  // "fp16", "fp16+zstd"
+// K of topk:K, 0 for all others.
+int32_t TopK(Codec codec);
+
+std::string Name(Codec codec);  // "fp16", "fp16+zstd", "topk:4"
 // InvalidArgument lists the known names.
 absl::StatusOr<Codec> ParseCodec(absl::string_view name);
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "distill/codec/int8_codec.h"
+#include "distill/codec/topk_codec.h"
 #include "distill/codec/zstd_value.h"
 
 namespace reflux {
@@ -37,18 +38,21 @@ absl::StatusOr<std::string> EncodeElements(const torch::Tensor& map, Codec codec
 }
 
 absl::StatusOr<std::string> EncodePlain(const torch::Tensor& map, Codec plain) {
+  if (TopK(plain) > 0) return EncodeTopK(map, TopK(plain));
   return plain == Codec::kInt8 ? EncodeInt8(map) : EncodeElements(map, plain);
 }
 
 // `bytes` are exactly those of a map of out's shape.
-void DecodePlain(absl::string_view bytes, Codec plain, torch::Tensor out) {
+absl::Status DecodePlain(absl::string_view bytes, Codec plain, torch::Tensor out) {
+  if (TopK(plain) > 0) return DecodeTopK(bytes, TopK(plain), out);
   if (plain == Codec::kInt8) {
     DecodeInt8(bytes, out);
-    return;
+    return absl::OkStatus();
   }
   // from_blob takes a mutable pointer; copy_ only reads it.
   out.copy_(torch::from_blob(const_cast<char*>(bytes.data()), out.sizes(),
                              TorchType(StoredDType(plain))));
+  return absl::OkStatus();
 }
 
 bool Fits(const EncodedTarget& target, const torch::Tensor& out) {
@@ -86,15 +90,11 @@ absl::Status DecodeMapInto(const EncodedTarget& target, torch::Tensor out) {
                                                    "] does not fit its place in the batch"));
   }
   const Codec plain = Uncompressed(target.codec);
-  if (!IsCompressed(target.codec)) {
-    DecodePlain(target.bytes, plain, out);
-    return absl::OkStatus();
-  }
+  if (!IsCompressed(target.codec)) return DecodePlain(target.bytes, plain, out);
   REFLUX_ASSIGN_OR_RETURN(const std::string bytes,
                           DecompressValue(target.bytes, UncompressedBytes(plain, target.shape),
                                           BytesPerElement(StoredDType(plain))));
-  DecodePlain(bytes, plain, out);
-  return absl::OkStatus();
+  return DecodePlain(bytes, plain, out);
 }
 
 }  // namespace reflux

@@ -5,10 +5,13 @@
 //   bf16   bfloat16    |x| 2^-8 at most
 //   fp16   float16     |x| 2^-11 at most for 6.2e-5 <= |x| <= 65504, 3e-8 below
 //   int8   int8        (max - min) / 508 of its channel at most, and the rounding of float32
+//   topk:K float16     of the K greatest logits of a position that of fp16; of each other logit the
+//                      range of these others at its position at most, and that of fp16
 //
 // Bytes are little-endian, row-major [C,h,w]; int8 puts (float32 step, float32 middle) of every
 // channel before them: x = middle + step * q, q in -127..127. Each codec also exists with "+zstd":
-// the same numbers, its bytes compressed (zstd_value.h). Functions are thread-safe.
+// the same numbers, its bytes compressed (zstd_value.h). topk_codec.h has the layout of topk.
+// Functions are thread-safe.
 #pragma once
 
 #include <torch/torch.h>
@@ -20,6 +23,7 @@ namespace reflux {
 
 // Encodes `map` ([C,h,w], any floating type, on the CPU). DataLoss-free: a map with NaN or Inf, or
 // with values that the codec cannot hold, is refused with OutOfRange and is never stored.
+// InvalidArgument when topk:K gets fewer than K or more than 256 channels.
 absl::StatusOr<EncodedTarget> EncodeMap(const torch::Tensor& map, Codec codec);
 
 // Decodes into `out`, a contiguous [C,h,w] slot of the batch tensor (float32 or float64): one pass

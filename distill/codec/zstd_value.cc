@@ -12,7 +12,7 @@ namespace {
 constexpr int kLevel = 3;  // zstd's own default: higher levels gain little on maps
 
 std::string TakeApart(absl::string_view value, int64_t word) {
-  std::string planes(value.size(), '\0');
+  std::string planes(value);
   const auto words = static_cast<int64_t>(value.size()) / word;
   for (int64_t byte = 0; byte < word; ++byte) {
     for (int64_t i = 0; i < words; ++i) planes[byte * words + i] = value[i * word + byte];
@@ -21,7 +21,7 @@ std::string TakeApart(absl::string_view value, int64_t word) {
 }
 
 std::string PutTogether(absl::string_view planes, int64_t word) {
-  std::string value(planes.size(), '\0');
+  std::string value(planes);
   const auto words = static_cast<int64_t>(planes.size()) / word;
   for (int64_t byte = 0; byte < word; ++byte) {
     for (int64_t i = 0; i < words; ++i) value[i * word + byte] = planes[byte * words + i];

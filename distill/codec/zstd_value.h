@@ -13,7 +13,7 @@
 
 namespace reflux {
 
-// `word` is 1, 2 or 4 bytes; `value` is a multiple of it.
+// `word` is 1, 2 or 4 bytes; bytes after the last whole word stay where they are.
 absl::StatusOr<std::string> CompressValue(absl::string_view value, int64_t word);
 
 // The value of exactly `size` bytes, which the caller has bounded: nothing larger is allocated.

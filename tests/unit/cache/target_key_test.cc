@@ -96,6 +96,8 @@ TEST(TargetKeyTest, EveryFieldOfTheIdentityCounts) {
       [](Inputs& in) { in.spec.tap = "logits"; },
       [](Inputs& in) { in.spec.codec = Codec::kFp32; },
       [](Inputs& in) { in.spec.codec = Compressed(Codec::kFp16); },
+      [](Inputs& in) { in.spec.codec = *ParseCodec("topk:3"); },
+      [](Inputs& in) { in.spec.codec = *ParseCodec("topk:4"); },
       [](Inputs& in) { in.labels.bytes[0] = 1; }};
   std::set<TargetKey> keys;
   for (const auto& change : changes) {

@@ -67,6 +67,9 @@ TEST(JobCheckTest, EachContradictionIsTold) {
       {"data.eval_scales=[0]", "data.eval_scales: 0 is out of range [0.1, 8]"},
       {"student.output_stride=12", "student.output_stride: 12 is not 8 or 16"},
       {"targets.views='replay: 0'", "targets.views: `replay: 0` is not allowed"},
+      {"targets.codec=topk", "targets.codec: unknown codec 'topk', known: fp32"},
+      {"targets.codec='topk:64'", "topk:K with K from 1 to 63"},
+      {"targets.codec=fp16+gzip", "each also with +zstd"},
       {"name=../up", "name: missing or not a name"},
       {"targets.cache=..", "targets.cache: not a name"},
       {"run.students=65", "run.students: 65 is out of range [1, 64]"},
@@ -76,11 +79,19 @@ TEST(JobCheckTest, EachContradictionIsTold) {
   }
 }
 
+TEST(JobCheckTest, CodecsWithParametersAreKnown) {
+  for (const std::string codec : {"int8", "fp16+zstd", "'topk:4'", "topk:4+zstd"}) {
+    EXPECT_EQ(Refusal(kSmallJob, {"targets.codec=" + codec}), "") << codec;
+  }
+}
+
 TEST(JobCheckTest, WhatIsNotAvailableIsUnimplemented) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"targets.views=whole", "views whole"},    {"targets.codec=topk", "codec topk"},
-      {"run.time_limit=1h", "run.time_limit"},   {"run.launcher=kubernetes", "launcher kubernetes"},
-      {"teacher.layout=cirkd", "layout cirkd"},  {"run.time_limit=24h", "run.time_limit"},
+      {"targets.views=whole", "views whole"},
+      {"run.time_limit=1h", "run.time_limit"},
+      {"run.launcher=kubernetes", "launcher kubernetes"},
+      {"teacher.layout=cirkd", "layout cirkd"},
+      {"run.time_limit=24h", "run.time_limit"},
       {"run.teachers=2", "2 teacher processes"},
   };
   for (const auto& [assignment, what] : cases) {
@@ -100,8 +111,8 @@ TEST(JobCheckTest, ProblemsBesideUnavailableThingsAreInvalid) {
 
 TEST(JobCheckTest, UnavailableThingsHideNothingElse) {
   const std::string refusal =
-      Refusal(kSmallJob, {"data.root=~", "targets.codec=topk", "train.epochs=2"});
-  EXPECT_THAT(refusal, HasSubstr("codec topk"));
+      Refusal(kSmallJob, {"data.root=~", "targets.views=whole", "train.epochs=2"});
+  EXPECT_THAT(refusal, HasSubstr("views whole"));
   EXPECT_THAT(refusal, HasSubstr("data.root: missing"));
   EXPECT_THAT(refusal, HasSubstr("train: give steps or epochs, not both"));
 }

@@ -21,7 +21,7 @@ TEST(CodecNamesTest, EveryByteIsANameAndBackOrNoCodec) {
     ASSERT_TRUE(parsed.ok()) << byte << ": " << parsed.status();
     EXPECT_EQ(*parsed, codec);
   }
-  EXPECT_EQ(codecs, 2 * 4);
+  EXPECT_EQ(codecs, 2 * (4 + 63));
 }
 
 // Stored in keys and records: they never change.
@@ -29,6 +29,8 @@ TEST(CodecNamesTest, TheBytesAreFixed) {
   EXPECT_EQ(static_cast<int>(*ParseCodec("fp32")), 1);
   EXPECT_EQ(static_cast<int>(*ParseCodec("int8")), 4);
   EXPECT_EQ(static_cast<int>(*ParseCodec("fp16+zstd")), 131);
+  EXPECT_EQ(static_cast<int>(*ParseCodec("topk:1")), 65);
+  EXPECT_EQ(static_cast<int>(*ParseCodec("topk:63+zstd")), 255);
 }
 
 TEST(CodecNamesTest, CompressionIsPutOnAndTakenOff) {
@@ -40,9 +42,16 @@ TEST(CodecNamesTest, CompressionIsPutOnAndTakenOff) {
   EXPECT_EQ(StoredDType(compressed), DType::kBFloat16);
 }
 
+TEST(CodecNamesTest, OnlyTopKHasAK) {
+  EXPECT_EQ(TopK(*ParseCodec("topk:5")), 5);
+  EXPECT_EQ(TopK(*ParseCodec("topk:5+zstd")), 5);
+  EXPECT_EQ(TopK(Compressed(Codec::kInt8)), 0);
+}
+
 TEST(CodecNamesTest, SizesAreThoseOfTheShape) {
   EXPECT_EQ(UncompressedBytes(Codec::kFp32, {3, 5, 7}), 420);
   EXPECT_EQ(UncompressedBytes(Codec::kInt8, {3, 5, 7}), 105 + 24);
+  EXPECT_EQ(UncompressedBytes(*ParseCodec("topk:2"), {3, 5, 7}), 35 * (2 + 4 + 2));
   EXPECT_EQ(MaxValueBytes(Codec::kFp16, {3, 5, 7}), 210);
   EXPECT_GT(MaxValueBytes(Compressed(Codec::kFp16), {3, 5, 7}), 210);
   // No overflow at the largest map of the widest element.
@@ -50,7 +59,8 @@ TEST(CodecNamesTest, SizesAreThoseOfTheShape) {
 }
 
 TEST(CodecNamesTest, UnknownNamesAreRefusedWithTheKnown) {
-  for (const std::string name : {"", "fp8", "FP16", "fp16+gzip", "+zstd", "fp16+zstd+zstd"}) {
+  for (const std::string name : {"", "fp8", "FP16", "fp16+gzip", "+zstd", "fp16+zstd+zstd", "topk",
+                                 "topk:0", "topk:64", "topk:04", "topk: 4", "topk:-1"}) {
     const absl::Status status = ParseCodec(name).status();
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << name;
     EXPECT_THAT(std::string(status.message()), HasSubstr("fp32, bf16, fp16, int8")) << name;
