@@ -70,7 +70,10 @@ std::vector<std::string> TeacherInfoSeeds() {
 
 void ParseTargetSpec(absl::string_view bytes) { ParseMessage<v1::TargetSpec>(bytes); }
 std::vector<std::string> TargetSpecSeeds() {
-  return Serialized(ToProto(TargetSpec{.tap = "aspp", .codec = Codec::kFp16}));
+  std::vector<std::string> seeds;
+  for (const Codec codec : {Codec::kFp16, Compressed(Codec::kInt8), *ParseCodec("topk:4+zstd")})
+    seeds.push_back(ToProto(TargetSpec{.tap = "logits", .codec = codec}).SerializeAsString());
+  return seeds;
 }
 
 void ParseIndexRecord(absl::string_view bytes) {

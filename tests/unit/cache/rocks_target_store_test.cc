@@ -66,7 +66,7 @@ TEST(IndexRecordTest, RefusesWhatItDidNotWrite) {
   EXPECT_TRUE(absl::IsDataLoss(DecodeIndexRecord(good.substr(1)).status()));
   for (const size_t field : {size_t{0}, size_t{9}, size_t{57}, size_t{58}}) {
     std::string bad = good;
-    bad[field] = '\x7f';
+    bad[field] = '\x40';
     EXPECT_TRUE(absl::IsDataLoss(DecodeIndexRecord(bad).status())) << "byte " << field;
   }
 }

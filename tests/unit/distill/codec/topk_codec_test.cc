@@ -38,7 +38,7 @@ TEST(TopKCodecTest, KeepsTheGreatestAndBoundsTheRest) {
     SCOPED_TRACE(k);
     const EncodedTarget target = *EncodeMap(map, Named("topk:" + std::to_string(k)));
     EXPECT_TRUE(target.Verify().ok()) << target.Verify();
-    EXPECT_EQ(target.bytes.size(), 15u * (2 + 3 * k));
+    EXPECT_EQ(static_cast<int64_t>(target.bytes.size()), 15 * (2 + 3 * k));
     const auto [sorted, order] = map.sort(0, /*descending=*/true);
     const Tensor decoded = Decoded(target).gather(0, order);
     const Tensor error = (decoded - sorted).abs();
