@@ -28,7 +28,7 @@ void AddFlags(CLI::App& app, StepBenchOptions& options, bool& quick) {
       ->capture_default_str();
   app.add_option("--losses", options.losses,
                  "kd or icsd with logits, kd+i2ckd with logits,aspp; kd, kd+i2ckd unless given");
-  app.add_option("--codec", options.codec, "fp32, bf16 or fp16")->capture_default_str();
+  app.add_option("--codec", options.codec, "as targets.codec of a job")->capture_default_str();
   app.add_option("--teacher-model", options.teacher_model, "Architecture of the teacher")
       ->capture_default_str();
   app.add_option("--threads", options.threads,
