@@ -106,7 +106,7 @@ train:
 
 TEST(JobFileTest, BadYamlAndKeysGivenTwiceNameTheirLine) {
   EXPECT_THAT(Refusal("name: a\ntrain: {steps: 1\n"), testing::StartsWith("job.yaml:3: not YAML"));
-  EXPECT_EQ(Refusal("name: a\ndata: {root: \"\\uD800\"}\n"), "job.yaml:2: the text is not UTF-8");
+  EXPECT_EQ(Refusal("name: a\ndata: {root: \xff}\n"), "job.yaml:2: the text is not UTF-8");
   EXPECT_EQ(Refusal("name: a\ntrain: {}\nname: b\n"),
             "job.yaml:3: `name` is given twice (first in line 1)");
   EXPECT_EQ(Refusal("name: a\n---\nname: b\n"), "job.yaml:3: a second document: one job a file");
