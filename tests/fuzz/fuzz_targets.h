@@ -1,5 +1,5 @@
-// The parsers of bytes that come from outside, as functions of arbitrary bytes: for libFuzzer
-// (fuzzer.cc) and for the replay of the corpus in the tests (replay_test.cc). Torch-free.
+// The parsers of bytes that come from outside, as functions of arbitrary bytes, for the replay of
+// seeds and corpus in the tests (replay_test.cc). Torch-free.
 #pragma once
 
 #include <string>

@@ -1,6 +1,6 @@
-// Without a fuzzer: every seed and every file of corpus/ goes through its parser as it is, cut
-// short, and with bytes changed, moved and repeated by a fixed sequence of random numbers. What the
-// fuzzer finds is added to corpus/<target>/.
+// Every seed and every file of corpus/ goes through its parser as it is, cut short, and with bytes
+// changed, moved and repeated by a fixed sequence of random numbers. An input that once broke a
+// parser is kept in corpus/<target>/.
 #include <gtest/gtest.h>
 
 #include <algorithm>
