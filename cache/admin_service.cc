@@ -1,12 +1,19 @@
 #include "cache/admin_service.h"
 
+#include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "cache/find_sets.h"
 #include "cache/set_record.h"
+#include "cache/verify_store.h"
+#include "common/base/status_macros.h"
 #include "common/rpc/status.h"
 
 namespace reflux {
 namespace {
+
+constexpr int64_t kMaxPinSeconds = 315360000;  // ten years
 
 class Service : public v1::CacheAdminService::Service {
  public:
@@ -27,6 +34,10 @@ class Service : public v1::CacheAdminService::Service {
     answer->set_fills(counts.fills);
     answer->set_corrupted(counts.corrupted);
     answer->set_passed_through(counts.passed_through);
+    answer->set_disk_bytes(store.disk_bytes);
+    answer->set_evicted(store.evicted);
+    answer->set_refused(store.refused);
+    answer->set_read_errors(counts.read_errors);
     return grpc::Status::OK;
   }
 
@@ -41,7 +52,7 @@ class Service : public v1::CacheAdminService::Service {
   grpc::Status Verify(grpc::ServerContext* context, const v1::VerifyRequest*,
                       v1::VerifyResponse* answer) override {
     const FetchContext until{.deadline = absl::FromChrono(context->deadline())};
-    const absl::StatusOr<VerifyReport> report = store_.Verify(until);
+    const absl::StatusOr<VerifyReport> report = VerifyStore(store_, until);
     if (!report.ok()) return ToGrpc(report.status());
     answer->set_entries(report->entries);
     answer->set_bytes(report->bytes);
@@ -49,7 +60,80 @@ class Service : public v1::CacheAdminService::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status RemoveTargetSets(grpc::ServerContext*, const v1::RemoveTargetSetsRequest* request,
+                                v1::RemoveTargetSetsResponse* answer) override {
+    return ToGrpc(Remove(*request, *answer));
+  }
+
+  grpc::Status PinTargetSets(grpc::ServerContext*, const v1::PinTargetSetsRequest* request,
+                             v1::ListTargetSetsResponse* answer) override {
+    return ToGrpc(Pin(*request, *answer));
+  }
+
+  grpc::Status CollectGarbage(grpc::ServerContext* context,
+                              const v1::CollectGarbageRequest* request,
+                              v1::CollectGarbageResponse* answer) override {
+    const FetchContext until{.deadline = absl::FromChrono(context->deadline())};
+    return ToGrpc(Collect(until, request->target_bytes(), *answer));
+  }
+
  private:
+  // The sets that a request names: one, or all of that beginning.
+  absl::StatusOr<std::vector<StoredSet>> Named(const std::string& name, bool all) {
+    REFLUX_ASSIGN_OR_RETURN(const std::vector<StoredSet> sets, store_.ListSets());
+    if (all) return FindSets(sets, name);
+    REFLUX_ASSIGN_OR_RETURN(StoredSet set, FindSet(sets, name));
+    return std::vector<StoredSet>{std::move(set)};
+  }
+
+  absl::Status Remove(const v1::RemoveTargetSetsRequest& request,
+                      v1::RemoveTargetSetsResponse& answer) {
+    REFLUX_ASSIGN_OR_RETURN(const std::vector<StoredSet> sets, Named(request.set(), request.all()));
+    for (const StoredSet& set : sets) {
+      if (!set.leased || request.force()) continue;
+      return absl::FailedPreconditionError(absl::StrCat(
+          FullName(set.set),
+          set.pin_term > absl::ZeroDuration() ? " is pinned: release it first"
+                                              : " was used in the last ten minutes: wait",
+          ", or force the removal"));
+    }
+    for (const StoredSet& set : sets) {
+      REFLUX_ASSIGN_OR_RETURN(const int64_t freed, store_.RemoveSet(set.id));
+      answer.set_freed_bytes(answer.freed_bytes() + freed);
+      *answer.add_sets() = ToProto(set);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Pin(const v1::PinTargetSetsRequest& request, v1::ListTargetSetsResponse& answer) {
+    if (request.for_seconds() < 0 || request.for_seconds() > kMaxPinSeconds) {
+      return absl::InvalidArgumentError("for_seconds: must lie in 0..315360000");
+    }
+    REFLUX_ASSIGN_OR_RETURN(const std::vector<StoredSet> sets, Named(request.set(), request.all()));
+    for (const StoredSet& set : sets) {
+      REFLUX_RETURN_IF_ERROR(store_.Pin(set.id, absl::Seconds(request.for_seconds())));
+    }
+    REFLUX_ASSIGN_OR_RETURN(const std::vector<StoredSet> pinned,
+                            Named(request.set(), request.all()));
+    for (const StoredSet& set : pinned) *answer.add_sets() = ToProto(set);
+    return absl::OkStatus();
+  }
+
+  absl::Status Collect(const FetchContext& context, int64_t target_bytes,
+                       v1::CollectGarbageResponse& answer) {
+    const int64_t excess = store_.stats().live_bytes - target_bytes;
+    if (target_bytes >= 0 && excess > 0) {
+      REFLUX_ASSIGN_OR_RETURN(const int64_t evicted, store_.Evict(excess));
+      answer.set_evicted_bytes(evicted);
+    }
+    REFLUX_ASSIGN_OR_RETURN(const int64_t reclaimed, store_.Reclaim(context));
+    answer.set_reclaimed_bytes(reclaimed);
+    const StoreStats stats = store_.stats();
+    answer.set_live_bytes(stats.live_bytes);
+    answer.set_disk_bytes(stats.disk_bytes);
+    return absl::OkStatus();
+  }
+
   TargetStore& store_;
   const CachingSource& source_;
 };

@@ -99,6 +99,8 @@ CachingSourceMetrics CachingSourceMetrics::Register(MetricRegistry& registry) {
       .passed_through =
           registry.AddCounter("reflux_cache_passed_through_total",
                               "Targets delivered unstored, the store being full or failing."),
+      .read_errors = registry.AddCounter("reflux_cache_read_errors_total",
+                                         "Stored targets that could not be read."),
       .hit_bytes =
           registry.AddCounter("reflux_cache_hit_bytes_total", "Bytes served from the store."),
       .fill_seconds = registry.AddHistogram("reflux_cache_fill_seconds",

@@ -28,7 +28,7 @@ struct CachingSourceOptions {
 };
 
 struct CachingSourceMetrics {
-  Counter hits, misses, fills, fill_errors, corrupted, passed_through, hit_bytes;
+  Counter hits, misses, fills, fill_errors, corrupted, passed_through, read_errors, hit_bytes;
   Histogram fill_seconds;
   Gauge entries, live_bytes;
   // reflux_cache_*
@@ -42,6 +42,7 @@ struct CacheCounts {
   int64_t fills = 0;  // asked from upstream
   int64_t corrupted = 0;
   int64_t passed_through = 0;  // delivered but not stored
+  int64_t read_errors = 0;     // the store could not read what it holds
 };
 
 // Fetch delivers on the calling thread; statuses from upstream (refusals, SampleNeeded) are

@@ -19,6 +19,7 @@ class CacheCounters {
   void Misses(int64_t count) { Add(misses_, metrics_.misses, count); }
   void Fills(int64_t count) { Add(fills_, metrics_.fills, count); }
   void Corrupted() { Add(corrupted_, metrics_.corrupted, 1); }
+  void ReadError() { Add(read_errors_, metrics_.read_errors, 1); }
   void PassedThrough() { Add(passed_through_, metrics_.passed_through, 1); }
   void FillError() { metrics_.fill_errors.Increment(); }
   void FillTook(absl::Duration time) { metrics_.fill_seconds.Observe(absl::ToDoubleSeconds(time)); }
@@ -32,7 +33,8 @@ class CacheCounters {
             .misses = misses_,
             .fills = fills_,
             .corrupted = corrupted_,
-            .passed_through = passed_through_};
+            .passed_through = passed_through_,
+            .read_errors = read_errors_};
   }
 
  private:
@@ -42,7 +44,8 @@ class CacheCounters {
   }
 
   CachingSourceMetrics metrics_;
-  std::atomic<int64_t> hits_{0}, misses_{0}, fills_{0}, corrupted_{0}, passed_through_{0};
+  std::atomic<int64_t> hits_{0}, misses_{0}, fills_{0}, corrupted_{0}, passed_through_{0},
+      read_errors_{0};
 };
 
 }  // namespace reflux

@@ -73,6 +73,8 @@ bool FetchCall::DeliverStored(size_t item, bool hit) {
     parts_.counters.Corrupted();
     const absl::Status dropped = parts_.store.Drop(items_[item].key);
     if (!dropped.ok()) spdlog::warn("cache: not dropped: {}", dropped.ToString());
+  } else {
+    parts_.counters.ReadError();  // it may pass: the entry stays
   }
   return false;
 }

@@ -4,11 +4,12 @@
 #include <sys/statvfs.h>
 
 #include <algorithm>
+#include <limits>
+#include <map>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "cache/set_record.h"
 #include "common/base/status_macros.h"
 
@@ -50,7 +51,7 @@ absl::StatusOr<std::unique_ptr<RocksTargetStore>> RocksTargetStore::Open(
 
 RocksTargetStore::RocksTargetStore(const RocksTargetStoreOptions& options,
                                    std::shared_ptr<RocksHandles> handles)
-    : options_(options), handles_(std::move(handles)) {}
+    : options_(options), handles_(std::move(handles)), usage_(*options.clock) {}
 
 // Last uses are kept in memory (a hit writes nothing) and written at an orderly end.
 RocksTargetStore::~RocksTargetStore() {
@@ -68,7 +69,7 @@ absl::Status RocksTargetStore::LoadSets() {
     const absl::StatusOr<StoredSet> set =
         DecodeSetRecord(FromSlice(it->key()), FromSlice(it->value()));
     if (set.ok()) {
-      usage_.Describe(set->id, set->set, set->last_used);
+      usage_.Restore(*set);
     } else {
       spdlog::warn("cache {}: {}", options_.directory, set.status().ToString());
     }
@@ -127,10 +128,10 @@ absl::StatusOr<EncodedTarget> RocksTargetStore::ReadValue(const IndexRecord& rec
   return target;
 }
 
-absl::StatusOr<EncodedTarget> RocksTargetStore::Get(const TargetKey& key) {
+absl::StatusOr<EncodedTarget> RocksTargetStore::Read(const TargetKey& key, Use use) {
   REFLUX_ASSIGN_OR_RETURN(const IndexRecord record, ReadRecord(key));
   REFLUX_ASSIGN_OR_RETURN(EncodedTarget target, ReadValue(record));
-  usage_.Touch(record.set);
+  if (use == Use::kTraining) usage_.Touch(record.set);
   return target;
 }
 
@@ -141,22 +142,24 @@ absl::Status RocksTargetStore::Put(const TargetKey& key, const TargetSet& set,
   REFLUX_RETURN_IF_ERROR(target.Verify());
   const KeyLocks::Hold hold(writers_, key);
   if (Contains(key)) return absl::OkStatus();
+  usage_.Touch(MakeTargetSetId(set));  // its own entries do not make room for it
   const auto bytes = static_cast<int64_t>(target.bytes.size());
   REFLUX_RETURN_IF_ERROR(MakeRoom(bytes));
   const absl::Status written = Write(key, set, target);
   if (!written.ok()) {
     usage_.CancelReservation(bytes);
-    retry_at_unix_ms_ = absl::ToUnixMillis(absl::Now() + options_.retry_after);
+    retry_at_ms_ = absl::ToInt64Milliseconds(options_.clock->Uptime() + options_.retry_after);
     return Refuse(std::string(written.message()));
   }
-  retry_at_unix_ms_ = 0;
+  retry_at_ms_ = 0;
   storing_ = true;
   return absl::OkStatus();
 }
 
 absl::Status RocksTargetStore::MakeRoom(int64_t bytes) {
-  if (const int64_t retry_at = retry_at_unix_ms_; retry_at != 0) {
-    if (absl::ToUnixMillis(absl::Now()) < retry_at) return Refuse("the last write failed");
+  if (const int64_t retry_at = retry_at_ms_; retry_at != 0) {
+    if (absl::ToInt64Milliseconds(options_.clock->Uptime()) < retry_at)
+      return Refuse("the last write failed");
     handles_->db->Resume().PermitUncheckedError();  // the write tells whether it helped
   }
   const int64_t free = FreeDiskBytes(options_.directory);
@@ -164,8 +167,14 @@ absl::Status RocksTargetStore::MakeRoom(int64_t bytes) {
     return Refuse(absl::StrCat("the disk has ", free, " bytes free, the floor is ",
                                options_.min_free_disk_bytes));
   }
+  if (usage_.Reserve(bytes, options_.capacity_bytes)) return absl::OkStatus();
+  const int64_t excess = usage_.bytes() + bytes - options_.capacity_bytes;
+  if (excess <= usage_.UnleasedBytes()) {  // nothing goes in vain
+    REFLUX_RETURN_IF_ERROR(Evict(EvictionGoal(excess, options_.capacity_bytes)).status());
+  }
   if (!usage_.Reserve(bytes, options_.capacity_bytes)) {
-    return Refuse(absl::StrCat("the capacity of ", options_.capacity_bytes, " bytes is used up"));
+    return Refuse(absl::StrCat("the capacity of ", options_.capacity_bytes,
+                               " bytes is used up by sets in use"));
   }
   return absl::OkStatus();
 }
@@ -200,7 +209,8 @@ absl::Status RocksTargetStore::Write(const TargetKey& key, const TargetSet& set,
   }
   // Into the log, not to the platter: what is acknowledged survives this process, not the machine.
   REFLUX_RETURN_IF_ERROR(FromRocks(handles_->db->Write({}, &batch), "cache write"));
-  usage_.Describe(id, set, absl::Now());
+  usage_.Describe(id, set);
+  usage_.Touch(id);
   usage_.Added(id, static_cast<int64_t>(record.size));
   return absl::OkStatus();
 }
@@ -220,9 +230,11 @@ absl::Status RocksTargetStore::Drop(const TargetKey& key) {
 StoreStats RocksTargetStore::stats() const {
   return {.entries = usage_.entries(),
           .live_bytes = usage_.bytes(),
+          .disk_bytes = DiskBytes(),
           .capacity_bytes = options_.capacity_bytes,
           .free_disk_bytes = std::max<int64_t>(0, FreeDiskBytes(options_.directory)),
           .refused = refused_,
+          .evicted = evicted_,
           .storing = storing_,
           .directory = options_.directory};
 }
@@ -233,25 +245,85 @@ absl::StatusOr<std::vector<StoredSet>> RocksTargetStore::ListSets() {
   return sets;
 }
 
-absl::StatusOr<VerifyReport> RocksTargetStore::Verify(const FetchContext& context) {
-  VerifyReport report;
+absl::Status RocksTargetStore::Visit(const std::optional<TargetSetId>& set,
+                                     const std::function<absl::Status(const StoredEntry&)>& visit) {
   std::unique_ptr<rocksdb::Iterator> it(handles_->db->NewIterator({}, handles_->index));
   for (it->SeekToFirst(); it->Valid(); it->Next()) {
-    REFLUX_RETURN_IF_ERROR(context.Check());
     REFLUX_ASSIGN_OR_RETURN(const Digest digest, Digest::FromBytes(FromSlice(it->key())));
-    absl::StatusOr<EncodedTarget> target = absl::NotFoundError("");
-    const absl::StatusOr<IndexRecord> record = ReadRecord({digest});
-    if (absl::IsNotFound(record.status())) continue;  // dropped since the iterator began
-    target = record.ok() ? ReadValue(*record) : record.status();
-    ++report.entries;
-    if (record.ok()) report.bytes += static_cast<int64_t>(record->size);
-    if (target.ok()) continue;
-    if (!absl::IsDataLoss(target.status())) return target.status();
-    ++report.corrupted;
-    REFLUX_RETURN_IF_ERROR(Drop({digest}));
+    const absl::StatusOr<IndexRecord> record = DecodeIndexRecord(FromSlice(it->value()));
+    // A damaged record is visited too: Get says what it is.
+    const StoredEntry entry{.key = {digest},
+                            .set = record.ok() ? record->set : TargetSetId{},
+                            .bytes = record.ok() ? static_cast<int64_t>(record->size) : 0};
+    if (!set.has_value() || entry.set == *set) REFLUX_RETURN_IF_ERROR(visit(entry));
   }
-  REFLUX_RETURN_IF_ERROR(FromRocks(it->status(), "cache index"));
-  return report;
+  return FromRocks(it->status(), "cache index");
+}
+
+absl::StatusOr<int64_t> RocksTargetStore::Remove(
+    int64_t bytes, const std::function<bool(const TargetSetId&)>& chosen) {
+  std::map<uint64_t, StoredEntry> by_insertion;
+  REFLUX_RETURN_IF_ERROR(Visit({}, [&](const StoredEntry& entry) {
+    const absl::StatusOr<IndexRecord> record = ReadRecord(entry.key);
+    if (record.ok()) by_insertion[record->insertion] = entry;
+    return absl::OkStatus();
+  }));
+  int64_t freed = 0;
+  for (const auto& [insertion, entry] : by_insertion) {
+    if (freed >= bytes) break;
+    if (!chosen(entry.set)) continue;
+    REFLUX_RETURN_IF_ERROR(Drop(entry.key));
+    freed += entry.bytes;
+  }
+  return freed;
+}
+
+absl::StatusOr<int64_t> RocksTargetStore::RemoveSet(const TargetSetId& id) {
+  usage_.Pin(id, absl::ZeroDuration());
+  return Remove(std::numeric_limits<int64_t>::max(),
+                [&id](const TargetSetId& set) { return set == id; });
+}
+
+absl::Status RocksTargetStore::Pin(const TargetSetId& id, absl::Duration term) {
+  if (!usage_.Pin(id, term)) return absl::NotFoundError("no such target set");
+  return WriteSet(id);
+}
+
+absl::Status RocksTargetStore::WriteSet(const TargetSetId& id) {
+  const std::optional<StoredSet> set = usage_.Find(id);
+  if (!set.has_value()) return absl::OkStatus();
+  return FromRocks(
+      handles_->db->Put({}, handles_->sets, ToSlice(id.digest.AsBytes()), EncodeSetRecord(*set)),
+      "cache set");
+}
+
+absl::StatusOr<int64_t> RocksTargetStore::Evict(int64_t bytes) {
+  const int64_t before = usage_.entries();
+  REFLUX_ASSIGN_OR_RETURN(const int64_t freed, Remove(bytes, [this](const TargetSetId& set) {
+                            return !usage_.Leased(set);
+                          }));
+  evicted_ += before - usage_.entries();
+  return freed;
+}
+
+absl::StatusOr<int64_t> RocksTargetStore::Reclaim(const FetchContext& context) {
+  REFLUX_RETURN_IF_ERROR(context.Check());
+  const int64_t before = DiskBytes();
+  for (rocksdb::ColumnFamilyHandle* family : {handles_->values, handles_->index}) {
+    REFLUX_RETURN_IF_ERROR(
+        FromRocks(handles_->db->CompactRange({}, family, nullptr, nullptr), "cache compaction"));
+  }
+  return std::max<int64_t>(0, before - DiskBytes());
+}
+
+int64_t RocksTargetStore::DiskBytes() const {
+  uint64_t all = 0;
+  for (rocksdb::ColumnFamilyHandle* family : {handles_->values, handles_->index}) {
+    uint64_t bytes = 0;
+    handles_->db->GetIntProperty(family, rocksdb::DB::Properties::kTotalSstFilesSize, &bytes);
+    all += bytes;
+  }
+  return static_cast<int64_t>(all);
 }
 
 absl::StatusOr<std::string> RocksTargetStore::GetMeta(const std::string& name) {

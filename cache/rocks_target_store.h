@@ -26,6 +26,7 @@ struct RocksTargetStoreOptions {
   int64_t min_free_disk_bytes = int64_t{1} << 30;
   // After a write failed: pause before the next is tried.
   absl::Duration retry_after = absl::Seconds(10);
+  const Clock* clock = &SystemClock();  // must outlive the store
 
   absl::Status Validate() const;
 };
@@ -39,14 +40,19 @@ class RocksTargetStore : public TargetStore {
       const RocksTargetStoreOptions& options);
   ~RocksTargetStore() override;
 
-  absl::StatusOr<EncodedTarget> Get(const TargetKey& key) override;
+  absl::StatusOr<EncodedTarget> Read(const TargetKey& key, Use use) override;
   bool Contains(const TargetKey& key) override;
   absl::Status Put(const TargetKey& key, const TargetSet& set,
                    const EncodedTarget& target) override;
   absl::Status Drop(const TargetKey& key) override;
   StoreStats stats() const override;
   absl::StatusOr<std::vector<StoredSet>> ListSets() override;
-  absl::StatusOr<VerifyReport> Verify(const FetchContext& context) override;
+  absl::Status Visit(const std::optional<TargetSetId>& set,
+                     const std::function<absl::Status(const StoredEntry&)>& visit) override;
+  absl::StatusOr<int64_t> RemoveSet(const TargetSetId& id) override;
+  absl::Status Pin(const TargetSetId& id, absl::Duration term) override;
+  absl::StatusOr<int64_t> Evict(int64_t bytes) override;
+  absl::StatusOr<int64_t> Reclaim(const FetchContext& context) override;
   absl::StatusOr<std::string> GetMeta(const std::string& name) override;
   absl::Status PutMeta(const std::string& name, const std::string& value) override;
 
@@ -59,6 +65,12 @@ class RocksTargetStore : public TargetStore {
   absl::StatusOr<EncodedTarget> ReadValue(const IndexRecord& record);
   // ResourceExhausted when `bytes` more should not be written; else they are reserved.
   absl::Status MakeRoom(int64_t bytes);
+  // Removes entries of the sets that `chosen` chooses, oldest first, until `bytes` are freed; the
+  // bytes freed.
+  absl::StatusOr<int64_t> Remove(int64_t bytes,
+                                 const std::function<bool(const TargetSetId&)>& chosen);
+  int64_t DiskBytes() const;
+  absl::Status WriteSet(const TargetSetId& id);
   absl::Status Write(const TargetKey& key, const TargetSet& set, const EncodedTarget& target);
   absl::Status Refuse(const std::string& why);
 
@@ -68,9 +80,10 @@ class RocksTargetStore : public TargetStore {
   KeyLocks writers_;
   std::atomic<uint64_t> next_insertion_{0};
   std::atomic<int64_t> refused_{0};
+  std::atomic<int64_t> evicted_{0};
   std::atomic<bool> storing_{true};
   std::atomic<bool> said_full_{false};
-  std::atomic<int64_t> retry_at_unix_ms_{0};  // 0: the last write succeeded
+  std::atomic<int64_t> retry_at_ms_{0};  // uptime; 0: the last write succeeded
 };
 
 }  // namespace reflux

@@ -15,6 +15,12 @@ v1::TargetSet ToProto(const StoredSet& set) {
   message.set_entries(set.entries);
   message.set_bytes(set.bytes);
   message.set_last_used_unix_seconds(absl::ToUnixSeconds(set.last_used));
+  message.set_set_id(std::string(set.id.digest.AsBytes()));
+  message.set_leased(set.leased);
+  if (set.pin_term > absl::ZeroDuration()) {
+    message.set_pinned_until_unix_seconds(absl::ToUnixSeconds(set.pinned_until));
+    message.set_pinned_for_seconds(absl::ToInt64Seconds(set.pin_term));
+  }
   return message;
 }
 
@@ -23,6 +29,8 @@ std::string EncodeSetRecord(const StoredSet& set) {
   // Counted at open: a stored count could be wrong.
   message.clear_entries();
   message.clear_bytes();
+  message.clear_set_id();  // the key
+  message.clear_leased();
   return message.SerializeAsString();
 }
 
@@ -37,6 +45,10 @@ absl::StatusOr<StoredSet> DecodeSetRecord(absl::string_view key, absl::string_vi
   set.set.dataset = message.dataset();
   set.set.model = message.model();
   set.last_used = absl::FromUnixSeconds(message.last_used_unix_seconds());
+  if (message.pinned_for_seconds() > 0) {
+    set.pin_term = absl::Seconds(message.pinned_for_seconds());
+    set.pinned_until = absl::FromUnixSeconds(message.pinned_until_unix_seconds());
+  }
   set.id = MakeTargetSetId(set.set);
   if (set.id.digest.AsBytes() != key) return absl::DataLossError("set record: wrong id");
   return set;

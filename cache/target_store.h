@@ -1,11 +1,18 @@
 // Where encoded targets are kept: a map from TargetKey to bytes that checks what it returns.
 //
-// Thread-safe; calls block on I/O and hold no lock meanwhile. A failure of the store costs time,
-// never a wrong target: what Get returns has passed its checksum.
+// Thread-safe; calls block on I/O, and readers wait for no writer. A failure of the store costs
+// time, never a wrong target: what Get returns has passed its checksum.
+//
+// Entries belong to target sets. A set is *leased* while somebody uses it: for kLeaseTerm after its
+// last Get or Put, and for as long as it is pinned. A store that is full removes entries of
+// unleased sets, oldest insertions first, to make room; when all is leased it stores nothing more.
+// What stores share of this (counts, leases, who may go) is SetUsage (cache/set_usage.h).
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,12 +27,17 @@ namespace reflux {
 struct StoreStats {
   int64_t entries = 0;
   int64_t live_bytes = 0;       // of values
-  int64_t capacity_bytes = 0;   // 0: no limit but the disk's
+  int64_t disk_bytes = 0;       // taken on disk: with dead values and overhead; 0 in memory
+  int64_t capacity_bytes = 0;   // limit of live bytes; 0: none but the disk's
   int64_t free_disk_bytes = 0;  // 0 for a store in memory
   int64_t refused = 0;          // Puts refused because the store was full
-  bool storing = true;          // false: full or not writable, Put refuses
+  int64_t evicted = 0;          // entries removed to make room
+  bool storing = true;          // false: full or not writable, the last Put was refused
   std::string directory;        // empty for a store in memory
 };
+
+// How long the use of a set keeps eviction away from it.
+inline constexpr absl::Duration kLeaseTerm = absl::Minutes(10);
 
 // A target set as people see it.
 struct StoredSet {
@@ -34,12 +46,21 @@ struct StoredSet {
   int64_t entries = 0;
   int64_t bytes = 0;
   absl::Time last_used = absl::UnixEpoch();
+  absl::Duration pin_term;                         // as it was asked for; zero: not pinned
+  absl::Time pinned_until = absl::InfinitePast();  // meaningful with a pin_term
+  bool leased = false;                             // used lately or pinned
 };
 
-struct VerifyReport {
-  int64_t entries = 0;  // read
+struct StoredEntry {
+  TargetKey key;
+  TargetSetId set;
   int64_t bytes = 0;
-  int64_t corrupted = 0;  // of these, dropped
+};
+
+// Why a target is read.
+enum class Use {
+  kTraining,    // renews the set's lease
+  kInspection,  // leaves no trace
 };
 
 class TargetStore {
@@ -49,14 +70,16 @@ class TargetStore {
   // NotFound: a miss. DataLoss: the entry is corrupted (Drop it and ask the teacher again). Any
   // other error: the store cannot read; treat it as a miss. The target's owner keeps the bytes
   // alive, also beyond the store.
-  virtual absl::StatusOr<EncodedTarget> Get(const TargetKey& key) = 0;
+  virtual absl::StatusOr<EncodedTarget> Read(const TargetKey& key, Use use) = 0;
+  absl::StatusOr<EncodedTarget> Get(const TargetKey& key) { return Read(key, Use::kTraining); }
 
   // Whether Get would find an entry, without reading the value. False when that cannot be told.
   virtual bool Contains(const TargetKey& key) = 0;
 
   // Stored when OK is returned: it survives the death of this process (docs/cache_format.md says
-  // what a power failure does). OK without effect when the key is present. ResourceExhausted: full,
-  // nothing was stored; said once in the log. DataLoss: `target` does not pass its own checksum.
+  // what a power failure does). OK without effect when the key is present. ResourceExhausted: full
+  // of leased sets, or larger than the capacity; nothing was stored; said once in the log.
+  // DataLoss: `target` does not pass its own checksum. Renews the set's lease.
   virtual absl::Status Put(const TargetKey& key, const TargetSet& set,
                            const EncodedTarget& target) = 0;
 
@@ -68,8 +91,26 @@ class TargetStore {
   // Sets that hold at least one entry, by display name.
   virtual absl::StatusOr<std::vector<StoredSet>> ListSets() = 0;
 
-  // Reads everything and drops what is corrupted. Ends early with the context's status.
-  virtual absl::StatusOr<VerifyReport> Verify(const FetchContext& context) = 0;
+  // Calls `visit` for every entry, or for those of one set, in any order, without reading values;
+  // ends with the first error that it returns. `visit` may use the store. Entries put or removed
+  // meanwhile may or may not be visited.
+  virtual absl::Status Visit(const std::optional<TargetSetId>& set,
+                             const std::function<absl::Status(const StoredEntry&)>& visit) = 0;
+
+  // Removes every entry of the set, leased or not, and forgets its pin. The live bytes freed; 0 if
+  // there is no such set.
+  virtual absl::StatusOr<int64_t> RemoveSet(const TargetSetId& id) = 0;
+
+  // Keeps eviction away from the set until `term` from now, whether it is used or not, also over a
+  // restart; replaces an earlier pin. Zero releases. NotFound: no such set.
+  virtual absl::Status Pin(const TargetSetId& id, absl::Duration term) = 0;
+
+  // Removes entries of unleased sets, oldest insertions first, until `bytes` live bytes or more are
+  // freed or nothing unleased is left. The live bytes freed.
+  virtual absl::StatusOr<int64_t> Evict(int64_t bytes) = 0;
+
+  // Gives the space of dead values back; the bytes given back. May take long.
+  virtual absl::StatusOr<int64_t> Reclaim(const FetchContext& context) = 0;
 
   // Small facts beside the targets, e.g. the teacher's last description. NotFound if never put.
   virtual absl::StatusOr<std::string> GetMeta(const std::string& name) = 0;

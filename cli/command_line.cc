@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 
+#include "cli/cache_commands.h"
 #include "cli/connection.h"
 #include "cli/file_commands.h"
 #include "cli/job_commands.h"
@@ -33,6 +34,8 @@ struct Flags {
   std::string path, dir, job_id, recipe;
   JobFileFlags job;
   LogFlags logs;
+  SetFlags sets;
+  double to_gib = -1;
   bool watch = false, markdown = false;
 };
 
@@ -179,7 +182,31 @@ class Parser {
                            [this] { return CacheVerify(terminal_, flags_.cache); });
     CLI::App* info = Add(*teachers, "info", "Network, digest, taps, images inferred",
                          [this] { return TeacherInfo(terminal_, flags_.teacher); });
-    for (CLI::App* command : {ls, stats, verify}) {
+    CLI::App* rm = Add(*targets, "rm", "Remove a target set with all its entries",
+                       [this] { return RemoveTargets(terminal_, flags_.cache, flags_.sets); });
+    rm->add_flag("--force", flags_.sets.force, "Also a set that is pinned or was just used");
+    CLI::App* pin = Add(*targets, "pin", "Keep a target set from eviction for some time",
+                        [this] { return PinTargets(terminal_, flags_.cache, flags_.sets); });
+    CLI::App* terms = pin->add_option_group("term")->require_option(1);
+    terms->add_option("--for", flags_.sets.term, "How long from now: 24h, 90m, 7d");
+    terms->add_flag("--release", flags_.sets.release, "No longer");
+    for (CLI::App* command : {rm, pin}) {
+      command
+          ->add_option("set", flags_.sets.set,
+                       "Beginning of the set's name: SET/TAP/CODEC as `reflux targets ls` lists it")
+          ->required();
+      command->add_flag("--all", flags_.sets.all, "Every set whose name begins so");
+    }
+    CLI::App* du = Add(*cache, "du", "Bytes by target set, live and on disk",
+                       [this] { return CacheDiskUsage(terminal_, flags_.cache); });
+    CLI::App* gc =
+        Add(*cache, "gc", "Evict what nobody uses down to a size, and give dead space back",
+            [this] { return CacheCollectGarbage(terminal_, flags_.cache, flags_.to_gib); });
+    gc->add_option("--to-gib", flags_.to_gib,
+                   "GiB of targets to come down to; without it nothing is evicted")
+        ->check(CLI::Range(0.0, 1e9));
+    for (CLI::App* command : {rm, pin, du, gc}) AddJson(command);
+    for (CLI::App* command : {ls, stats, verify, rm, pin, du, gc}) {
       command->add_option("--cache", flags_.cache, "Cache server: host:port, or @FILE")->required();
     }
     info->add_option("--teacher", flags_.teacher, "Teacher server or cache: host:port, or @FILE")

@@ -4,10 +4,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/connection.h"
+#include "cli/set_text.h"
 #include "cli/table.h"
 #include "common/base/digest.h"
 #include "common/base/exit_codes.h"
-#include "common/targets/codec.h"
 #include "reflux/v1/targets.grpc.pb.h"
 
 namespace reflux {
@@ -17,9 +17,6 @@ std::string ShortDigest(const std::string& raw) {
   const absl::StatusOr<Digest> digest = Digest::FromBytes(raw);
   return digest.ok() ? digest->Short() : "-";
 }
-
-// "fp16+zstd"; "-" for a codec of a later version.
-std::string CodecWord(int codec) { return IsCodec(codec) ? Name(static_cast<Codec>(codec)) : "-"; }
 
 // "exact" from NUMERICS_MODE_EXACT.
 std::string EnumWord(const std::string& name, size_t prefix) {
@@ -40,13 +37,14 @@ std::string PreprocessingText(const v1::Preprocessing& preprocessing) {
 
 std::string SetsTable(const v1::ListTargetSetsResponse& sets, int64_t now) {
   std::vector<std::vector<std::string>> rows = {
-      {"SET", "TAP", "CODEC", "ENTRIES", "SIZE", "LAST USED"}};
+      {"SET", "TAP", "CODEC", "ENTRIES", "SIZE", "LAST USED", "LEASE"}};
   for (const v1::TargetSet& set : sets.sets()) {
     rows.push_back({set.id(), set.spec().tap(), CodecWord(set.spec().codec()),
                     absl::StrCat(set.entries()), BytesText(set.bytes()),
                     set.last_used_unix_seconds() == 0
                         ? "-"
-                        : AgeText(now - set.last_used_unix_seconds()) + " ago"});
+                        : AgeText(now - set.last_used_unix_seconds()) + " ago",
+                    LeaseText(set, now)});
   }
   return TableText(rows);
 }
@@ -59,12 +57,15 @@ std::string StatsText(const v1::CacheStats& stats) {
        {"size:",
         absl::StrCat(BytesText(stats.live_bytes()), " of ",
                      stats.capacity_bytes() == 0 ? "the disk" : BytesText(stats.capacity_bytes()))},
+       {"on disk:", BytesText(stats.disk_bytes())},
        {"free disk:", BytesText(stats.free_disk_bytes())},
        {"hits:", asked == 0 ? "none asked"
                             : absl::StrCat(stats.hits(), " of ", asked, " (",
                                            FixedText(100.0 * stats.hits() / asked, 1), " %)")},
        {"fills:", absl::StrCat(stats.fills())},
        {"corrupted:", absl::StrCat(stats.corrupted())},
+       {"read errors:", absl::StrCat(stats.read_errors())},
+       {"evicted:", absl::StrCat(stats.evicted())},
        {"passed through:", absl::StrCat(stats.passed_through())},
        {"storing:", stats.storing() ? "yes" : "no: full or not writable, targets pass through"}});
 }

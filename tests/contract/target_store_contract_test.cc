@@ -9,23 +9,32 @@
 
 #include "cache/memory_target_store.h"
 #include "cache/rocks_target_store.h"
+#include "cache/verify_store.h"
 #include "tests/contract/cache_fixtures.h"
+#include "tests/support/fake_clock.h"
 
 namespace reflux {
 namespace {
 
 using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
 
-// Opens a store with a capacity (0: none) in `folder`.
-using Factory = std::unique_ptr<TargetStore> (*)(const std::string& folder, int64_t capacity_bytes);
+struct Setup {
+  std::string folder;
+  int64_t capacity_bytes = 0;  // 0: none
+  const Clock* clock = nullptr;
+};
+using Factory = std::unique_ptr<TargetStore> (*)(const Setup&);
 
-std::unique_ptr<TargetStore> OpenMemory(const std::string&, int64_t capacity_bytes) {
-  return std::make_unique<MemoryTargetStore>(capacity_bytes);
+std::unique_ptr<TargetStore> OpenMemory(const Setup& setup) {
+  return std::make_unique<MemoryTargetStore>(setup.capacity_bytes, *setup.clock);
 }
 
-std::unique_ptr<TargetStore> OpenOnDisk(const std::string& folder, int64_t capacity_bytes) {
-  auto store = RocksTargetStore::Open(
-      {.directory = folder, .capacity_bytes = capacity_bytes, .min_free_disk_bytes = 0});
+std::unique_ptr<TargetStore> OpenOnDisk(const Setup& setup) {
+  auto store = RocksTargetStore::Open({.directory = setup.folder,
+                                       .capacity_bytes = setup.capacity_bytes,
+                                       .min_free_disk_bytes = 0,
+                                       .clock = setup.clock});
   EXPECT_TRUE(store.ok()) << store.status();
   return store.ok() ? *std::move(store) : nullptr;
 }
@@ -33,8 +42,19 @@ std::unique_ptr<TargetStore> OpenOnDisk(const std::string& folder, int64_t capac
 class TargetStoreContract : public testing::TestWithParam<Factory> {
  protected:
   std::unique_ptr<TargetStore> Open(int64_t capacity_bytes = 0) {
-    return GetParam()(folder_.path(), capacity_bytes);
+    return GetParam()({folder_.path(), capacity_bytes, &clock_});
   }
+  // Stores 80 bytes for this sample and spec: each spec is a target set.
+  absl::Status Put(TargetStore& store, size_t sample, size_t spec = 0, int32_t elements = 20) {
+    return store.Put(KeyOf(request_, sample, spec), SetOf(request_, spec),
+                     FakeTarget(static_cast<int>(sample), elements));
+  }
+  bool Holds(TargetStore& store, size_t sample, size_t spec = 0) {
+    return store.Contains(KeyOf(request_, sample, spec));
+  }
+  TargetSetId IdOf(size_t spec) { return MakeTargetSetId(SetOf(request_, spec)); }
+
+  FakeClock clock_;
   const TargetRequest request_ = FakeRequest(8, 2);
 
  private:
@@ -119,6 +139,148 @@ TEST_P(TargetStoreContract, StopsStoringAtItsCapacity) {
   EXPECT_TRUE(store->Put(KeyOf(request_, 1), SetOf(request_), FakeTarget(2, 20)).ok());
 }
 
+TEST_P(TargetStoreContract, AFullStoreEvictsTheOldestOfUnleasedSets) {
+  const auto store = Open(/*capacity_bytes=*/400);
+  for (size_t i = 0; i < 3; ++i) ASSERT_TRUE(Put(*store, i, 0).ok());
+  clock_.Advance(kLeaseTerm);
+  for (size_t i = 0; i < 4; ++i) ASSERT_TRUE(Put(*store, i, 1).ok()) << i;
+  EXPECT_FALSE(Holds(*store, 0, 0));
+  EXPECT_FALSE(Holds(*store, 1, 0));
+  EXPECT_TRUE(Holds(*store, 2, 0));
+  for (size_t i = 0; i < 4; ++i) EXPECT_TRUE(store->Get(KeyOf(request_, i, 1)).ok());
+  EXPECT_EQ(store->stats().live_bytes, 400);
+  EXPECT_EQ(store->stats().entries, 5);
+  EXPECT_EQ(store->stats().evicted, 2);
+  EXPECT_EQ(store->stats().refused, 0);
+  EXPECT_TRUE(store->stats().storing);
+  EXPECT_TRUE(absl::IsNotFound(store->Get(KeyOf(request_, 0, 0)).status()));
+  EXPECT_TRUE(Put(*store, 0, 1).ok()) << "an evicted target can be stored again";
+}
+
+TEST_P(TargetStoreContract, TrainingRenewsALeaseAndInspectionDoesNot) {
+  const auto store = Open(/*capacity_bytes=*/80);
+  ASSERT_TRUE(Put(*store, 0, 0).ok());
+  clock_.Advance(kLeaseTerm - absl::Seconds(1));
+  ASSERT_TRUE(store->Get(KeyOf(request_, 0, 0)).ok());
+  clock_.Advance(kLeaseTerm - absl::Seconds(1));
+  ASSERT_TRUE(store->Read(KeyOf(request_, 0, 0), Use::kInspection).ok());
+  EXPECT_TRUE(store->ListSets()->front().leased);
+  EXPECT_TRUE(absl::IsResourceExhausted(Put(*store, 0, 1))) << "all is leased";
+  EXPECT_FALSE(store->stats().storing);
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_FALSE(store->ListSets()->front().leased);
+  EXPECT_TRUE(Put(*store, 0, 1).ok());
+  EXPECT_TRUE(store->stats().storing);
+  EXPECT_FALSE(Holds(*store, 0, 0));
+}
+
+TEST_P(TargetStoreContract, APinKeepsASetUntilItEndsOrIsReleased) {
+  const auto store = Open(/*capacity_bytes=*/160);
+  EXPECT_TRUE(absl::IsNotFound(store->Pin(IdOf(0), absl::Hours(1))));
+  ASSERT_TRUE(Put(*store, 0, 0).ok());
+  ASSERT_TRUE(Put(*store, 1, 0).ok());
+  ASSERT_TRUE(store->Pin(IdOf(0), absl::Hours(24)).ok());
+  clock_.Advance(absl::Hours(23));
+  const StoredSet pinned = store->ListSets()->front();
+  EXPECT_TRUE(pinned.leased);
+  EXPECT_EQ(pinned.pin_term, absl::Hours(24));
+  EXPECT_EQ(pinned.pinned_until, clock_.Now() + absl::Hours(1));
+  EXPECT_TRUE(absl::IsResourceExhausted(Put(*store, 0, 1)));
+  clock_.Advance(absl::Hours(1));
+  EXPECT_TRUE(Put(*store, 0, 1).ok());
+  EXPECT_EQ(store->ListSets()->size(), 2u);
+  ASSERT_TRUE(store->Pin(IdOf(0), absl::Hours(24)).ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(Put(*store, 1, 1)));
+  ASSERT_TRUE(store->Pin(IdOf(0), absl::ZeroDuration()).ok());
+  EXPECT_EQ(store->ListSets()->back().pin_term, absl::ZeroDuration());
+  EXPECT_TRUE(Put(*store, 1, 1).ok());
+}
+
+TEST_P(TargetStoreContract, SettingTheClockEndsNoLease) {
+  const auto store = Open(/*capacity_bytes=*/80);
+  ASSERT_TRUE(Put(*store, 0, 0).ok());
+  for (const absl::Duration jump : {absl::Hours(1000), -absl::Hours(2000)}) {
+    clock_.Jump(jump);
+    EXPECT_TRUE(absl::IsResourceExhausted(Put(*store, 0, 1))) << jump;
+  }
+  clock_.Advance(kLeaseTerm);
+  EXPECT_TRUE(Put(*store, 0, 1).ok()) << "the lease is not prolonged either";
+  ASSERT_TRUE(store->Pin(IdOf(1), absl::Hours(1)).ok());
+  clock_.Jump(absl::Hours(1000));
+  clock_.Advance(kLeaseTerm);
+  EXPECT_TRUE(absl::IsResourceExhausted(Put(*store, 0, 0)));
+}
+
+TEST_P(TargetStoreContract, EvictsNothingInVain) {
+  const auto store = Open(/*capacity_bytes=*/160);
+  ASSERT_TRUE(Put(*store, 0, 0).ok());
+  clock_.Advance(kLeaseTerm);
+  EXPECT_TRUE(absl::IsResourceExhausted(Put(*store, 0, 1, /*elements=*/41))) << "164 bytes";
+  EXPECT_TRUE(Holds(*store, 0, 0));
+  ASSERT_TRUE(Put(*store, 1, 1).ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(Put(*store, 2, 1, /*elements=*/21)));
+  EXPECT_TRUE(Holds(*store, 0, 0)) << "84 bytes are more than the unleased 80";
+}
+
+TEST_P(TargetStoreContract, EvictsOnDemandWhatIsNotLeased) {
+  const auto store = Open();
+  for (size_t i = 0; i < 4; ++i) ASSERT_TRUE(Put(*store, i, i % 2).ok());
+  EXPECT_EQ(*store->Evict(1000), 0);
+  clock_.Advance(kLeaseTerm);
+  ASSERT_TRUE(store->Get(KeyOf(request_, 1, 1)).ok());
+  EXPECT_EQ(*store->Evict(1), 80);
+  EXPECT_FALSE(Holds(*store, 0, 0));
+  EXPECT_EQ(*store->Evict(1000), 80);
+  EXPECT_EQ(store->stats().entries, 2);
+  EXPECT_TRUE(store->Get(KeyOf(request_, 1, 1)).ok());
+  EXPECT_TRUE(store->Get(KeyOf(request_, 3, 1)).ok());
+}
+
+TEST_P(TargetStoreContract, RemovesASet) {
+  const auto store = Open();
+  for (size_t i = 0; i < 4; ++i) ASSERT_TRUE(Put(*store, i, i % 2).ok());
+  ASSERT_TRUE(store->Pin(IdOf(0), absl::Hours(1)).ok());
+  EXPECT_EQ(*store->RemoveSet(IdOf(0)), 160);
+  EXPECT_EQ(*store->RemoveSet(IdOf(0)), 0);
+  EXPECT_EQ(store->stats().entries, 2);
+  EXPECT_EQ(store->stats().live_bytes, 160);
+  EXPECT_TRUE(absl::IsNotFound(store->Get(KeyOf(request_, 0, 0)).status()));
+  EXPECT_TRUE(store->Get(KeyOf(request_, 1, 1)).ok());
+  ASSERT_THAT(*store->ListSets(), SizeIs(1));
+  EXPECT_TRUE(store->Reclaim({}).ok());
+  ASSERT_TRUE(Put(*store, 0, 0).ok());
+  EXPECT_EQ(store->Get(KeyOf(request_, 0, 0))->bytes, FakeTarget(0, 20).bytes);
+  for (const StoredSet& set : *store->ListSets()) EXPECT_EQ(set.pin_term, absl::ZeroDuration());
+}
+
+TEST_P(TargetStoreContract, VisitsEntries) {
+  const auto store = Open();
+  for (size_t i = 0; i < 3; ++i) ASSERT_TRUE(Put(*store, i, i % 2).ok());
+  std::vector<TargetKey> all, first;
+  ASSERT_TRUE(store
+                  ->Visit({},
+                          [&](const StoredEntry& entry) {
+                            EXPECT_EQ(entry.bytes, 80);
+                            all.push_back(entry.key);
+                            return absl::OkStatus();
+                          })
+                  .ok());
+  ASSERT_TRUE(store
+                  ->Visit(IdOf(0),
+                          [&](const StoredEntry& entry) {
+                            EXPECT_EQ(entry.set, IdOf(0));
+                            first.push_back(entry.key);
+                            return store->Drop(entry.key);
+                          })
+                  .ok());
+  EXPECT_THAT(all, UnorderedElementsAre(KeyOf(request_, 0, 0), KeyOf(request_, 1, 1),
+                                        KeyOf(request_, 2, 0)));
+  EXPECT_THAT(first, UnorderedElementsAre(KeyOf(request_, 0, 0), KeyOf(request_, 2, 0)));
+  EXPECT_EQ(store->stats().entries, 1);
+  EXPECT_TRUE(absl::IsAborted(
+      store->Visit({}, [](const StoredEntry&) { return absl::AbortedError("enough"); })));
+}
+
 TEST_P(TargetStoreContract, ListsSetsThatHoldTargets) {
   const auto store = Open();
   ASSERT_TRUE(store->Put(KeyOf(request_, 0, 0), SetOf(request_, 0), FakeTarget(1, 10)).ok());
@@ -143,14 +305,14 @@ TEST_P(TargetStoreContract, VerifyReadsEverything) {
   for (size_t i = 0; i < 5; ++i) {
     ASSERT_TRUE(store->Put(KeyOf(request_, i), SetOf(request_), FakeTarget(1, 10)).ok());
   }
-  const auto report = store->Verify({});
+  const auto report = VerifyStore(*store, {});
   ASSERT_TRUE(report.ok());
   EXPECT_EQ(report->entries, 5);
   EXPECT_EQ(report->bytes, 200);
   EXPECT_EQ(report->corrupted, 0);
   FetchContext cancelled{.cancellation = std::make_shared<Cancellation>()};
   cancelled.cancellation->Cancel();
-  EXPECT_TRUE(absl::IsCancelled(store->Verify(cancelled).status()));
+  EXPECT_TRUE(absl::IsCancelled(VerifyStore(*store, cancelled).status()));
 }
 
 TEST_P(TargetStoreContract, KeepsMeta) {

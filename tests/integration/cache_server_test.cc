@@ -143,5 +143,66 @@ TEST_F(CacheServerTest, ALockedDirectoryIsAStartError) {
   EXPECT_TRUE(absl::IsFailedPrecondition(second.status())) << second.status();
 }
 
+// What a test asks of the admin service.
+template <typename Request, typename Response>
+grpc::Status Ask(const std::string& address,
+                 grpc::Status (v1::CacheAdminService::Stub::*method)(grpc::ClientContext*,
+                                                                     const Request&, Response*),
+                 const Request& request, Response& response) {
+  const auto stub = v1::CacheAdminService::NewStub(
+      grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  response.Clear();
+  return (stub.get()->*method)(&context, request, &response);
+}
+
+TEST_F(CacheServerTest, PinsAndRemovesSetsByName) {
+  using Stub = v1::CacheAdminService::Stub;
+  StartTeacher();
+  StartCache();
+  CollectingSink sink;
+  ASSERT_TRUE(Student()->Fetch(Soon(), FakeRequest(3, 2), sink).ok());
+  const std::string& address = cache_->address();
+  v1::ListTargetSetsResponse pinned;
+  v1::PinTargetSetsRequest pin;
+  pin.set_set("fake/");
+  pin.set_for_seconds(3600);
+  const grpc::Status ambiguous = Ask(address, &Stub::PinTargetSets, pin, pinned);
+  EXPECT_EQ(ambiguous.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(ambiguous.error_message(), testing::HasSubstr("/logits/fp32"));
+  pin.set_all(true);
+  ASSERT_TRUE(Ask(address, &Stub::PinTargetSets, pin, pinned).ok());
+  ASSERT_EQ(pinned.sets_size(), 2);
+  EXPECT_EQ(pinned.sets(0).pinned_for_seconds(), 3600);
+  EXPECT_TRUE(pinned.sets(0).leased());
+  pin.set_for_seconds(-1);
+  EXPECT_EQ(Ask(address, &Stub::PinTargetSets, pin, pinned).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+
+  v1::RemoveTargetSetsRequest remove;
+  v1::RemoveTargetSetsResponse removed;
+  remove.set_set("fake/teacher@" + FakeIdentity().digest.Short() + "/logits");
+  const grpc::Status refused = Ask(address, &Stub::RemoveTargetSets, remove, removed);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(refused.error_message(), testing::HasSubstr("is pinned: release it first"));
+  pin.set_for_seconds(0);
+  ASSERT_TRUE(Ask(address, &Stub::PinTargetSets, pin, pinned).ok());
+  EXPECT_THAT(Ask(address, &Stub::RemoveTargetSets, remove, removed).error_message(),
+              testing::HasSubstr("was used in the last ten minutes"));
+  remove.set_force(true);
+  ASSERT_TRUE(Ask(address, &Stub::RemoveTargetSets, remove, removed).ok());
+  EXPECT_EQ(removed.freed_bytes(), 3 * 64);
+  EXPECT_EQ(removed.sets_size(), 1);
+  remove.set_set("nothing");
+  EXPECT_EQ(Ask(address, &Stub::RemoveTargetSets, remove, removed).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+
+  v1::CollectGarbageRequest collect;
+  v1::CollectGarbageResponse collected;
+  ASSERT_TRUE(Ask(address, &Stub::CollectGarbage, collect, collected).ok());
+  EXPECT_EQ(collected.evicted_bytes(), 0) << "what is in use stays";
+  EXPECT_EQ(collected.live_bytes(), 3 * 64);
+}
+
 }  // namespace
 }  // namespace reflux

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cache/index_record.h"
+#include "cache/verify_store.h"
 #include "tests/contract/cache_fixtures.h"
 #include "tests/contract/rewrite_stored_value.h"
 #include "tests/contract/store_child.h"
@@ -151,12 +152,12 @@ TEST_F(RocksTargetStoreTest, VerifyFindsAndDropsWhatIsCorrupted) {
           .ok());
   const auto store = Open();
   EXPECT_TRUE(absl::IsDataLoss(store->Get(KeyOf(request_, 1)).status()));
-  const auto report = store->Verify({});
+  const auto report = VerifyStore(*store, {});
   ASSERT_TRUE(report.ok());
   EXPECT_EQ(report->entries, 3);
   EXPECT_EQ(report->corrupted, 1);
   EXPECT_TRUE(absl::IsNotFound(store->Get(KeyOf(request_, 1)).status()));
-  EXPECT_EQ(store->Verify({})->corrupted, 0);
+  EXPECT_EQ(VerifyStore(*store, {})->corrupted, 0);
 }
 
 TEST_F(RocksTargetStoreTest, ARewrittenValuePassesForTheRightOne) {

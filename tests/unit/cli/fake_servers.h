@@ -111,9 +111,32 @@ class FakeCacheAdmin : public v1::CacheAdminService::Service {
     *response = verified;
     return grpc::Status::OK;
   }
+  grpc::Status RemoveTargetSets(grpc::ServerContext*, const v1::RemoveTargetSetsRequest* request,
+                                v1::RemoveTargetSetsResponse* response) override {
+    removals.push_back(*request);
+    *response->mutable_sets() = sets.sets();
+    return removal_status;
+  }
+  grpc::Status PinTargetSets(grpc::ServerContext*, const v1::PinTargetSetsRequest* request,
+                             v1::ListTargetSetsResponse* response) override {
+    pins.push_back(*request);
+    *response = sets;
+    return grpc::Status::OK;
+  }
+  grpc::Status CollectGarbage(grpc::ServerContext*, const v1::CollectGarbageRequest* request,
+                              v1::CollectGarbageResponse* response) override {
+    collections.push_back(*request);
+    *response = collected;
+    return grpc::Status::OK;
+  }
   v1::CacheStats stats;
   v1::ListTargetSetsResponse sets;
   v1::VerifyResponse verified;
+  std::vector<v1::RemoveTargetSetsRequest> removals;
+  grpc::Status removal_status = grpc::Status::OK;
+  std::vector<v1::PinTargetSetsRequest> pins;
+  std::vector<v1::CollectGarbageRequest> collections;
+  v1::CollectGarbageResponse collected;
 };
 
 class FakeTeacher : public v1::TargetService::Service {
