@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -13,7 +14,7 @@
 namespace reflux {
 
 // Version of the folder's layout: FORMAT, column families and their records.
-inline constexpr int kCacheFormatVersion = 1;
+inline constexpr int kCacheFormatVersion = 2;
 
 struct RocksHandles {
   RocksHandles() = default;
@@ -26,14 +27,29 @@ struct RocksHandles {
   rocksdb::ColumnFamilyHandle* meta = nullptr;
   rocksdb::ColumnFamilyHandle* values = nullptr;
   rocksdb::ColumnFamilyHandle* index = nullptr;
+  rocksdb::ColumnFamilyHandle* order = nullptr;
   rocksdb::ColumnFamilyHandle* sets = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> families() const {
+    return {meta, values, index, order, sets};
+  }
+
+  // Replaces `index` or `order` by an empty one of the same name.
+  absl::Status Recreate(rocksdb::ColumnFamilyHandle*& family);
 };
 
-// Opens or creates the cache in `directory`. Errors, each with what to do:
+// Opens or creates the cache in `directory`, of this format or of format 1, which lacks `order`
+// (MendFamilies makes it; MarkFormat then). What is damaged of its log and its tables is given up,
+// which is said in the log: those targets are misses. Errors, each with what to do:
 //   FailedPrecondition  locked by another process (named), or of another format version
 //   PermissionDenied    not writable
 //   DataLoss            damaged beyond opening
-absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocks(const std::string& directory);
+//
+// `table_bytes`: of a table of values, and of the memory in which it is made (two of them).
+absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocks(const std::string& directory,
+                                                        int64_t table_bytes = int64_t{64} << 20);
+
+// Writes down that the folder has this program's format.
+absl::Status MarkFormat(const std::string& directory);
 
 // NotFound, DataLoss (corruption), ResourceExhausted (no space), else Internal: "<what>:
 // <message>".
