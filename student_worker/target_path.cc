@@ -9,7 +9,7 @@
 #include "common/base/build_version.h"
 #include "common/base/status_macros.h"
 #include "common/spec/job_teachers.h"
-#include "common/targets/remote_source.h"
+#include "common/targets/rendezvous_source.h"
 #include "distill/data/dataset.h"
 #include "distill/teacher/local_source.h"
 #include "job_plan/data_plan.h"
@@ -20,13 +20,7 @@ namespace {
 
 class RemotePath : public TargetPath {
  public:
-  RemotePath(const v1::JobSpec& spec, const std::string& endpoint,
-             const RemoteSourceMetrics& metrics)
-      : source_(MakeRemoteSource(
-            {.endpoint = endpoint,
-             .read_image = [root = DataRoot(spec.data())](
-                               const Locator& locator) { return ReadImageFile(root, locator); }},
-            metrics)) {}
+  explicit RemotePath(std::unique_ptr<TargetSource> source) : source_(std::move(source)) {}
   TargetSource& source() override { return *source_; }
 
  private:
@@ -84,13 +78,15 @@ absl::StatusOr<std::unique_ptr<TargetPath>> OpenTargetPath(
     const v1::JobSpec& spec, const TargetPathOptions& options, MetricRegistry* registry,
     const std::shared_ptr<Cancellation>& cancellation) {
   if (!NeedsTeacher(spec.losses())) return nullptr;
-  if (options.endpoint.empty()) {
+  if (options.servers.empty()) {
     return EmbeddedPath::Open(spec, options.cache_directory, registry, cancellation.get());
   }
-  return std::make_unique<RemotePath>(spec, options.endpoint,
-                                      registry != nullptr
-                                          ? RemoteSourceMetrics::Register(*registry, "worker")
-                                          : RemoteSourceMetrics{});
+  RemoteSourceOptions remote;
+  remote.read_image = [root = DataRoot(spec.data())](const Locator& locator) {
+    return ReadImageFile(root, locator);
+  };
+  REFLUX_ASSIGN_OR_RETURN(auto source, ConnectServers(options.servers, remote, registry, "worker"));
+  return std::make_unique<RemotePath>(std::move(source));
 }
 
 }  // namespace reflux

@@ -13,9 +13,9 @@
 namespace reflux {
 
 struct TargetPathOptions {
-  // host:port or @FILE of a cache or teacher server; empty: the teacher runs in this process.
-  std::string endpoint;
-  // Folder of the embedded cache; used when `endpoint` is empty and the job wants a cache.
+  // Cache or teacher servers (common/rpc/server_list.h); empty: the teacher runs in this process.
+  std::string servers;
+  // Folder of the embedded cache; used when `servers` is empty and the job wants a cache.
   std::string cache_directory;
 };
 

@@ -144,7 +144,7 @@ absl::StatusOr<TrainingEnd> Worker::Run() {
       flags_.cache_directory.empty() ? flags_.directory + "/cache" : flags_.cache_directory;
   REFLUX_ASSIGN_OR_RETURN(
       const std::unique_ptr<TargetPath> path,
-      OpenTargetPath(spec_, {.endpoint = flags_.targets, .cache_directory = cache}, registry_.get(),
+      OpenTargetPath(spec_, {.servers = flags_.targets, .cache_directory = cache}, registry_.get(),
                      stop_));
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer,
                           Trainer::Create({.spec = spec_,

@@ -30,22 +30,25 @@ bool IsRetryable(const absl::Status& status) {
   }
 }
 
-// Sleeps until `until`, or less when the caller cancels.
-void Pause(const FetchContext& context, absl::Time until) {
-  Mutex mutex;
-  CondVar woken;
-  bool cancelled = false;
-  Cancellation::Registration registration;
-  if (context.cancellation != nullptr) {
-    registration = context.cancellation->OnCancel([&] {
-      MutexLock lock(mutex);
-      cancelled = true;
-      woken.NotifyAll();
-    });
+// How long a server has not been reached.
+class Outage {
+ public:
+  explicit Outage(absl::Duration give_up_after) : give_up_after_(give_up_after) {}
+  // True when the tries, of which the last ended with `status`, have failed for long enough.
+  bool GiveUp(const absl::Status& status) {
+    if (!absl::IsUnavailable(status)) {
+      since_ = absl::InfiniteFuture();
+      return false;
+    }
+    const absl::Time now = absl::Now();
+    since_ = std::min(since_, now);
+    return now - since_ >= give_up_after_;
   }
-  MutexLock lock(mutex);
-  while (!cancelled && absl::Now() < until) woken.WaitUntil(mutex, until);
-}
+
+ private:
+  const absl::Duration give_up_after_;
+  absl::Time since_ = absl::InfiniteFuture();
+};
 
 // Puts the parts of one stream together into targets. One target is in memory at a time.
 class Assembler {
@@ -185,6 +188,7 @@ absl::Status RemoteSource::Fetch(const FetchContext& context, const TargetReques
   const size_t all = missing.size();
   absl::Duration backoff = options_.min_backoff;
   absl::Status failure;
+  Outage outage(options_.give_up_after);
   while (!missing.empty()) {
     if (absl::Status stop = context.Check(); !stop.ok()) {
       failure = failure.ok()
@@ -203,9 +207,13 @@ absl::Status RemoteSource::Fetch(const FetchContext& context, const TargetReques
     // A try that hung is tried again while the caller has time left.
     const bool hung = absl::IsDeadlineExceeded(attempt.status) && absl::Now() < context.deadline;
     if (!attempt.status.ok() && !IsRetryable(attempt.status) && !hung) break;
+    if (outage.GiveUp(hung ? absl::UnavailableError(attempt.status.message()) : attempt.status)) {
+      failure = absl::UnavailableError(failure.message());
+      break;
+    }
     metrics_.retries.Increment();
     if (missing.size() < before) backoff = options_.min_backoff;
-    Pause(context, std::min(context.deadline, absl::Now() + backoff));
+    SleepUntil(std::min(context.deadline, absl::Now() + backoff), context.cancellation.get());
     backoff = std::min(options_.max_backoff, backoff * 2);
   }
   if (missing.empty()) return absl::OkStatus();
@@ -297,6 +305,7 @@ bool RemoteSource::SupplyImage(SampleRef& sample, absl::Status& failure) {
 
 absl::StatusOr<TeacherInfo> RemoteSource::GetTeacherInfo(const FetchContext& context) {
   absl::Duration backoff = options_.min_backoff;
+  Outage outage(options_.give_up_after);
   while (true) {
     REFLUX_RETURN_IF_ERROR(context.Check());
     absl::Status status;
@@ -311,7 +320,8 @@ absl::StatusOr<TeacherInfo> RemoteSource::GetTeacherInfo(const FetchContext& con
       status = stub.status();
     }
     if (!IsRetryable(status) || absl::Now() + backoff >= context.deadline) return status;
-    Pause(context, absl::Now() + backoff);
+    if (outage.GiveUp(status)) return status;
+    SleepUntil(absl::Now() + backoff, context.cancellation.get());
     backoff = std::min(options_.max_backoff, backoff * 2);
   }
 }
