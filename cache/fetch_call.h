@@ -43,8 +43,11 @@ class FetchCall {
   void ListItems();
   // Begins to wait for these, fetching what nobody fetches yet.
   void Ask(const std::vector<size_t>& items);
-  // True, or the item is to be asked for. `hit`: the store had it from the first.
-  bool DeliverStored(size_t item, bool hit);
+  // Reads these, and asks for those that cannot be read.
+  void DeliverPresent(const std::vector<size_t>& present);
+  // What the store answered. True, or the item is to be asked for. `hit`: the store had it from the
+  // first.
+  bool DeliverRead(size_t item, absl::StatusOr<EncodedTarget> target, bool hit);
   void DeliverStoredOrAsk(size_t item);
   void Await();
   // Fetches `lost_` for this caller alone, straight into its sink.

@@ -87,7 +87,7 @@ TEST_F(ManyCachesTest, ThreeStudentsCostOneInferenceAnImageAndView) {
 TEST_F(ManyCachesTest, TheSamplesOfADeadServerGoToTheOther) {
   const TargetRequest request = FakeRequest(32);
   const auto student = Student();
-  CollectingSink cold, orphaned, back;
+  CollectingSink cold, orphaned;
   ASSERT_TRUE(student->Fetch(Soon(), request, cold).ok());
   Expect(request, cold);
   const int64_t held = caches_[1]->store().stats().entries;
