@@ -138,5 +138,18 @@ TEST(RadosFormat, LocationsAreParsed) {
   }
 }
 
+TEST(RadosFormat, ABuildWithoutLibradosRefusesTheStore) {
+  const auto store = OpenRadosStore({.pool = "targets"});
+  EXPECT_TRUE(absl::IsUnimplemented(store.status())) << store.status();
+  EXPECT_TRUE(absl::IsInvalidArgument(OpenRadosStore({.pool = ""}).status()));
+}
+
+TEST(RadosFormat, OptionsAreChecked) {
+  EXPECT_TRUE(RadosStoreOptions{.pool = "p"}.Validate().ok());
+  EXPECT_FALSE((RadosStoreOptions{.pool = "p", .capacity_bytes = -1}.Validate().ok()));
+  EXPECT_FALSE((RadosStoreOptions{.pool = "p", .timeout = absl::ZeroDuration()}.Validate().ok()));
+  EXPECT_FALSE((RadosStoreOptions{.pool = "p", .name = "a/b"}.Validate().ok()));
+}
+
 }  // namespace
 }  // namespace reflux
