@@ -109,10 +109,10 @@ absl::Status RadosSets::Describe(const TargetSetId& id, const TargetSet& set) {
   if (!told) {
     const std::string value = EncodeSetRecord(record);
     REFLUX_RETURN_IF_ERROR(control_.ChangeMap(kObject, {.set = {{name, value}}}));
+    usage_.Restore(record);  // its count may have come before its description
     MutexLock lock(mutex_);
     seen_[name] = value;
   }
-  usage_.Describe(id, set);
   Touch(id);
   return absl::OkStatus();
 }

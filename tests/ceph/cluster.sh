@@ -94,7 +94,7 @@ start_osd() {
 
 await_osds() {
   for _ in $(seq 300); do
-    ceph_command osd stat | grep -q "$1 up" && return
+    ceph_command osd stat | grep -q "${#pids[@]} up" && return
     sleep 0.1
   done
   echo "the object stores do not come up; see $directory/log" >&2
@@ -104,6 +104,7 @@ await_osds() {
 kill_osd() {
   kill -KILL "${pids[$1]}"
   wait "${pids[$1]}" 2>/dev/null || true
+  unset "pids[$1]"
   ceph_command osd down "$1" >/dev/null
 }
 
@@ -115,13 +116,13 @@ trap 'kill -KILL $(jobs -p) 2>/dev/null || true' EXIT
 write_configuration
 start_monitor
 for n in $(seq 0 $((osds - 1))); do make_osd "$n"; start_osd "$n"; done
-await_osds "$osds"
+await_osds
 ceph_command osd pool create reflux 8 8 >/dev/null
 echo ready
 while read -r verb n; do
   case $verb in
     kill) kill_osd "$n" ;;
-    start) start_osd "$n"; await_osds "$osds" ;;
+    start) start_osd "$n"; await_osds ;;
     *) echo "unknown command: $verb" >&2; exit 2 ;;
   esac
   echo ok

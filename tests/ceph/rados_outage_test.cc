@@ -31,8 +31,10 @@ class RadosOutageTest : public testing::Test {
     ASSERT_TRUE(server.ok()) << server.status();
     teacher_server_ = *std::move(server);
     for (int i = 0; i < 2; ++i) {
-      auto cache = CacheServer::Start(
-          {.rados = StoreOptions(name_), .teacher = teacher_server_->address()}, nullptr);
+      RadosStoreOptions store = StoreOptions(name_);
+      store.timeout = absl::Seconds(1);
+      auto cache =
+          CacheServer::Start({.rados = store, .teacher = teacher_server_->address()}, nullptr);
       ASSERT_TRUE(cache.ok()) << cache.status();
       caches_.push_back(*std::move(cache));
     }

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "cache/rados/rados_namespace.h"
 #include "cache/rados/rados_format.h"
 #include "cache/rados/rados_index.h"
+#include "cache/rados/rados_namespace.h"
 #include "cache/rados/rados_values.h"
 #include "cache/verify_store.h"
 #include "tests/ceph/shared_cluster.h"

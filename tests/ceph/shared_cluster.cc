@@ -60,7 +60,6 @@ RadosStoreOptions StoreOptions(const std::string& name) {
   return {.pool = CephCluster::kPool,
           .name = name,
           .configuration = SharedCluster(why)->configuration(),
-          .timeout = absl::Seconds(2),
           .retry_after = absl::Milliseconds(500)};
 }
 

@@ -23,7 +23,7 @@ CephCluster* SharedCluster(std::string& why);
     }                                                        \
   } while (false)
 
-// A store of this name in the cluster's pool, with short times.
+// A store of this name in the cluster's pool, with short pauses.
 RadosStoreOptions StoreOptions(const std::string& name);
 
 // A name that no other store has.
