@@ -90,7 +90,6 @@ TEST(JobCheckTest, WhatIsNotAvailableIsUnimplemented) {
       {"targets.views=whole", "views whole"},
       {"run.time_limit=1h", "run.time_limit"},
       {"run.launcher=kubernetes", "launcher kubernetes"},
-      {"teacher.layout=cirkd", "layout cirkd"},
       {"run.time_limit=24h", "run.time_limit"},
       {"run.teachers=2", "2 teacher processes"},
   };
