@@ -29,7 +29,7 @@ TEST(ExplainTest, OneFieldWithItsUnit) {
 }
 
 TEST(ExplainTest, TeachersByNameShortFormAndSweeps) {
-  EXPECT_THAT(*ExplainText("teacher.layout"), HasSubstr("teacher.layout: auto, reflux, cirkd"));
+  EXPECT_THAT(*ExplainText("teacher.layout"), HasSubstr("teacher.layout: auto | reflux | cirkd"));
   EXPECT_THAT(*ExplainText("teachers.big.layout"), HasSubstr("default auto"));
   EXPECT_THAT(*ExplainText("teachers.big"), HasSubstr("expect_miou"));
   EXPECT_THAT(*ExplainText("variants.a.losses"), HasSubstr("i2ckd"));
