@@ -117,7 +117,7 @@ absl::StatusOr<const CheckpointLayout*> WantedLayout(const std::string& wanted) 
       absl::StrCat("unknown layout '", wanted, "'; known are ", LayoutNames(), ", ", kOwnLayout));
 }
 
-const CheckpointLayout* RecogniseLayout(const TorchFile& file) {
+const CheckpointLayout* LayoutByNames(const TorchFile& file) {
   std::vector<std::string> names;
   for (const auto& [name, tensor] : file.tensors) names.push_back(name);
   return RecogniseLayout(names);
@@ -149,7 +149,7 @@ absl::StatusOr<std::unique_ptr<WeightFile>> OpenWeightFile(const std::string& pa
   }
   if (layout == kOwnLayout) return NotOurs(path);
   REFLUX_ASSIGN_OR_RETURN(TorchFile file, ReadTorchFile(source));
-  const CheckpointLayout* const chosen = wanted != nullptr ? wanted : RecogniseLayout(file);
+  const CheckpointLayout* const chosen = wanted != nullptr ? wanted : LayoutByNames(file);
   return std::make_unique<TorchWeights>(source, std::move(file), chosen);
 }
 

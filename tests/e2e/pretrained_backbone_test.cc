@@ -56,7 +56,7 @@ name: pretrained
 data: {format: camvid, root: %s/images, crop: [48, 64], eval_size: [48, 64]}
 student: {model: deeplabv3_resnet18, aspp_width: 8, backbone: %s}
 targets: {views: live}
-train: {global_batch: 2, steps: 2, seed: 5, threads: 1, learning_rate: 1e-9}
+train: {global_batch: 2, steps: 4, seed: 5, threads: 1, learning_rate: 1e-9}
 )",
                                              root_, backbone)})
         .value();

@@ -30,7 +30,7 @@ class ScriptedModelTest : public testing::Test {
   // of `logits` and `map`.
   std::string Save(const std::string& result, const std::string& name = "module.pt",
                    const torch::jit::ExtraFilesMap& extra = {}) const {
-    torch::jit::Module norm("Norm");
+    torch::jit::Module norm("__torch__.Norm");
     norm.register_parameter("weight", torch::ones({5}), false);
     norm.register_parameter("bias", torch::zeros({5}), false);
     norm.register_buffer("running_mean", torch::zeros({5}));
@@ -41,7 +41,7 @@ def forward(self, x):
     return torch.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var,
                             self.training, 0.1, 1e-5, False)
 )");
-    torch::jit::Module module("Network");
+    torch::jit::Module module("__torch__.Network");
     module.register_parameter("first", torch::linspace(-1, 1, 5 * 3).reshape({5, 3, 1, 1}), false);
     module.register_parameter("last", torch::linspace(1, -1, 4 * 5).reshape({4, 5, 1, 1}), false);
     module.register_buffer("order", torch::arange(3, torch::kInt32));
