@@ -1,6 +1,7 @@
 #include "job_plan/loss_plan.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "distill/losses/i2ckd_loss.h"
 #include "distill/losses/icsd_loss.h"
 #include "distill/losses/memory_loss.h"
+#include "distill/losses/own_loss.h"
 #include "distill/losses/pixel_kd_loss.h"
 #include "distill/losses/similarity_losses.h"
 
@@ -249,6 +251,17 @@ absl::StatusOr<LossTerm> FrskdTerm(const v1::FrskdSpec& spec, const LossSource& 
   return TermOf<FrskdLoss>("frskd", spec, options, LossKind::kTask);
 }
 
+absl::StatusOr<LossTerm> OwnTerm(const std::string& name, const v1::OwnLossSpec& spec,
+                                 const LossSource& source) {
+  OwnLossInput input{.num_classes = source.student.num_classes()};
+  REFLUX_RETURN_IF_ERROR(SetTap(absl::StrCat("own.", name), spec.tap(), source, input.tap));
+  REFLUX_ASSIGN_OR_RETURN(
+      std::shared_ptr<Loss> loss,
+      MakeOwnLoss(name, std::move(input), {spec.options().begin(), spec.options().end()}));
+  return Term(absl::StrCat("own_", name), std::move(loss), spec.weight(), spec.schedule(),
+              OwnLosses().at(name).kind);
+}
+
 // The terms that the job names, in the order of their fields.
 absl::StatusOr<std::vector<LossTerm>> Terms(const v1::LossesSpec& losses,
                                             const LossSource& source) {
@@ -273,6 +286,11 @@ absl::StatusOr<std::vector<LossTerm>> Terms(const v1::LossesSpec& losses,
   REFLUX_RETURN_IF_ERROR(add(losses.has_cirkd(), CirkdTerm, losses.cirkd()));
   REFLUX_RETURN_IF_ERROR(add(losses.has_cirkd_memory(), MemoryTerm, losses.cirkd_memory()));
   REFLUX_RETURN_IF_ERROR(add(losses.has_frskd(), FrskdTerm, losses.frskd()));
+  const std::map<std::string, v1::OwnLossSpec> own(losses.own().begin(), losses.own().end());
+  for (const auto& [name, spec] : own) {
+    REFLUX_ASSIGN_OR_RETURN(LossTerm term, OwnTerm(name, spec, source));
+    terms.push_back(std::move(term));
+  }
   return terms;
 }
 

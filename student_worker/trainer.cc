@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
+#include "distill/checkpoint/scripted_model.h"
 #include "distill/evaluation/evaluate.h"
 #include "distill/models/counter_dropout.h"
 #include "job_plan/evaluation_plan.h"
@@ -167,6 +168,9 @@ absl::Status Trainer::State::Finish() {
     const std::string path = options.directory + "/student.safetensors";
     info.extra["step"] = absl::StrCat(step);
     REFLUX_RETURN_IF_ERROR(SaveModelCheckpoint(path, *student, info));
+    if (const auto* scripted = dynamic_cast<const ScriptedModel*>(student.get())) {
+      REFLUX_RETURN_IF_ERROR(scripted->Save(options.directory + "/student.pt"));
+    }
     Tell(&TrainingObserver::OnCheckpoint, step, path);
   }
   communicator.Barrier();

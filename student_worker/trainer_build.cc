@@ -1,14 +1,18 @@
 // From the job to data, networks, losses, optimiser and batches, and the state to go on from.
 #include <ATen/Parallel.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
 #include "common/spec/job_teachers.h"
+#include "distill/checkpoint/backbone_weights.h"
+#include "distill/checkpoint/scripted_model.h"
 #include "distill/data/manifest.h"
 #include "distill/models/batch_norm.h"
 #include "distill/models/build_model.h"
@@ -48,6 +52,55 @@ absl::Status Trainer::State::FindTeacher() {
   return absl::OkStatus();
 }
 
+absl::Status Trainer::State::LoadInitialWeights() {
+  const std::string &whole = spec.student().init(), &backbone = spec.student().backbone();
+  if (!whole.empty()) {
+    REFLUX_RETURN_IF_ERROR(LoadModelWeights(whole, *student));
+    initial_weights = TeacherDigest(*student).Hex();
+  }
+  if (backbone.empty()) return absl::OkStatus();
+  REFLUX_ASSIGN_OR_RETURN(const BackboneLoad load, LoadBackboneWeights(backbone, *student));
+  initial_weights = load.digest.Hex();
+  if (communicator.rank() == 0) spdlog::info("backbone of {}: {}", backbone, load.ToString());
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::State::BuildKnownStudent() {
+  REFLUX_ASSIGN_OR_RETURN(student, BuildModel(info.options));
+  REFLUX_ASSIGN_OR_RETURN(info.options, ResolveModelOptions(info.options));
+  InitializeWeights(*student, spec.train().seed());
+  return LoadInitialWeights();
+}
+
+absl::Status Trainer::State::LoadScriptedStudent() {
+  const std::string& path = spec.student().init();
+  REFLUX_ASSIGN_OR_RETURN(ScriptedCheckpoint scripted, LoadScriptedModel(path));
+  const ScriptedModel& model = *scripted.model;
+  if (model.num_classes() != info.options.num_classes) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        path, " has ", model.num_classes(), " classes, the data set ", info.options.num_classes));
+  }
+  if (model.parameters().empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " has no parameters to train (was it frozen?)"));
+  }
+  if (communicator.world_size() > 1 && !model.norms().empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": the batch norms of a TorchScript module cannot be synchronised over ",
+                     communicator.world_size(), " students (", absl::StrJoin(model.norms(), ", "),
+                     "): set run.students: 1"));
+  }
+  if (const auto random = model.random_operators(); !random.empty() && communicator.rank() == 0) {
+    spdlog::warn("{}: {} draws from LibTorch's random state: a resumed run will not repeat it",
+                 path, absl::StrJoin(random, ", "));
+  }
+  info.preprocessing = scripted.preprocessing;
+  initial_weights = TeacherDigest(model).Hex();
+  student = std::move(scripted.model);
+  student->train();
+  return absl::OkStatus();
+}
+
 absl::Status Trainer::State::BuildStudent() {
   const std::string& precision = spec.train().precision();
   if (precision != "fp32" && precision != "bf16" && precision != "fp64") {
@@ -60,12 +113,8 @@ absl::Status Trainer::State::BuildStudent() {
   REFLUX_ASSIGN_OR_RETURN(info.options, PlanModel(spec, train->class_names().size()));
   info.classes = train->class_names();
   info.extra["job"] = spec.name();
-  REFLUX_ASSIGN_OR_RETURN(student, BuildModel(info.options));
-  REFLUX_ASSIGN_OR_RETURN(info.options, ResolveModelOptions(info.options));
-  InitializeWeights(*student, spec.train().seed());
-  if (!spec.student().init().empty()) {
-    REFLUX_RETURN_IF_ERROR(LoadModelWeights(spec.student().init(), *student));
-  }
+  REFLUX_RETURN_IF_ERROR(spec.student().model() == kTorchScript ? LoadScriptedStudent()
+                                                                : BuildKnownStudent());
   PlaceModule(*student, device, dtype, spec.train().channels_last());
   if (communicator.world_size() > 1) {
     SetBatchNormSync(*student, std::make_shared<CommunicatorBatchNormSync>(communicator));
@@ -131,7 +180,7 @@ absl::Status Trainer::State::BuildMaker() {
 
 // Rank 0 chooses, so that all ranks go on from the same step.
 absl::Status Trainer::State::Resume() {
-  job_digest = JobDigest(spec);
+  job_digest = JobDigest(spec, initial_weights);
   std::string path;
   if (communicator.rank() == 0) path = NewestValidCheckpoint(options.directory + "/checkpoints");
   torch::Tensor name = torch::zeros({4096}, torch::kUInt8);
@@ -143,7 +192,8 @@ absl::Status Trainer::State::Resume() {
   if (saved.job_digest != job_digest) {
     return absl::FailedPreconditionError(
         absl::StrCat(path,
-                     " belongs to a job with other settings: give this one a folder of its own, or "
+                     " belongs to a job with other settings or initial weights: give this one a "
+                     "folder of its own, or "
                      "delete the folder"));
   }
   REFLUX_RETURN_IF_ERROR(optimizer->LoadState(saved.momentum));

@@ -43,12 +43,16 @@ struct Trainer::State {
   std::unique_ptr<Sgd> optimizer;
   std::unique_ptr<GradientReducer> reducer;
   std::unique_ptr<BatchMaker> maker;
+  std::string initial_weights;  // digest of what was read from files; empty: nothing
   std::string job_digest;
   int64_t total_steps = 0;
   int64_t step = 0;  // steps done
 
   absl::Status OpenData();
   absl::Status FindTeacher();
+  absl::Status LoadInitialWeights();
+  absl::Status BuildKnownStudent();
+  absl::Status LoadScriptedStudent();  // runs a program: distill/checkpoint/scripted_model.h
   absl::Status BuildStudent();
   absl::Status BuildLosses();
   absl::Status BuildOptimizer();

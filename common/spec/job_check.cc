@@ -202,12 +202,29 @@ void CheckData(const v1::DataSpec& data, Checker& check) {
   }
 }
 
+void CheckScriptedStudent(const v1::StudentSpec& student, Checker& check) {
+  if (student.model() != "torchscript") return;
+  if (student.init().empty()) {
+    check.Bad("student.init", "missing: the file of the TorchScript module");
+  }
+  if (!student.backbone().empty()) {
+    check.Bad("student.backbone", "a TorchScript module has its weights in init");
+  }
+  if (student.output_stride() != 0 || student.aspp_width() != 0) {
+    check.Bad("student", "output_stride and aspp_width are the TorchScript module's own");
+  }
+}
+
 void CheckStudent(const v1::StudentSpec& student, Checker& check) {
   if (student.model().empty()) {
     const FieldFacts facts = FactsOf(*student.GetDescriptor()->FindFieldByName("model"));
     check.Bad("student.model",
               absl::StrCat("missing; one of ", absl::StrJoin(facts.allowed, ", ")));
   }
+  if (!student.init().empty() && !student.backbone().empty()) {
+    check.Bad("student.backbone", "init has weights for the whole student: give one of them");
+  }
+  CheckScriptedStudent(student, check);
   const int32_t stride = student.output_stride();
   if (stride != 0 && stride != 8 && stride != 16) {
     check.Bad("student.output_stride", absl::StrCat(stride, " is not 8 or 16"));

@@ -22,8 +22,9 @@ absl::Status ModelOptions::Validate() const {
   if (num_classes < 2 || num_classes > kMaxClasses) {
     return OutOfRange("num_classes", num_classes, absl::StrCat("2 to ", kMaxClasses));
   }
-  if (output_stride != 0 && output_stride != 8 && output_stride != 16) {
-    return OutOfRange("output_stride", output_stride, "8 or 16, or 0 for the architecture's own");
+  if (output_stride != 0 && output_stride != 8 && output_stride != 16 && output_stride != 32) {
+    return OutOfRange("output_stride", output_stride,
+                      "8 or 16, or 32 or 0 for the architecture's own");
   }
   if (aspp_width < 0 || aspp_width > kMaxWidth) {
     return OutOfRange("aspp_width", aspp_width,

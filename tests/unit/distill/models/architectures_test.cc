@@ -94,8 +94,9 @@ TEST_P(ArchitectureTest, TapsAreAsAnnouncedAndItsFileIsRecognised) {
   const TapOutputs outputs = model->Forward(torch::rand({1, 3, 32, 64}), names);
   ASSERT_EQ(outputs.size(), names.size());
   for (const auto& tap : model->taps()) {
+    const auto side = [&](int64_t pixels) { return (pixels + tap.stride - 1) / tap.stride; };
     EXPECT_EQ(outputs.at(tap.name).sizes(),
-              torch::IntArrayRef({1, tap.channels, 32 / tap.stride, 64 / tap.stride}))
+              torch::IntArrayRef({1, tap.channels, side(32), side(64)}))
         << tap.name;
   }
 }
@@ -113,6 +114,8 @@ TEST(ArchitecturesTest, StridesAreTheReferencesAndOthersAreRefused) {
   EXPECT_EQ(stride("deeplabv3plus_mobilenetv2", 0), 16);
   EXPECT_EQ(stride("torchvision_deeplabv3_mobilenet_v3_large", 0), 16);
   EXPECT_EQ(stride("torchvision_deeplabv3_mobilenet_v3_large", 8), -1);
+  EXPECT_EQ(stride("efficientdet_b0_seg", 0), 32);
+  EXPECT_EQ(stride("efficientdet_b0_seg", 16), -1);
   for (const char* name : {"psp_mobilenetv2", "deeplabv3plus_mobilenetv2", "psp_resnet18"}) {
     for (const int64_t wanted : {8, 16}) {
       torch::NoGradGuard no_grad;
@@ -122,6 +125,20 @@ TEST(ArchitecturesTest, StridesAreTheReferencesAndOthersAreRefused) {
       EXPECT_EQ(c4.size(3), 48 / wanted) << name;
     }
   }
+}
+
+// EfficientNet-B0 has 5288548 parameters (Tan and Le); its 1x1 convolution to 1280 channels with
+// its norm and its classifier of 1000 classes are left out.
+TEST(ArchitecturesTest, EfficientDetHasThePublishedBackbone) {
+  const auto model = Build({.architecture = "efficientdet_b0_seg", .num_classes = 21});
+  int64_t backbone = 0, whole = 0;
+  for (const auto& item : model->named_parameters()) {
+    whole += item.value().numel();
+    if (item.key().rfind("backbone.", 0) == 0) backbone += item.value().numel();
+  }
+  EXPECT_EQ(backbone + 320 * 1280 + 2 * 1280 + 1280 * 1000 + 1000, 5288548);
+  EXPECT_EQ(whole, 4052497);  // as FRSKD's code makes it, without the self-teacher
+  EXPECT_EQ(MeasureCost(*model, 512, 512).parameters, whole);
 }
 
 TEST(ArchitecturesTest, AuxiliaryHeadWhereThereIsOne) {
