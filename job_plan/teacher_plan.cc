@@ -62,18 +62,20 @@ absl::StatusOr<double> CheckTeacher(const Teacher& teacher, const v1::TeacherSpe
       const ConfusionMatrix matrix,
       Evaluate(*dataset, teacher.identity.preprocessing, teacher.model->num_classes(),
                plan.evaluation, WithInference(predict, plan.inference), cancellation));
-  const double miou = 100 * matrix.MeanIou();
+  const bool whole = dataset->task() == Task::kClassification;
+  const double score = 100 * (whole ? matrix.PixelAccuracy() : matrix.MeanIou());
   const auto images = std::min<int64_t>(kCheckedImages, dataset->samples().size());
   // Guessing the commonest class gives at most one class in `num_classes` its full IoU.
   const double chance = 25.0 / static_cast<double>(teacher.model->num_classes());
   const double floor = spec.has_expect_miou() ? spec.expect_miou() : chance;
-  if (miou >= floor) return miou;
+  if (score >= floor) return score;
   return absl::FailedPreconditionError(absl::StrFormat(
-      "teacher: %.1f %% mIoU on %d val images, %s %.1f. Is the checkpoint (%s) trained for this "
+      "teacher: %.1f %% %s on %d val images, %s %.1f. Is the checkpoint (%s) trained for this "
       "data, and its "
       "preprocessing (%s) right?",
-      miou, images, spec.has_expect_miou() ? "expected" : "which is below the floor of", floor,
-      spec.checkpoint(), teacher.identity.preprocessing.bgr ? "BGR" : "RGB"));
+      score, whole ? "top-1 accuracy" : "mIoU", images,
+      spec.has_expect_miou() ? "expected" : "which is below the floor of", floor, spec.checkpoint(),
+      teacher.identity.preprocessing.bgr ? "BGR" : "RGB"));
 }
 
 }  // namespace reflux

@@ -15,9 +15,9 @@ absl::StatusOr<Numerics> PlanNumerics(const v1::TeacherSpec& teacher);
 // Loads the checkpoint, in the numerics and on the device that the job wants.
 absl::StatusOr<Teacher> LoadTeacher(const v1::TeacherSpec& teacher);
 
-// mIoU in percent on up to 100 validation images, before the first target is stored.
-// FailedPrecondition when it is below `expect_miou`, or when none is set below chance for the
-// number of classes.
+// mIoU (of a classifier top-1 accuracy) in percent on up to 100 validation images, before the first
+// target is stored. FailedPrecondition when it is below `expect_miou`, or when none is set below
+// chance for the number of classes.
 absl::StatusOr<double> CheckTeacher(const Teacher& teacher, const v1::TeacherSpec& spec,
                                     const v1::DataSpec& data, const Cancellation* cancellation);
 

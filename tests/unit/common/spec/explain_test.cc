@@ -18,8 +18,8 @@ TEST(ExplainTest, BlockListsFieldsWithDefaultsAndSource) {
   ASSERT_TRUE(text.ok()) << text.status();
   EXPECT_THAT(*text, HasSubstr("Source: AICSD, arXiv 2308.04243."));
   EXPECT_THAT(*text, HasSubstr("  temperature: number, in (0, inf), default 1\n"));
-  EXPECT_THAT(*text,
-              HasSubstr("  form: full | code | mirror | per_image | full_raw | gram, default full"));
+  EXPECT_THAT(
+      *text, HasSubstr("  form: full | code | mirror | per_image | full_raw | gram, default full"));
 }
 
 TEST(ExplainTest, OneFieldWithItsUnit) {
