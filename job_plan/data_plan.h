@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "distill/data/dataset.h"
+#include "distill/data/mixing.h"
 #include "distill/data/view.h"
 #include "reflux/v1/config.pb.h"
 
@@ -20,6 +21,11 @@ std::string DataRoot(const v1::DataSpec& data);
 
 absl::StatusOr<std::unique_ptr<Dataset>> OpenTrainSplit(const v1::DataSpec& data);
 absl::StatusOr<std::unique_ptr<Dataset>> OpenValSplit(const v1::DataSpec& data);
+
+// That of a student which brings none of its own.
+Preprocessing PlanPreprocessing(const v1::DataSpec& data);
+
+absl::StatusOr<MixOptions> PlanMix(const v1::TrainSpec& train);
 
 absl::StatusOr<ViewPolicy> PlanViews(const v1::JobSpec& spec);
 

@@ -15,13 +15,16 @@
 #include "distill/losses/cross_entropy_loss.h"
 #include "distill/losses/cross_image_loss.h"
 #include "distill/losses/feature_losses.h"
+#include "distill/losses/frskd_classifier_loss.h"
 #include "distill/losses/frskd_loss.h"
 #include "distill/losses/i2ckd_loss.h"
 #include "distill/losses/icsd_loss.h"
+#include "distill/losses/label_rotation.h"
 #include "distill/losses/memory_loss.h"
 #include "distill/losses/own_loss.h"
 #include "distill/losses/pixel_kd_loss.h"
 #include "distill/losses/similarity_losses.h"
+#include "distill/models/image_classifier.h"
 
 namespace reflux {
 namespace {
@@ -262,6 +265,49 @@ absl::StatusOr<LossTerm> OwnTerm(const std::string& name, const v1::OwnLossSpec&
               OwnLosses().at(name).kind);
 }
 
+// The channels of a classifier's stages.
+absl::StatusOr<std::vector<int64_t>> StagesOf(const SegmentationModel& student) {
+  std::vector<int64_t> channels;
+  for (const TapInfo& tap : student.taps()) {
+    if (tap.name == StageTap(channels.size())) channels.push_back(tap.channels);
+  }
+  if (HasTap(student, StageTap(0, /*before_relu=*/true))) return channels;
+  return absl::FailedPreconditionError(
+      absl::StrCat("student.model: ", student.architecture(), " is no classifier of images"));
+}
+
+absl::StatusOr<LossTerm> FrskdClassifierTerm(const v1::FrskdClassifierSpec& spec,
+                                             const LossSource& source) {
+  FrskdClassifierOptions options{.alpha = spec.alpha(),
+                                 .beta = spec.beta(),
+                                 .temperature = spec.temperature(),
+                                 .power = spec.power(),
+                                 .sla = spec.sla(),
+                                 .sla_weight = spec.sla_weight(),
+                                 .seed = source.seed};
+  REFLUX_ASSIGN_OR_RETURN(options.features, ParseFrskdFeatures(spec.features()));
+  REFLUX_ASSIGN_OR_RETURN(options.margin, ParseFrskdMargin(spec.margin()));
+  BifpnOptions& pyramid = options.self_teacher;
+  REFLUX_ASSIGN_OR_RETURN(pyramid.channels, StagesOf(source.student));
+  pyramid.num_classes = source.student.num_classes();
+  (spec.pyramid() == "bifpn" ? pyramid.num_channels : pyramid.width) =
+      spec.pyramid() == "bifpn" ? spec.channels() : spec.width();
+  pyramid.repeat = spec.layers();
+  pyramid.up_depth = pyramid.down_depth = spec.depth();
+  return TermOf<FrskdClassifierLoss>("frskd_classifier", spec, options, LossKind::kTask);
+}
+
+absl::StatusOr<LossTerm> SlaTerm(const v1::SlaSpec& spec, const LossSource& source) {
+  SlaOptions options{.num_classes = source.student.num_classes(),
+                     .distillation = spec.distillation(),
+                     .temperature = spec.temperature(),
+                     .seed = source.seed};
+  REFLUX_ASSIGN_OR_RETURN(const std::vector<int64_t> stages, StagesOf(source.student));
+  options.tap = StageTap(stages.size() - 1);
+  options.channels = stages.back();
+  return TermOf<SlaLoss>("sla", spec, options, LossKind::kTask);
+}
+
 // The terms that the job names, in the order of their fields.
 absl::StatusOr<std::vector<LossTerm>> Terms(const v1::LossesSpec& losses,
                                             const LossSource& source) {
@@ -291,6 +337,9 @@ absl::StatusOr<std::vector<LossTerm>> Terms(const v1::LossesSpec& losses,
     REFLUX_ASSIGN_OR_RETURN(LossTerm term, OwnTerm(name, spec, source));
     terms.push_back(std::move(term));
   }
+  REFLUX_RETURN_IF_ERROR(
+      add(losses.has_frskd_classifier(), FrskdClassifierTerm, losses.frskd_classifier()));
+  REFLUX_RETURN_IF_ERROR(add(losses.has_sla(), SlaTerm, losses.sla()));
   return terms;
 }
 

@@ -1,6 +1,7 @@
 #include "job_plan/student_plan.h"
 
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -30,9 +31,14 @@ absl::StatusOr<int64_t> PlanSteps(const v1::TrainSpec& train, int64_t samples) {
 }
 
 SgdOptions PlanSgd(const v1::TrainSpec& train, int64_t total_steps) {
-  return {.schedule = {.base_lr = train.learning_rate(),
-                       .power = train.poly_power(),
-                       .total_steps = total_steps},
+  LearningRateSchedule schedule{
+      .base_lr = train.learning_rate(), .power = train.poly_power(), .total_steps = total_steps};
+  if (train.lr_schedule() == "step") {
+    schedule.power = 0;
+    schedule.milestones = {train.lr_milestones().begin(), train.lr_milestones().end()};
+    schedule.decay = train.lr_decay();
+  }
+  return {.schedule = std::move(schedule),
           .momentum = train.momentum(),
           .weight_decay = train.weight_decay(),
           .head_lr_multiplier = train.head_lr_multiplier()};

@@ -39,8 +39,8 @@ struct Check {
   const Cancellation* cancellation;
 };
 
-// In percent, as if the weights belonged to `preprocessing`.
-absl::StatusOr<double> MeanIou(const Check& check, const Preprocessing& preprocessing) {
+// mIoU, of a classifier top-1 accuracy, in percent, as if the weights belonged to `preprocessing`.
+absl::StatusOr<double> ScoreOf(const Check& check, const Preprocessing& preprocessing) {
   const Teacher& teacher = check.teacher;
   REFLUX_ASSIGN_OR_RETURN(EvaluationPlan plan,
                           PlanEvaluation(check.data, teacher.model->align_corners()));
@@ -54,12 +54,13 @@ absl::StatusOr<double> MeanIou(const Check& check, const Preprocessing& preproce
       const ConfusionMatrix matrix,
       Evaluate(check.dataset, preprocessing, teacher.model->num_classes(), plan.evaluation,
                WithInference(predict, plan.inference), check.cancellation));
-  return 100 * matrix.MeanIou();
+  return 100 * (check.dataset.task() == Task::kClassification ? matrix.PixelAccuracy()
+                                                              : matrix.MeanIou());
 }
 
 struct Trial {
   const CheckpointLayout* layout;
-  double miou;
+  double score;
 };
 
 // The layouts that prepare images otherwise than the teacher was told to, one of each
@@ -85,26 +86,27 @@ std::vector<const CheckpointLayout*> OtherLayouts(const Teacher& teacher) {
 absl::StatusOr<std::vector<Trial>> TryLayouts(const Check& check) {
   std::vector<Trial> trials;
   for (const CheckpointLayout* const layout : OtherLayouts(check.teacher)) {
-    REFLUX_ASSIGN_OR_RETURN(const double miou, MeanIou(check, layout->preprocessing));
-    trials.push_back({layout, miou});
+    REFLUX_ASSIGN_OR_RETURN(const double score, ScoreOf(check, layout->preprocessing));
+    trials.push_back({layout, score});
   }
   return trials;
 }
 
-// What to do about a teacher that has `miou` and needs `floor`.
-std::string Advice(const std::vector<Trial>& trials, double miou, double floor,
+// What to do about a teacher that has `score` and needs `floor`.
+std::string Advice(const std::vector<Trial>& trials, double score, double floor,
                    const v1::TeacherSpec& spec, const Preprocessing& used) {
-  const auto best = std::max_element(
-      trials.begin(), trials.end(), [](const Trial& a, const Trial& b) { return a.miou < b.miou; });
-  if (best != trials.end() && best->miou > miou) {
+  const auto best =
+      std::max_element(trials.begin(), trials.end(),
+                       [](const Trial& a, const Trial& b) { return a.score < b.score; });
+  if (best != trials.end() && best->score > score) {
     const std::string gives =
         absl::StrFormat("Layout `%s` (%s) gives %.1f", best->layout->name,
-                        DescribePreprocessing(best->layout->preprocessing), best->miou);
-    if (best->miou >= floor && spec.layout() == kTorchScript) {
+                        DescribePreprocessing(best->layout->preprocessing), best->score);
+    if (best->score >= floor && spec.layout() == kTorchScript) {
       return absl::StrCat(gives,
                           ": save that preprocessing with the module (docs/checkpoints.md).");
     }
-    if (best->miou >= floor) return absl::StrCat(gives, ": set teacher.layout.");
+    if (best->score >= floor) return absl::StrCat(gives, ": set teacher.layout.");
     return absl::StrCat(gives, ", better but not enough. Is the checkpoint (", spec.checkpoint(),
                         ") trained for this data?");
   }
@@ -145,18 +147,20 @@ absl::StatusOr<double> CheckTeacher(const Teacher& teacher, const v1::TeacherSpe
                                     const v1::DataSpec& data, const Cancellation* cancellation) {
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Dataset> dataset, OpenValSplit(data));
   const Check check{teacher, *dataset, data, cancellation};
-  REFLUX_ASSIGN_OR_RETURN(const double miou, MeanIou(check, teacher.identity.preprocessing));
+  const std::string measure =
+      dataset->task() == Task::kClassification ? "top-1 accuracy" : "mIoU";
+  REFLUX_ASSIGN_OR_RETURN(const double score, ScoreOf(check, teacher.identity.preprocessing));
   // Guessing the commonest class gives at most one class in `num_classes` its full IoU.
   const double chance = 25.0 / static_cast<double>(teacher.model->num_classes());
   const double floor = spec.has_expect_miou() ? spec.expect_miou() : chance;
-  if (miou >= floor) return miou;
-  spdlog::warn("teacher: {:.1f} % mIoU; trying the preprocessing of other layouts", miou);
+  if (score >= floor) return score;
+  spdlog::warn("teacher: {:.1f} % {}; trying the preprocessing of other layouts", score, measure);
   REFLUX_ASSIGN_OR_RETURN(const std::vector<Trial> trials, TryLayouts(check));
   return absl::FailedPreconditionError(absl::StrFormat(
-      "teacher: %.1f %% mIoU on %d val images, %s %.4g. %s", miou,
+      "teacher: %.1f %% %s on %d val images, %s %.4g. %s", score, measure,
       std::min<int64_t>(kCheckedImages, static_cast<int64_t>(dataset->samples().size())),
       spec.has_expect_miou() ? "expected" : "which is below the floor of", floor,
-      Advice(trials, miou, floor, spec, teacher.identity.preprocessing)));
+      Advice(trials, score, floor, spec, teacher.identity.preprocessing)));
 }
 
 }  // namespace reflux

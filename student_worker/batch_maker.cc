@@ -59,18 +59,50 @@ BatchMaker::BatchMaker(const Dataset& dataset, std::vector<Digest> digests, Targ
 absl::StatusOr<Batch> BatchMaker::Make(int64_t step,
                                        const std::shared_ptr<Cancellation>& cancellation) const {
   const std::vector<Draw> draws = stream_.Draws(step, options_.rank, options_.world_size);
+  Batch batch{.step = step, .first_position = draws.front().position};
+  std::vector<SampleRef> samples;
+  REFLUX_RETURN_IF_ERROR(LoadSamples(draws, batch, samples));
+  if (options_.mix.kind != MixOptions::Kind::kNone) REFLUX_RETURN_IF_ERROR(MixIn(draws, batch));
+  if (!options_.specs.empty()) REFLUX_RETURN_IF_ERROR(FetchTargets(samples, cancellation, batch));
+  return batch;
+}
+
+absl::Status BatchMaker::LoadSamples(const std::vector<Draw>& draws, Batch& batch,
+                                     std::vector<SampleRef>& samples) const {
   const auto count = static_cast<int64_t>(draws.size());
   const int64_t height = options_.views.crop_height, width = options_.views.crop_width;
-  Batch batch{.step = step,
-              .first_position = draws.front().position,
-              .images = torch::empty({count, 3, height, width}),
-              .labels = torch::empty({count, height, width}, torch::kInt64)};
-  std::vector<SampleRef> samples(count);
+  const auto [label_height, label_width] = LabelSize(dataset_, height, width);
+  batch.images = torch::empty({count, 3, height, width});
+  batch.labels = torch::empty({count, label_height, label_width}, torch::kInt64);
+  samples.resize(count);
   for (int64_t row = 0; row < count; ++row) {
     REFLUX_RETURN_IF_ERROR(LoadSample(draws[row], row, batch, samples[row]));
   }
-  if (!options_.specs.empty()) REFLUX_RETURN_IF_ERROR(FetchTargets(samples, cancellation, batch));
-  return batch;
+  return absl::OkStatus();
+}
+
+// The partners may be images of other ranks: each rank reads its own.
+absl::Status BatchMaker::MixIn(const std::vector<Draw>& draws, Batch& batch) const {
+  const int32_t height = options_.views.crop_height, width = options_.views.crop_width;
+  const std::vector<Draw> all = stream_.Draws(batch.step, 0, 1);
+  const Mix mix = DrawMix(options_.mix, options_.stream.seed, batch.step,
+                          static_cast<int64_t>(all.size()), height, width);
+  std::vector<Draw> partners;
+  for (const Draw& draw : draws) partners.push_back(all[mix.partner[draw.position]]);
+  Batch others;
+  std::vector<SampleRef> unused;
+  REFLUX_RETURN_IF_ERROR(LoadSamples(partners, others, unused));
+  batch.mixed_labels = others.labels;
+  batch.label_share = mix.share;
+  if (mix.blend) {
+    batch.images = mix.share * batch.images + (1 - mix.share) * others.images;
+    return absl::OkStatus();
+  }
+  const auto box = [&](const torch::Tensor& images) {
+    return images.slice(2, mix.top, mix.bottom).slice(3, mix.left, mix.right);
+  };
+  box(batch.images).copy_(box(others.images));
+  return absl::OkStatus();
 }
 
 absl::Status BatchMaker::LoadSample(const Draw& draw, int64_t row, Batch& batch,
@@ -81,8 +113,7 @@ absl::Status BatchMaker::LoadSample(const Draw& draw, int64_t row, Batch& batch,
   const View view = DrawView(options_.views, options_.view_seed, digest, read->image.rows,
                              read->image.cols, draw.view);
   ApplyView(read->image, view, options_.preprocessing, batch.images[row].data_ptr<float>());
-  ApplyViewToLabel(read->label, view, dataset_.ignore_index(),
-                   batch.labels[row].data_ptr<int64_t>());
+  WriteLabel(dataset_, read->label, view, batch.labels[row].data_ptr<int64_t>());
   sample = {.digest = digest, .view = view, .locator = dataset_.samples()[draw.sample].image};
   return absl::OkStatus();
 }

@@ -12,6 +12,7 @@
 #include "common/targets/target.h"
 #include "distill/data/dataset.h"
 #include "distill/data/decoded_images.h"
+#include "distill/data/mixing.h"
 #include "distill/data/sample_stream.h"
 #include "distill/data/view.h"
 
@@ -20,9 +21,11 @@ namespace reflux {
 // This rank's share of one global batch.
 struct Batch {
   int64_t step = 0;
-  int64_t first_position = 0;                    // of the share in the global batch
-  torch::Tensor images;                          // [n,3,h,w] float32
-  torch::Tensor labels;                          // [n,h,w] int64
+  int64_t first_position = 0;  // of the share in the global batch
+  torch::Tensor images;        // [n,3,h,w] float32
+  torch::Tensor labels;        // [n,h,w] int64; [n,1,1] in classification
+  torch::Tensor mixed_labels;  // of the images that were mixed in, if any (distill/data/mixing.h)
+  double label_share = 1;      // of `labels`
   std::map<std::string, torch::Tensor> targets;  // teacher tap -> [n,C,h',w'] float32
   int64_t target_bytes = 0;                      // as they were delivered
   int64_t target_count = 0;
@@ -34,6 +37,7 @@ struct BatchMakerOptions {
   uint64_t view_seed = 0;
   Preprocessing preprocessing;  // the student's
   SampleStreamOptions stream;
+  MixOptions mix;  // needs a job without teacher
   int64_t rank = 0, world_size = 1;
   std::vector<TargetSpec> specs;  // empty: no teacher
   TeacherIdentity teacher;
@@ -54,6 +58,10 @@ class BatchMaker {
   absl::StatusOr<Batch> Make(int64_t step, const std::shared_ptr<Cancellation>& cancellation) const;
 
  private:
+  // Images and labels of `draws`.
+  absl::Status LoadSamples(const std::vector<Draw>& draws, Batch& batch,
+                           std::vector<SampleRef>& samples) const;
+  absl::Status MixIn(const std::vector<Draw>& draws, Batch& batch) const;
   absl::Status LoadSample(const Draw& draw, int64_t row, Batch& batch, SampleRef& sample) const;
   absl::Status FetchTargets(const std::vector<SampleRef>& samples,
                             const std::shared_ptr<Cancellation>& cancellation, Batch& batch) const;

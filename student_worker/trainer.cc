@@ -10,6 +10,7 @@
 #include "common/base/status_macros.h"
 #include "distill/checkpoint/scripted_model.h"
 #include "distill/evaluation/evaluate.h"
+#include "distill/losses/label_rotation.h"
 #include "distill/models/counter_dropout.h"
 #include "job_plan/evaluation_plan.h"
 #include "student_worker/scoped_autocast.h"
@@ -31,12 +32,17 @@ LossInputs Trainer::State::Forward(const Batch& batch) {
                     .step = static_cast<uint64_t>(batch.step),
                     .first_position = static_cast<uint64_t>(batch.first_position),
                     .global_batch = spec.train().global_batch(),
-                    .total_steps = total_steps};
+                    .total_steps = total_steps,
+                    .label_share = batch.label_share};
+  if (batch.mixed_labels.defined()) inputs.mixed_labels = batch.mixed_labels.to(device);
+  const torch::Tensor images = ToDevice(batch.images);
   {
     const ScopedAutocast scope(autocast, device.type());
-    inputs.student = student->Forward(ToDevice(batch.images), taps);
+    inputs.student = student->Forward(images, taps);
+    if (losses->reads_rotations()) inputs.rotated = student->Forward(RotateFour(images), taps);
   }
   for (auto& [tap, map] : inputs.student) map = map.to(dtype);
+  for (auto& [tap, map] : inputs.rotated) map = map.to(dtype);
   for (const auto& [tap, map] : batch.targets) inputs.teacher[tap] = map.to(device, dtype);
   return inputs;
 }
@@ -60,8 +66,9 @@ int64_t Trainer::State::PrefetchDepth() const {
   if (teacher.has_value()) {
     for (const std::string& wanted : losses->teacher_taps()) {
       for (const TeacherInfo::Tap& tap : teacher->taps) {
-        if (tap.name == wanted)
-          bytes += pixels / (tap.stride * tap.stride) * tap.channels * sizeof(float) * 2;
+        if (tap.name != wanted) continue;
+        const int64_t positions = tap.stride > 0 ? pixels / (tap.stride * tap.stride) : 1;
+        bytes += positions * tap.channels * sizeof(float) * 2;
       }
     }
   }
@@ -124,7 +131,8 @@ absl::Status Trainer::State::Evaluate() {
   const auto images = static_cast<int64_t>(val->samples().size());
   REFLUX_ASSIGN_OR_RETURN(EvaluationPlan plan,
                           PlanEvaluation(spec.data(), student->align_corners()));
-  plan.evaluation.batch = 4;
+  const bool whole = val->task() == Task::kClassification;  // labels of images, which are small
+  plan.evaluation.batch = whole ? 64 : 4;
   plan.evaluation.begin = ShareBegin(images, communicator.rank(), communicator.world_size());
   plan.evaluation.end = ShareBegin(images, communicator.rank() + 1, communicator.world_size());
   const auto predict = [this](const torch::Tensor& batch) -> absl::StatusOr<torch::Tensor> {
@@ -139,11 +147,14 @@ absl::Status Trainer::State::Evaluate() {
   student->train();
   REFLUX_RETURN_IF_ERROR(matrix.status());
   communicator.AllReduceSum(matrix->counts());
+  if (whole) communicator.AllReduceSum(matrix->top_five_counts());
   EvaluationReport report{.step = step,
                           .miou = 100 * matrix->MeanIou(),
                           .miou_published = 100 * matrix->MeanIouPublished(),
                           .pixel_accuracy = 100 * matrix->PixelAccuracy(),
                           .seconds = absl::ToDoubleSeconds(absl::Now() - start)};
+  if (whole) report.top1 = report.pixel_accuracy;
+  if (HasTopFive(*val)) report.top5 = 100 * matrix->TopFiveAccuracy();
   for (double iou : matrix->ClassIou()) report.class_iou.push_back(100 * iou);
   Tell(&TrainingObserver::OnEvaluation, report);
   return absl::OkStatus();

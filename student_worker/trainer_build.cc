@@ -112,6 +112,7 @@ absl::Status Trainer::State::BuildStudent() {
   REFLUX_ASSIGN_OR_RETURN(device, PlanDevice(spec.train().device(), communicator.rank()));
   REFLUX_ASSIGN_OR_RETURN(info.options, PlanModel(spec, train->class_names().size()));
   info.classes = train->class_names();
+  info.preprocessing = PlanPreprocessing(spec.data());
   info.extra["job"] = spec.name();
   REFLUX_RETURN_IF_ERROR(spec.student().model() == kTorchScript ? LoadScriptedStudent()
                                                                 : BuildKnownStudent());
@@ -158,6 +159,7 @@ absl::Status Trainer::State::BuildMaker() {
                                   .rank = communicator.rank(),
                                   .world_size = communicator.world_size()};
   REFLUX_ASSIGN_OR_RETURN(maker_options.views, PlanViews(spec));
+  REFLUX_ASSIGN_OR_RETURN(maker_options.mix, PlanMix(spec.train()));
   maker_options.stream = {.samples = static_cast<int64_t>(train->samples().size()),
                           .global_batch = spec.train().global_batch(),
                           .replay = maker_options.views.replay,

@@ -39,7 +39,7 @@ struct Trainer::State {
   std::shared_ptr<SegmentationModel> student;
   std::shared_ptr<LossSet> losses;
   std::vector<std::string> taps;
-  PolySchedule schedule;
+  LearningRateSchedule schedule;
   std::unique_ptr<Sgd> optimizer;
   std::unique_ptr<GradientReducer> reducer;
   std::unique_ptr<BatchMaker> maker;

@@ -11,6 +11,7 @@
 #include "common/spec/job_teachers.h"
 #include "common/spec/loss_fields.h"
 #include "common/spec/spec_reader.h"
+#include "common/spec/task_check.h"
 #include "common/targets/codec.h"
 #include "common/targets/target.h"
 
@@ -189,8 +190,9 @@ void CheckEvaluation(const v1::DataSpec& data, Checker& check) {
 
 void CheckData(const v1::DataSpec& data, Checker& check) {
   if (data.format().empty()) {
-    check.Bad("data.format",
-              "missing; one of camvid, cityscapes, voc, ade20k, coco_stuff, folders");
+    check.Bad(
+        "data.format",
+        "missing; one of camvid, cityscapes, voc, ade20k, coco_stuff, folders, cifar10, cifar100");
   }
   if (data.root().empty() && data.format() != "folders")
     check.Bad("data.root", "missing: the folder of the data set");
@@ -256,7 +258,8 @@ void CheckHeightWidth(const std::string& path, const google::protobuf::RepeatedF
 void CheckLosses(const v1::JobSpec& spec, Checker& check) {
   const v1::LossesSpec& losses = spec.losses();
   const std::vector<LossTeacher> teachers = TeachersOfLosses(losses);
-  if (!losses.has_ce() && !losses.has_frskd() && teachers.empty()) {
+  if (!losses.has_ce() && !losses.has_frskd() && !losses.has_frskd_classifier() &&
+      !losses.has_sla() && teachers.empty()) {
     check.Bad("losses", "no term is left: nothing to train on");
   }
   for (const auto& [loss, teacher] : teachers) CheckTeacherOf(spec, loss, teacher, check);
@@ -325,6 +328,7 @@ SpecProblems CheckJob(const v1::JobSpec& spec) {
   }
   CheckData(spec.data(), check);
   CheckStudent(spec.student(), check);
+  for (const auto& [path, text] : TaskProblems(spec)) check.Bad(path, text);
   CheckTeachers(spec, check);
   CheckLosses(spec, check);
   CheckTrain(spec, check);

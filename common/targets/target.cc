@@ -21,8 +21,9 @@ absl::Status View::Validate() const {
     return absl::InvalidArgumentError(
         absl::StrCat("view: sides must be in 1..", kMaxSide, " pixels"));
   }
-  if (crop_y < 0 || crop_x < 0 || crop_y >= resized_height || crop_x >= resized_width) {
-    return absl::InvalidArgumentError("view: the crop must begin inside the resized image");
+  if (crop_y <= -crop_height || crop_x <= -crop_width || crop_y >= resized_height ||
+      crop_x >= resized_width) {
+    return absl::InvalidArgumentError("view: the crop must cover a part of the resized image");
   }
   return absl::OkStatus();
 }

@@ -23,8 +23,8 @@ namespace reflux {
 // How an image becomes network input, resolved to integers (pixels): resize the whole image to
 // resized_height x resized_width (bilinear), then take the window [crop_y, crop_y + crop_height) x
 // [crop_x, crop_x + crop_width), then mirror it left-right if `flip`. What of the window lies
-// beyond the resized image (only to the right and below) is padding: the preprocessing's mean
-// colour in the image, the ignore index in the label.
+// beyond the resized image is padding: the preprocessing's mean colour in the image, the ignore
+// index in the label. An origin below 0 pads above and to the left.
 struct View {
   int32_t resized_height = 0, resized_width = 0;
   int32_t crop_y = 0, crop_x = 0;
@@ -32,7 +32,7 @@ struct View {
   bool flip = false;
   auto operator<=>(const View&) const = default;
 
-  // Everything positive, at most kMaxSide, and the window begins inside the resized image.
+  // Sides positive and at most kMaxSide; the window covers a part of the resized image.
   absl::Status Validate() const;
   static constexpr int32_t kMaxSide = 16384;
 };

@@ -60,7 +60,11 @@ int64_t FirstSize(const WeightFile& file, const std::string& name) {
 
 absl::StatusOr<ModelOptions> OptionsFromTensors(const WeightFile& file) {
   const Architecture* const architecture =
-      RecogniseArchitecture([&](const std::string& name) { return file.Contains(name); });
+      RecogniseArchitecture([&](const std::string& name) -> std::optional<std::vector<int64_t>> {
+        const auto found = file.entries().find(name);
+        if (found == file.entries().end()) return std::nullopt;
+        return found->second.shape;
+      });
   if (architecture == nullptr) {
     return absl::NotFoundError(
         absl::StrCat(file.path(), ": its tensor names belong to no known network; known are ",

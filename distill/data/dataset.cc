@@ -6,7 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
+#include "distill/data/cifar.h"
 #include "distill/data/layout.h"
+#include "distill/data/view.h"
 
 namespace reflux {
 namespace {
@@ -57,6 +59,7 @@ std::string DataRoot(const DatasetOptions& options) {
 
 absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const DatasetOptions& options,
                                                      std::vector<std::string>* problems) {
+  if (IsCifar(options.format)) return OpenCifar(options);
   REFLUX_ASSIGN_OR_RETURN(Layout layout, LayoutOf(options));
   if (options.without_labels) {
     for (ImagePlace& place : layout.places) place.labels.clear();
@@ -76,6 +79,19 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const DatasetOptions& optio
   return std::make_unique<FileDataset>(std::move(layout), std::move(listing.samples));
 }
 
+std::array<int64_t, 2> LabelSize(const Dataset& dataset, int64_t height, int64_t width) {
+  if (dataset.task() == Task::kClassification) return {1, 1};
+  return {height, width};
+}
+
+void WriteLabel(const Dataset& dataset, const cv::Mat& label, const View& view, int64_t* out) {
+  if (dataset.task() == Task::kClassification) {
+    *out = label.at<uint8_t>(0, 0);
+  } else {
+    ApplyViewToLabel(label, view, dataset.ignore_index(), out);
+  }
+}
+
 absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t index,
                                                 const Digest* expected) {
   const std::string& path = dataset.samples()[index].image.path;
@@ -87,9 +103,12 @@ absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t i
   }
   REFLUX_ASSIGN_OR_RETURN(sample.image, WithPath(path, DecodeImage(sample.bytes)));
   REFLUX_ASSIGN_OR_RETURN(sample.label, dataset.ReadLabel(index));
-  if (sample.label.empty())
-    sample.label = cv::Mat(sample.image.size(), CV_8UC1, cv::Scalar(dataset.ignore_index()));
-  if (sample.image.size == sample.label.size) return sample;
+  const bool whole = dataset.task() == Task::kClassification;
+  if (sample.label.empty()) {
+    sample.label = cv::Mat(whole ? cv::Size(1, 1) : sample.image.size(), CV_8UC1,
+                           cv::Scalar(dataset.ignore_index()));
+  }
+  if (whole || sample.image.size == sample.label.size) return sample;
   return absl::InvalidArgumentError(absl::StrCat(
       path, ": the image has ", sample.image.rows, "x", sample.image.cols, " pixels, its label ",
       sample.label.rows, "x", sample.label.cols, "; both need the same size"));

@@ -52,9 +52,10 @@ void WriteManifest(const std::string& path, const Manifest& manifest) {
       .IgnoreError();
 }
 
-absl::StatusOr<std::string> KeyOf(const Dataset& dataset, const std::string& path) {
+absl::StatusOr<std::string> KeyOf(const Dataset& dataset, size_t index) {
   std::error_code error;
-  const fs::path file = fs::path(dataset.root()) / path;
+  const std::string& path = dataset.samples()[index].image.path;
+  const fs::path file = fs::path(dataset.root()) / dataset.FileOf(index);
   const auto size = fs::file_size(file, error);
   if (error)
     return absl::NotFoundError(absl::StrCat("cannot read ", file.string(), ": ", error.message()));
@@ -73,7 +74,7 @@ absl::StatusOr<std::vector<Digest>> SampleDigests(const Dataset& dataset,
   bool changed = false;
   std::vector<Digest> digests;
   for (size_t i = 0; i < dataset.samples().size(); ++i) {
-    REFLUX_ASSIGN_OR_RETURN(const std::string key, KeyOf(dataset, dataset.samples()[i].image.path));
+    REFLUX_ASSIGN_OR_RETURN(const std::string key, KeyOf(dataset, i));
     auto it = manifest.find(key);
     if (it == manifest.end()) {
       REFLUX_ASSIGN_OR_RETURN(const std::string bytes, dataset.ReadImage(i));

@@ -22,6 +22,7 @@ struct ViewPolicy {
   int32_t crop_height = 360, crop_width = 360;
   double min_scale = 0.5, max_scale = 2.0;
   bool flip = true;
+  int32_t padding = 0;  // pixels around the resized image that a crop may take in
 
   absl::Status Validate() const;
 };
@@ -30,7 +31,8 @@ struct ViewPolicy {
 absl::Status ParseViewPolicy(absl::string_view text, ViewPolicy* policy);
 
 // View `number` of an image: a pure function of (policy, view_seed, sample, image size, number).
-// Scale uniform in [min_scale, max_scale], crop origin uniform, flip with probability 1/2.
+// Scale uniform in [min_scale, max_scale], crop origin uniform over the padded image, flip with
+// probability 1/2.
 View DrawView(const ViewPolicy& policy, uint64_t view_seed, const Digest& sample,
               int32_t image_height, int32_t image_width, int64_t number);
 

@@ -23,13 +23,20 @@ namespace reflux {
 struct LossInputs {
   std::map<std::string, torch::Tensor> student;  // tap -> [N,C,h,w], requires grad
   std::map<std::string, torch::Tensor> teacher;  // tap -> [N,C,h,w], constant
-  torch::Tensor labels;                          // [N,H,W] int64
+  torch::Tensor labels;                          // [N,H,W] int64; [N,1,1] of whole images
   int64_t ignore_index = 255;
   // What random numbers of a loss are drawn from: the training step and the position of this
   // rank's first image in the global batch.
   uint64_t step = 0, first_position = 0;
   int64_t global_batch = 0;  // images of all ranks; 0: this share is all of them
   int64_t total_steps = 0;   // of the run, for terms that grow or fade; 0: has no end
+  // A classifier's images that were mixed with others (distill/data/mixing.h): the labels of those,
+  // as `labels`, and the share of the first; undefined: they were not.
+  torch::Tensor mixed_labels;
+  double label_share = 1;
+  // The student's maps of the four rotations of each image, rotation k of image i in row 4 i + k;
+  // there when a loss reads_rotations().
+  std::map<std::string, torch::Tensor> rotated;
 };
 
 struct LossStatistics {
@@ -51,6 +58,7 @@ class Loss : public torch::nn::Module {
   // Taps it reads from each side.
   virtual std::vector<std::string> student_taps() const = 0;
   virtual std::vector<std::string> teacher_taps() const = 0;
+  virtual bool reads_rotations() const { return false; }  // LossInputs::rotated
 };
 
 // The map of `tap`; throws a c10::Error that names the tap and `side` ("student") if it is missing.

@@ -1,5 +1,6 @@
 #include "distill/losses/loss_set.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -111,6 +112,10 @@ void LossSet::ClipGradients() {
 
 std::vector<std::string> LossSet::student_taps() const {
   return Union(terms_, &Loss::student_taps);
+}
+bool LossSet::reads_rotations() const {
+  return std::any_of(terms_.begin(), terms_.end(),
+                     [](const LossTerm& term) { return term.loss->reads_rotations(); });
 }
 std::vector<std::string> LossSet::teacher_taps() const {
   return Union(terms_, &Loss::teacher_taps);

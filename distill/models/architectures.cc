@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "distill/models/architecture_parts.h"
 #include "distill/models/cirkd_heads.h"
 #include "distill/models/deeplabv3plus_head.h"
 #include "distill/models/efficientdet_head.h"
 #include "distill/models/efficientnet.h"
+#include "distill/models/image_classifier.h"
 #include "distill/models/mmseg_heads.h"
 #include "distill/models/mobilenet_v3.h"
 #include "distill/models/torchvision_head.h"
@@ -110,6 +113,28 @@ void AddEfficientDet(std::vector<Architecture>& table) {
                           .present = {"BiFPN1.0.conv2up.0.weight"}}));
 }
 
+// `mark` is a tensor's name, or its name and shape: "conv1.weight [64, 3, 3, 3]".
+bool HasMark(const ShapeOfFn& shape_of, const std::string& mark) {
+  const size_t space = mark.find(' ');
+  const std::optional<std::vector<int64_t>> shape = shape_of(mark.substr(0, space));
+  if (!shape.has_value() || space == std::string::npos) return shape.has_value();
+  return absl::StrCat("[", absl::StrJoin(*shape, ", "), "]") == mark.substr(space + 1);
+}
+
+// `marks` tell its weights from those of others; of the stem the shape too, since ImageNet's ResNet
+// has the same names.
+Architecture Classifier(const std::string& name, std::vector<std::string> marks) {
+  Architecture entry{.name = name, .output_strides = {0}, .classifier = "fc.weight"};
+  entry.present = std::move(marks);
+  entry.build = [](const ModelOptions& options) -> std::shared_ptr<SegmentationModel> {
+    return *BuildImageClassifier({.architecture = options.architecture,
+                                  .num_classes = options.num_classes,
+                                  .norm_epsilon = options.norm_epsilon,
+                                  .norm_momentum = options.norm_momentum});
+  };
+  return entry;
+}
+
 std::vector<Architecture> MakeTable() {
   std::vector<Architecture> table;
   const ResNetOptions aicsd{
@@ -129,6 +154,11 @@ std::vector<Architecture> MakeTable() {
   mobilenet_v3.present = {"backbone.15.block.3.0.weight"};
   AddTorchvision(mobilenet_v3, {16}, 1, table);
   AddEfficientDet(table);
+  table.push_back(Classifier("cifar_resnet18",
+                             {"fc.weight", "layer4.1.bn2.weight", "conv1.weight [64, 3, 3, 3]"}));
+  table.push_back(
+      Classifier("wrn16x2", {"fc.weight", "block3bn.weight", "block3.layer.1.bn2.weight",
+                             "block1.layer.0.conv1.weight [32, 16, 3, 3]"}));
   std::sort(table.begin(), table.end(),
             [](const Architecture& a, const Architecture& b) { return a.name < b.name; });
   return table;
@@ -148,7 +178,8 @@ const Architecture* FindArchitecture(absl::string_view name) {
   return nullptr;
 }
 
-const Architecture* RecogniseArchitecture(const std::function<bool(const std::string&)>& contains) {
+const Architecture* RecogniseArchitecture(const ShapeOfFn& shape_of) {
+  const auto contains = [&](const std::string& mark) { return HasMark(shape_of, mark); };
   for (const Architecture& a : Architectures()) {
     if (std::all_of(a.present.begin(), a.present.end(), contains) &&
         std::none_of(a.absent.begin(), a.absent.end(), contains)) {

@@ -55,6 +55,10 @@ absl::StatusOr<ModelOptions> ResolveModelOptions(ModelOptions options) {
                                             "'; known are ",
                                             absl::StrJoin(KnownArchitectures(), ", ")));
   }
+  if (options.aspp_width > 0 && architecture->aspp_width == 0) {
+    return OutOfRange("aspp_width", options.aspp_width,
+                      absl::StrCat("0 for ", options.architecture, ", which has no such head"));
+  }
   if (options.aspp_width == 0) options.aspp_width = architecture->aspp_width;
   const std::vector<int64_t>& strides = architecture->output_strides;
   if (options.output_stride == 0) options.output_stride = strides.front();

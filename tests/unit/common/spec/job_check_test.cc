@@ -38,6 +38,33 @@ TEST(JobCheckTest, RangesAreTold) {
               HasSubstr("teacher.expect_miou: 101 is out of range [0, 100]"));
 }
 
+TEST(JobCheckTest, TheTasksAreKeptApart) {
+  constexpr char kImages[] =
+      "name: images\ndata: {format: cifar100, root: d}\nstudent: {model: wrn16x2}\n"
+      "losses: {frskd_classifier: {}}\ntrain: {steps: 10, mix: cutmix}\n";
+  EXPECT_EQ(Refusal(kImages), "OK");
+  EXPECT_EQ(Refusal(kImages, {"losses={frskd_classifier: ~, sla: {}}", "train.mix=none"}), "OK");
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"student.model=psp_resnet18",
+       "student.model: `psp_resnet18` labels pixels, but data.format cifar100 labels whole images"},
+      {"losses.frskd={}", "losses.frskd: is for segmentation: a classifier's is frskd_classifier"},
+      {"losses.sla={}", "train.mix: cannot be together with sla"},
+      {"losses.frskd_classifier.sla=true", "train.mix: cannot be together with sla"},
+      {"losses={sla: {}, frskd_classifier: {sla: true}}", "losses.sla: frskd_classifier has sla"},
+      {"data.eval_flip=true", "data: eval_window, eval_scales and eval_flip are for segmentation"},
+      {"train.lr_milestones=[1]", "train.lr_milestones: 1 is out of range (0, 1)"},
+  };
+  for (const auto& [change, told] : cases) {
+    EXPECT_THAT(Refusal(kImages, {change}), HasSubstr(told)) << change;
+  }
+  EXPECT_THAT(Refusal(kSmallJob, {"student.model=wrn16x2"}),
+              HasSubstr("student.model: `wrn16x2` labels whole images, but data.format camvid"));
+  EXPECT_THAT(Refusal(kSmallJob, {"losses.frskd_classifier={}"}),
+              HasSubstr("losses.frskd_classifier: is for classification"));
+  EXPECT_THAT(Refusal(kSmallJob, {"train.mix=mixup"}),
+              HasSubstr("train.mix: is for classification"));
+}
+
 TEST(JobCheckTest, EachContradictionIsTold) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"train.steps=0", "job.yaml:6: train: give steps or epochs: how long to train"},

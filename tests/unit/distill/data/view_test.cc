@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <opencv2/core.hpp>
+#include <set>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -49,6 +50,25 @@ TEST(DrawView, VariesWithEveryArgumentAndStaysInBounds) {
     flips += view.flip;
   }
   EXPECT_NEAR(flips, 200, 50);
+}
+
+TEST(DrawView, PaddingLetsTheCropBeginOutside) {
+  const ViewPolicy policy{.replay = 0,
+                          .crop_height = 32,
+                          .crop_width = 32,
+                          .min_scale = 1,
+                          .max_scale = 1,
+                          .padding = 4};
+  std::set<int32_t> rows, columns;
+  for (int number = 0; number < 400; ++number) {
+    const View view = DrawView(policy, 0, Sha256::Of("image"), 32, 32, number);
+    ASSERT_TRUE(view.Validate().ok());
+    rows.insert(view.crop_y);
+    columns.insert(view.crop_x);
+  }
+  EXPECT_EQ(rows, (std::set<int32_t>{-4, -3, -2, -1, 0, 1, 2, 3, 4}));
+  EXPECT_EQ(columns, rows);
+  EXPECT_FALSE(ViewPolicy{.crop_height = 32, .crop_width = 32, .padding = 32}.Validate().ok());
 }
 
 TEST(ParseViewPolicy, ReadsWhatIsAvailable) {
@@ -107,6 +127,32 @@ class ApplyViewTest : public testing::Test {
   }();
   const Preprocessing raw_{.bgr = true, .divisor = 1, .mean = {0, 0, 0}, .deviation = {1, 1, 1}};
 };
+
+TEST_F(ApplyViewTest, PadsAboveAndToTheLeft) {
+  View view{.resized_height = 2,
+            .resized_width = 3,
+            .crop_y = -1,
+            .crop_x = -2,
+            .crop_height = 2,
+            .crop_width = 4};
+  std::vector<float> out(3 * 2 * 4, -1);
+  ApplyView(image_, view, raw_, out.data());
+  EXPECT_EQ(std::vector<float>(out.begin(), out.begin() + 8),
+            (std::vector<float>{0, 0, 0, 0, 0, 0, 0, 1}));
+  EXPECT_EQ(std::vector<float>(out.begin() + 8, out.begin() + 16),
+            (std::vector<float>{0, 0, 0, 0, 0, 0, 100, 100}));
+  cv::Mat label(2, 3, CV_8UC1);
+  for (int i = 0; i < 6; ++i) label.data[i] = i;
+  std::vector<int64_t> classes(8);
+  ApplyViewToLabel(label, view, 11, classes.data());
+  EXPECT_EQ(classes, (std::vector<int64_t>{11, 11, 11, 11, 11, 11, 0, 1}));
+  view.flip = true;
+  ApplyView(image_, view, raw_, out.data());
+  EXPECT_EQ(std::vector<float>(out.begin() + 8, out.begin() + 16),
+            (std::vector<float>{0, 0, 0, 0, 100, 100, 0, 0}));
+  ApplyViewToLabel(label, view, 11, classes.data());
+  EXPECT_EQ(classes, (std::vector<int64_t>{11, 11, 11, 11, 1, 0, 11, 11}));
+}
 
 TEST_F(ApplyViewTest, CropsFlipsAndPadsWithTheMean) {
   const View view{.resized_height = 2,
