@@ -142,7 +142,8 @@ absl::StatusOr<std::unique_ptr<BatchMaker>> StepScene::Maker(TargetSource* sourc
     options.specs = specs_;
     options.teacher = teacher_.identity;
   }
-  return std::make_unique<BatchMaker>(*dataset_, digests_, source, options);
+  return std::make_unique<BatchMaker>(*dataset_, SampleIdentities{.images = digests_}, source,
+                                      options);
 }
 
 absl::Status StepScene::AddMode(const std::string& name, TargetSource* source, bool resident) {

@@ -45,6 +45,10 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenValSplit(const v1::DataSpec& data) 
   return OpenDataset(PlanValSplit(data));
 }
 
+ReadLabelFn PlanLabelReader(const v1::DataSpec& data) {
+  return LabelReader({PlanTrainSplit(data), PlanValSplit(data)});
+}
+
 absl::StatusOr<ViewPolicy> PlanViews(const v1::JobSpec& spec) {
   const v1::DataSpec& data = spec.data();
   if (data.crop_size() != 2) return absl::InvalidArgumentError("data.crop: needs [height, width]");

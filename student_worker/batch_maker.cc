@@ -22,14 +22,14 @@ class DecodingSink : public TargetSink {
     status_ = target.ok() ? Decode(sample, spec, *target) : target.status();
     if (status_.ok()) return;
     status_ = absl::Status(status_.code(),
-                           absl::StrCat("target ", specs_[spec].tap, " of ",
+                           absl::StrCat("target ", specs_[spec].name(), " of ",
                                         samples_[sample].locator.path, ": ", status_.message()));
   }
   const absl::Status& status() const { return status_; }
 
  private:
   absl::Status Decode(size_t sample, size_t spec, const EncodedTarget& target) {
-    torch::Tensor& map = batch_.targets[specs_[spec].tap];
+    torch::Tensor& map = batch_.targets[specs_[spec].name()];
     if (!map.defined()) {
       map = torch::empty({static_cast<int64_t>(samples_.size()), target.shape[0], target.shape[1],
                           target.shape[2]});
@@ -47,7 +47,7 @@ class DecodingSink : public TargetSink {
 
 }  // namespace
 
-BatchMaker::BatchMaker(const Dataset& dataset, std::vector<Digest> digests, TargetSource* source,
+BatchMaker::BatchMaker(const Dataset& dataset, SampleIdentities digests, TargetSource* source,
                        const BatchMakerOptions& options)
     : dataset_(dataset),
       digests_(std::move(digests)),
@@ -75,7 +75,7 @@ absl::StatusOr<Batch> BatchMaker::Make(int64_t step,
 
 absl::Status BatchMaker::LoadSample(const Draw& draw, int64_t row, Batch& batch,
                                     SampleRef& sample) const {
-  const Digest& digest = digests_[draw.sample];
+  const Digest& digest = digests_.images[draw.sample];
   REFLUX_ASSIGN_OR_RETURN(const std::shared_ptr<const LabelledImage> read,
                           images_->Get(draw.sample, digest));
   const View view = DrawView(options_.views, options_.view_seed, digest, read->image.rows,
@@ -84,6 +84,7 @@ absl::Status BatchMaker::LoadSample(const Draw& draw, int64_t row, Batch& batch,
   ApplyViewToLabel(read->label, view, dataset_.ignore_index(),
                    batch.labels[row].data_ptr<int64_t>());
   sample = {.digest = digest, .view = view, .locator = dataset_.samples()[draw.sample].image};
+  if (!digests_.labels.empty()) sample.label_digest = digests_.labels[draw.sample];
   return absl::OkStatus();
 }
 

@@ -23,9 +23,15 @@ struct Batch {
   int64_t first_position = 0;                    // of the share in the global batch
   torch::Tensor images;                          // [n,3,h,w] float32
   torch::Tensor labels;                          // [n,h,w] int64
-  std::map<std::string, torch::Tensor> targets;  // teacher tap -> [n,C,h',w'] float32
+  std::map<std::string, torch::Tensor> targets;  // TargetSpec::name -> [n,C,h',w'] float32
   int64_t target_bytes = 0;                      // as they were delivered
   int64_t target_count = 0;
+};
+
+// By index into the data set.
+struct SampleIdentities {
+  std::vector<Digest> images;
+  std::vector<Digest> labels;  // LabelDigests; empty unless some spec's reduction reads labels
 };
 
 struct BatchMakerOptions {
@@ -45,8 +51,8 @@ struct BatchMakerOptions {
 class BatchMaker {
  public:
   // `dataset` and `source` (null when there are no specs) must outlive the maker; `digests` are
-  // those of the data set's images in order.
-  BatchMaker(const Dataset& dataset, std::vector<Digest> digests, TargetSource* source,
+  // those of the data set's images and labels in order.
+  BatchMaker(const Dataset& dataset, SampleIdentities digests, TargetSource* source,
              const BatchMakerOptions& options);
 
   // Errors: those of reading, decoding and fetching, with the image's path; FailedPrecondition when
@@ -59,7 +65,7 @@ class BatchMaker {
                             const std::shared_ptr<Cancellation>& cancellation, Batch& batch) const;
 
   const Dataset& dataset_;
-  const std::vector<Digest> digests_;
+  const SampleIdentities digests_;
   TargetSource* const source_;
   const BatchMakerOptions options_;
   const SampleStream stream_;

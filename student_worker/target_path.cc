@@ -25,7 +25,8 @@ class RemotePath : public TargetPath {
       : source_(MakeRemoteSource(
             {.endpoint = endpoint,
              .read_image = [root = DataRoot(spec.data())](
-                               const Locator& locator) { return ReadImageFile(root, locator); }},
+                               const Locator& locator) { return ReadImageFile(root, locator); },
+             .read_label = PlanLabelReader(spec.data())},
             metrics)) {}
   TargetSource& source() override { return *source_; }
 
@@ -67,7 +68,9 @@ absl::StatusOr<std::unique_ptr<TargetPath>> EmbeddedPath::Open(const v1::JobSpec
       [root = DataRoot(spec.data())](const Locator& locator) {
         return ReadImageFile(root, locator);
       },
-      {.miou = miou, .build_version = std::string(BuildVersion())},
+      {.miou = miou,
+       .build_version = std::string(BuildVersion()),
+       .read_label = PlanLabelReader(spec.data())},
       registry != nullptr ? LocalSourceMetrics::Register(*registry) : LocalSourceMetrics{});
   // Fresh views never come back: storing them would only fill the disk.
   if (spec.targets().cache() == "none" || spec.targets().views() == "live") return path;

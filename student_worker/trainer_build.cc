@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
 #include "common/spec/job_teachers.h"
+#include "distill/data/label_file.h"
 #include "distill/data/manifest.h"
 #include "distill/models/batch_norm.h"
 #include "distill/models/build_model.h"
@@ -26,6 +27,11 @@ namespace {
 int IntraOpThreads(const v1::JobSpec& spec) {
   if (spec.train().threads() > 0) return spec.train().threads();
   return std::max<int>(1, std::thread::hardware_concurrency() / std::max(1, spec.run().students()));
+}
+
+bool AnyReadsLabels(const std::vector<TargetSpec>& specs) {
+  return std::any_of(specs.begin(), specs.end(),
+                     [](const TargetSpec& spec) { return ReadsLabels(spec.reduction); });
 }
 
 }  // namespace
@@ -123,8 +129,12 @@ absl::Status Trainer::State::BuildMaker() {
     maker_options.teacher = teacher->identity;
   }
   Tell(&TrainingObserver::OnPhase, std::string("hashing images"));
-  REFLUX_ASSIGN_OR_RETURN(std::vector<Digest> digests,
-                          SampleDigests(*train, options.directory + "/manifests"));
+  const std::string manifests = options.directory + "/manifests";
+  SampleIdentities digests;
+  REFLUX_ASSIGN_OR_RETURN(digests.images, SampleDigests(*train, manifests));
+  if (AnyReadsLabels(maker_options.specs)) {
+    REFLUX_ASSIGN_OR_RETURN(digests.labels, LabelDigests(*train, manifests));
+  }
   maker = std::make_unique<BatchMaker>(*train, std::move(digests), options.source, maker_options);
   return absl::OkStatus();
 }

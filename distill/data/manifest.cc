@@ -1,6 +1,7 @@
 #include "distill/data/manifest.h"
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <utility>
 
@@ -64,26 +65,55 @@ absl::StatusOr<std::string> KeyOf(const Dataset& dataset, const std::string& pat
   return absl::StrCat(path, "\t", size, "\t", modified);
 }
 
-}  // namespace
+// The bytes of sample `index` of a data set, and the path of their file; an empty path: no file.
+struct Files {
+  std::function<std::string(size_t index)> path;
+  std::function<absl::StatusOr<std::string>(size_t index)> read;
+};
 
-absl::StatusOr<std::vector<Digest>> SampleDigests(const Dataset& dataset,
-                                                  const std::string& cache_folder) {
-  const std::string path = ManifestPath(dataset, cache_folder);
-  Manifest manifest = ReadManifest(path);
+absl::StatusOr<std::vector<Digest>> FileDigests(const Dataset& dataset,
+                                                const std::string& cache_folder,
+                                                const Files& files) {
+  const std::string manifest_path = ManifestPath(dataset, cache_folder);
+  Manifest manifest = ReadManifest(manifest_path);
   bool changed = false;
   std::vector<Digest> digests;
   for (size_t i = 0; i < dataset.samples().size(); ++i) {
-    REFLUX_ASSIGN_OR_RETURN(const std::string key, KeyOf(dataset, dataset.samples()[i].image.path));
+    const std::string path = files.path(i);
+    if (path.empty()) {
+      digests.emplace_back();
+      continue;
+    }
+    REFLUX_ASSIGN_OR_RETURN(const std::string key, KeyOf(dataset, path));
     auto it = manifest.find(key);
     if (it == manifest.end()) {
-      REFLUX_ASSIGN_OR_RETURN(const std::string bytes, dataset.ReadImage(i));
+      REFLUX_ASSIGN_OR_RETURN(const std::string bytes, files.read(i));
       it = manifest.emplace(key, Sha256::Of(bytes)).first;
       changed = true;
     }
     digests.push_back(it->second);
   }
-  if (changed) WriteManifest(path, manifest);
+  if (changed) WriteManifest(manifest_path, manifest);
   return digests;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Digest>> SampleDigests(const Dataset& dataset,
+                                                  const std::string& cache_folder) {
+  return FileDigests(dataset, cache_folder,
+                     {[&](size_t i) { return dataset.samples()[i].image.path; },
+                      [&](size_t i) { return dataset.ReadImage(i); }});
+}
+
+absl::StatusOr<std::vector<Digest>> LabelFileDigests(const Dataset& dataset,
+                                                     const std::string& cache_folder) {
+  return FileDigests(dataset, cache_folder,
+                     {[&](size_t i) { return dataset.samples()[i].label_path; },
+                      [&](size_t i) -> absl::StatusOr<std::string> {
+                        REFLUX_ASSIGN_OR_RETURN(LabelFile label, dataset.ReadLabelFile(i));
+                        return std::move(label.bytes);
+                      }});
 }
 
 }  // namespace reflux

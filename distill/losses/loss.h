@@ -22,7 +22,7 @@ namespace reflux {
 // One batch as the losses see it.
 struct LossInputs {
   std::map<std::string, torch::Tensor> student;  // tap -> [N,C,h,w], requires grad
-  std::map<std::string, torch::Tensor> teacher;  // tap -> [N,C,h,w], constant
+  std::map<std::string, torch::Tensor> teacher;  // TargetSpec::name -> [N,C,h,w], constant
   torch::Tensor labels;                          // [N,H,W] int64
   int64_t ignore_index = 255;
   // What random numbers of a loss are drawn from: the training step and the position of this
@@ -48,7 +48,8 @@ class Loss : public torch::nn::Module {
   // What the value is made of, by name, before any weight: reported beside it. From statistics
   // summed over all ranks; called after Finish, without gradient.
   virtual std::map<std::string, double> Parts(const LossStatistics& /*global*/) { return {}; }
-  // Taps it reads from each side.
+  // Taps it reads from each side; of the teacher, where a reduction of the map is enough, the name
+  // of that target: "aspp|class_sums" (TargetName in common/targets/target.h).
   virtual std::vector<std::string> student_taps() const = 0;
   virtual std::vector<std::string> teacher_taps() const = 0;
 };
