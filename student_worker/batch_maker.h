@@ -20,9 +20,10 @@ namespace reflux {
 // This rank's share of one global batch.
 struct Batch {
   int64_t step = 0;
-  int64_t first_position = 0;                    // of the share in the global batch
-  torch::Tensor images;                          // [n,3,h,w] float32
-  torch::Tensor labels;                          // [n,h,w] int64
+  int64_t first_position = 0;  // of the share in the global batch
+  torch::Tensor images;        // [n,3,h,w] float32
+  torch::Tensor labels;        // [n,h,w] int64
+  torch::Tensor padding;  // [n,h,w] bool, of derived maps (LossInputs::padding); may be undefined
   std::map<std::string, torch::Tensor> targets;  // TargetSpec::name -> [n,C,h',w'] float32
   int64_t target_bytes = 0;                      // as they were delivered
   int64_t target_count = 0;
@@ -42,6 +43,7 @@ struct BatchMakerOptions {
   SampleStreamOptions stream;
   int64_t rank = 0, world_size = 1;
   std::vector<TargetSpec> specs;  // empty: no teacher
+  std::vector<int32_t> strides;   // of the specs' taps; needed for views.whole
   TeacherIdentity teacher;
   // Time a fetch may take, restarts of servers included.
   absl::Duration fetch_timeout = absl::Minutes(10);
@@ -60,8 +62,13 @@ class BatchMaker {
   absl::StatusOr<Batch> Make(int64_t step, const std::shared_ptr<Cancellation>& cancellation) const;
 
  private:
-  absl::Status LoadSample(const Draw& draw, int64_t row, Batch& batch, SampleRef& sample) const;
-  absl::Status FetchTargets(const std::vector<SampleRef>& samples,
+  // A sample as the student sees it; `asked` has the view that the teacher is asked of.
+  struct Loaded {
+    SampleRef asked;
+    View view;
+  };
+  absl::Status LoadSample(const Draw& draw, int64_t row, Batch& batch, Loaded& loaded) const;
+  absl::Status FetchTargets(const std::vector<Loaded>& loaded,
                             const std::shared_ptr<Cancellation>& cancellation, Batch& batch) const;
 
   const Dataset& dataset_;

@@ -27,11 +27,14 @@ class RemotePath : public TargetPath {
              .read_image = [root = DataRoot(spec.data())](
                                const Locator& locator) { return ReadImageFile(root, locator); },
              .read_label = PlanLabelReader(spec.data())},
-            metrics)) {}
+            metrics)),
+        notes_(MakeRemoteNotes(endpoint)) {}
   TargetSource& source() override { return *source_; }
+  CacheNotes* notes() override { return notes_.get(); }
 
  private:
   std::unique_ptr<TargetSource> source_;
+  std::unique_ptr<CacheNotes> notes_;
 };
 
 class EmbeddedPath : public TargetPath {
@@ -43,10 +46,13 @@ class EmbeddedPath : public TargetPath {
   TargetSource& source() override {
     return caching_ ? static_cast<TargetSource&>(*caching_) : *local_;
   }
+  TargetSource* fresh_source() override { return local_.get(); }
+  CacheNotes* notes() override { return notes_.get(); }
 
  private:
   std::unique_ptr<TargetSource> local_;
   std::unique_ptr<RocksTargetStore> store_;
+  std::unique_ptr<CacheNotes> notes_;
   std::unique_ptr<CachingSource> caching_;
 };
 
@@ -75,6 +81,7 @@ absl::StatusOr<std::unique_ptr<TargetPath>> EmbeddedPath::Open(const v1::JobSpec
   // Fresh views never come back: storing them would only fill the disk.
   if (spec.targets().cache() == "none" || spec.targets().views() == "live") return path;
   REFLUX_ASSIGN_OR_RETURN(path->store_, RocksTargetStore::Open({.directory = cache_directory}));
+  path->notes_ = MakeStoreNotes(*path->store_);
   path->caching_ = MakeCachingSource(
       *path->store_, *path->local_, {},
       registry != nullptr ? CachingSourceMetrics::Register(*registry) : CachingSourceMetrics{});

@@ -50,6 +50,7 @@ LossInputs Trainer::State::Forward(const Batch& batch) {
     inputs.student = student->Forward(ToDevice(batch.images), taps);
   }
   for (auto& [tap, map] : inputs.student) map = map.to(dtype);
+  if (batch.padding.defined()) inputs.padding = batch.padding.to(device, torch::kBool);
   for (const auto& [tap, map] : batch.targets) inputs.teacher[tap] = map.to(device, dtype);
   return inputs;
 }

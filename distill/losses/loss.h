@@ -25,6 +25,9 @@ struct LossInputs {
   std::map<std::string, torch::Tensor> teacher;  // TargetSpec::name -> [N,C,h,w], constant
   torch::Tensor labels;                          // [N,H,W] int64
   int64_t ignore_index = 255;
+  // [N,H,W] bool: pixels beyond the image, of which a derived map of the teacher knows nothing;
+  // undefined: none. Terms that read a teacher see 0 there on both sides (LossSet).
+  torch::Tensor padding;
   // What random numbers of a loss are drawn from: the training step and the position of this
   // rank's first image in the global batch.
   uint64_t step = 0, first_position = 0;
@@ -60,6 +63,11 @@ const torch::Tensor& RequireMap(const std::map<std::string, torch::Tensor>& maps
 
 // The images of all ranks, of which this rank has `share` (LossInputs::global_batch).
 int64_t GlobalBatch(const LossInputs& inputs, int64_t share);
+
+// What a term that compares with a teacher's derived maps sees: every position of both sides whose
+// pixel (at the map's stride) is padding is 0, so that it teaches nothing. Without padding,
+// `inputs`.
+LossInputs WithoutPadding(const LossInputs& inputs);
 
 // `map` with every vector along `dim` divided by its length, or by 1e-12 where that is larger.
 torch::Tensor UnitVectors(const torch::Tensor& map, int64_t dim);
