@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -91,6 +92,8 @@ absl::StatusOr<ViewDecision> Choose(const ViewStartOptions& options, ViewPolicy 
   if (absl::IsCancelled(comparison.status())) return comparison.status();
   const ViewDecision decision = ChooseViews(facts, comparison);
   if (options.keep_choice) {
+    std::error_code error;  // writing says it better
+    std::filesystem::create_directories(options.directory, error);
     REFLUX_RETURN_IF_ERROR(
         WriteFileAtomically(ChoiceFile(options), absl::StrCat(decision.choice.ToString(), "\n")));
   }
