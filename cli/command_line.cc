@@ -223,6 +223,7 @@ class Parser {
     app_.add_subcommand("export", "Write a checkpoint as ONNX (see: reflux export --help)");
     app_.add_subcommand("import", "Take over weights of PyTorch (see: reflux import --help)");
     app_.add_subcommand("models", "The networks there are (see: reflux models --help)");
+    app_.add_subcommand("views", "What deriving maps costs (see: reflux views --help)");
   }
 
   void Wait() { terminal_.interrupted = install_signals_(); }
@@ -255,7 +256,7 @@ int RunProgram(Terminal& terminal, const std::string& name,
 int RunCommandLine(std::vector<std::string> arguments, Terminal& terminal,
                    std::shared_ptr<Cancellation> (*install_signals)()) {
   static const auto* const model_commands =
-      new std::set<std::string>{"eval", "export", "import", "inspect", "models"};
+      new std::set<std::string>{"eval", "export", "import", "inspect", "models", "views"};
   if (!arguments.empty() && model_commands->count(arguments[0]) > 0) {
     return RunProgram(terminal, "reflux-model", arguments);
   }

@@ -56,6 +56,10 @@ absl::StatusOr<MixOptions> PlanMix(const v1::TrainSpec& train) {
   return options;
 }
 
+ReadLabelFn PlanLabelReader(const v1::DataSpec& data) {
+  return LabelReader({PlanTrainSplit(data), PlanValSplit(data)});
+}
+
 absl::StatusOr<ViewPolicy> PlanViews(const v1::JobSpec& spec) {
   const v1::DataSpec& data = spec.data();
   if (data.crop_size() != 2) return absl::InvalidArgumentError("data.crop: needs [height, width]");

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "distill/data/dataset.h"
+#include "distill/data/label_file.h"
 #include "distill/data/mixing.h"
 #include "distill/data/view.h"
 #include "reflux/v1/config.pb.h"
@@ -26,6 +27,9 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenValSplit(const v1::DataSpec& data);
 Preprocessing PlanPreprocessing(const v1::DataSpec& data);
 
 absl::StatusOr<MixOptions> PlanMix(const v1::TrainSpec& train);
+
+// Reads the labels of both splits, for a teacher and for those who ask one.
+ReadLabelFn PlanLabelReader(const v1::DataSpec& data);
 
 absl::StatusOr<ViewPolicy> PlanViews(const v1::JobSpec& spec);
 

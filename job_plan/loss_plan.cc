@@ -6,10 +6,12 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "common/spec/job_teachers.h"
+#include "common/spec/loss_fields.h"
 #include "distill/losses/afdcd_loss.h"
 #include "distill/losses/channel_wise_loss.h"
 #include "distill/losses/cross_entropy_loss.h"
@@ -63,7 +65,18 @@ struct LossSource {
   const SegmentationModel& student;
   const TeacherInfo* teacher;  // null: none
   uint64_t seed;
+  const v1::JobSpec& job;
 };
+
+// Whether the teacher may reduce the map of `tap` for the loss of that name: the job wants it, the
+// maps are not derived from those of whole images, and no other loss reads the whole map.
+bool MayReduce(const LossSource& source, const std::string& loss, const std::string& tap) {
+  if (source.job.targets().reduce() != "auto" || tap == "logits") return false;
+  if (absl::StartsWith(source.job.targets().views(), "whole")) return false;
+  const std::vector<LossTap> taps = TapsOfLosses(source.job.losses());
+  return std::none_of(taps.begin(), taps.end(),
+                      [&](const LossTap& other) { return other.loss != loss && other.tap == tap; });
+}
 
 // Sets what every loss on one tap has: the tap, its channels on both sides, the seed.
 template <typename Options>
@@ -85,6 +98,17 @@ absl::StatusOr<LossTerm> TermOf(const std::string& name, const Spec& spec, const
                                 LossKind kind) {
   REFLUX_RETURN_IF_ERROR(options.Validate());
   return Term(name, std::make_shared<L>(options), spec.weight(), spec.schedule(), kind);
+}
+
+// Whether both sides' maps of `tap` have the same size.
+bool SameStride(const LossSource& source, const std::string& tap) {
+  const auto stride = [&tap](const auto& taps) -> int64_t {
+    for (const auto& known : taps) {
+      if (known.name == tap) return known.stride;
+    }
+    return 0;
+  };
+  return stride(source.student.taps()) == stride(source.teacher->taps);
 }
 
 bool HasTap(const SegmentationModel& model, const std::string& name) {
@@ -122,6 +146,8 @@ absl::StatusOr<LossTerm> I2ckdTerm(const v1::I2ckdSpec& spec, const LossSource& 
   REFLUX_ASSIGN_OR_RETURN(options.mean, ParsePrototypeMean(spec.prototypes()));
   REFLUX_ASSIGN_OR_RETURN(options.labels, ParsePrototypeLabels(spec.labels()));
   REFLUX_RETURN_IF_ERROR(SetTap("i2ckd", spec.tap(), source, options));
+  options.reduced = options.labels == I2ckdOptions::Labels::kGroundTruth &&
+                    MayReduce(source, "i2ckd", spec.tap());
   return TermOf<I2ckdLoss>("i2ckd", spec, options, LossKind::kRelation);
 }
 
@@ -154,6 +180,8 @@ absl::StatusOr<LossTerm> AfdcdTerm(const v1::AfdcdSpec& spec, const LossSource& 
   REFLUX_ASSIGN_OR_RETURN(options.contrast, ContrastOptions(spec));
   REFLUX_ASSIGN_OR_RETURN(options.projector, ParseAfdcdProjector(spec.projector()));
   REFLUX_RETURN_IF_ERROR(SetTap("afdcd", spec.tap(), source, options));
+  options.reduced = options.feature_weight == 0 && Poolable(options.contrast) &&
+                    SameStride(source, spec.tap()) && MayReduce(source, "afdcd", spec.tap());
   REFLUX_ASSIGN_OR_RETURN(LossTerm term,
                           TermOf<AfdcdLoss>("afdcd", spec, options, LossKind::kRelation));
   term.clip = spec.clip();
@@ -361,7 +389,8 @@ absl::StatusOr<std::shared_ptr<LossSet>> PlanLosses(const v1::JobSpec& spec,
   REFLUX_RETURN_IF_ERROR(CheckTeacher(spec.losses(), student, teacher));
   const LossSource source{.student = student,
                           .teacher = teacher.has_value() ? &*teacher : nullptr,
-                          .seed = spec.train().seed()};
+                          .seed = spec.train().seed(),
+                          .job = spec};
   REFLUX_ASSIGN_OR_RETURN(std::vector<LossTerm> terms, Terms(spec.losses(), source));
   if (terms.empty()) return absl::InvalidArgumentError("losses: there is no term");
   return std::make_shared<LossSet>(std::move(terms));

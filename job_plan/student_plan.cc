@@ -7,6 +7,15 @@
 #include "common/base/status_macros.h"
 
 namespace reflux {
+namespace {
+
+// Sums over many positions pass the range of fp16, and are small: they are kept in float32.
+Codec CodecOf(Reduction reduction, Codec codec) {
+  if (reduction != Reduction::kClassSums) return codec;
+  return IsCompressed(codec) ? Compressed(Codec::kFp32) : Codec::kFp32;
+}
+
+}  // namespace
 
 absl::StatusOr<ModelOptions> PlanModel(const v1::JobSpec& spec, int64_t num_classes) {
   const v1::StudentSpec& student = spec.student();
@@ -48,14 +57,16 @@ absl::StatusOr<std::vector<TargetSpec>> PlanTargetSpecs(const v1::TargetsSpec& t
                                                         const LossSet& losses) {
   REFLUX_ASSIGN_OR_RETURN(const Codec codec, ParseCodec(targets.codec()));
   std::vector<TargetSpec> specs;
-  for (const std::string& tap : losses.teacher_taps()) {
+  for (const std::string& name : losses.teacher_taps()) {
+    REFLUX_ASSIGN_OR_RETURN(TargetSpec spec, ParseTargetName(name));
+    spec.codec = CodecOf(spec.reduction, codec);
     // Of a feature map its greatest channels say nothing.
-    if (TopK(codec) > 0 && tap != "logits") {
+    if (TopK(spec.codec) > 0 && spec.tap != "logits") {
       return absl::InvalidArgumentError(absl::StrCat("targets.codec: ", Name(codec),
                                                      " is for logits alone, and a loss reads the ",
-                                                     "teacher's ", tap, ": use fp16"));
+                                                     "teacher's ", spec.tap, ": use fp16"));
     }
-    specs.push_back({.tap = tap, .codec = codec});
+    specs.push_back(std::move(spec));
   }
   return specs;
 }

@@ -20,11 +20,14 @@ namespace {
 
 class RemotePath : public TargetPath {
  public:
-  explicit RemotePath(std::unique_ptr<TargetSource> source) : source_(std::move(source)) {}
+  RemotePath(std::unique_ptr<TargetSource> source, std::unique_ptr<CacheNotes> notes)
+      : source_(std::move(source)), notes_(std::move(notes)) {}
   TargetSource& source() override { return *source_; }
+  CacheNotes* notes() override { return notes_.get(); }
 
  private:
   std::unique_ptr<TargetSource> source_;
+  std::unique_ptr<CacheNotes> notes_;
 };
 
 class EmbeddedPath : public TargetPath {
@@ -36,10 +39,13 @@ class EmbeddedPath : public TargetPath {
   TargetSource& source() override {
     return caching_ ? static_cast<TargetSource&>(*caching_) : *local_;
   }
+  TargetSource* fresh_source() override { return local_.get(); }
+  CacheNotes* notes() override { return notes_.get(); }
 
  private:
   std::unique_ptr<TargetSource> local_;
   std::unique_ptr<RocksTargetStore> store_;
+  std::unique_ptr<CacheNotes> notes_;
   std::unique_ptr<CachingSource> caching_;
 };
 
@@ -61,11 +67,14 @@ absl::StatusOr<std::unique_ptr<TargetPath>> EmbeddedPath::Open(const v1::JobSpec
       [root = DataRoot(spec.data())](const Locator& locator) {
         return ReadImageFile(root, locator);
       },
-      {.miou = miou, .build_version = std::string(BuildVersion())},
+      {.miou = miou,
+       .build_version = std::string(BuildVersion()),
+       .read_label = PlanLabelReader(spec.data())},
       registry != nullptr ? LocalSourceMetrics::Register(*registry) : LocalSourceMetrics{});
   // Fresh views never come back: storing them would only fill the disk.
   if (spec.targets().cache() == "none" || spec.targets().views() == "live") return path;
   REFLUX_ASSIGN_OR_RETURN(path->store_, RocksTargetStore::Open({.directory = cache_directory}));
+  path->notes_ = MakeStoreNotes(*path->store_);
   path->caching_ = MakeCachingSource(
       *path->store_, *path->local_, {},
       registry != nullptr ? CachingSourceMetrics::Register(*registry) : CachingSourceMetrics{});
@@ -85,8 +94,9 @@ absl::StatusOr<std::unique_ptr<TargetPath>> OpenTargetPath(
   remote.read_image = [root = DataRoot(spec.data())](const Locator& locator) {
     return ReadImageFile(root, locator);
   };
+  remote.read_label = PlanLabelReader(spec.data());
   REFLUX_ASSIGN_OR_RETURN(auto source, ConnectServers(options.servers, remote, registry, "worker"));
-  return std::make_unique<RemotePath>(std::move(source));
+  return std::make_unique<RemotePath>(std::move(source), MakeRemoteNotes(options.servers));
 }
 
 }  // namespace reflux

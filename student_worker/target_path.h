@@ -9,6 +9,7 @@
 #include "common/metrics/registry.h"
 #include "common/targets/target.h"
 #include "reflux/v1/config.pb.h"
+#include "student_worker/cache_notes.h"
 
 namespace reflux {
 
@@ -24,6 +25,9 @@ class TargetPath {
  public:
   virtual ~TargetPath() = default;
   virtual TargetSource& source() = 0;
+  // The same past the cache of this process; null: there is no such way.
+  virtual TargetSource* fresh_source() { return nullptr; }
+  virtual CacheNotes* notes() = 0;  // null: no cache
 };
 
 // Null when the job has no loss that reads a teacher. An embedded teacher is loaded and evaluated

@@ -18,6 +18,21 @@
 
 namespace reflux {
 
+namespace {
+
+// Elements of a target by its name, as it comes from `tap`; 0 if it is another's.
+int64_t ElementsOf(const std::string& name, const TeacherInfo::Tap& tap, int64_t pixels,
+                   int64_t classes) {
+  const absl::StatusOr<TargetSpec> spec = ParseTargetName(name);
+  if (!spec.ok() || spec->tap != tap.name) return 0;
+  if (spec->reduction == Reduction::kClassSums) return classes * (tap.channels + 1);
+  if (tap.stride < 1) return tap.channels;  // one position: a classifier's logits
+  const int64_t window = std::max(1, MaxPoolWindow(spec->reduction));
+  return pixels / (int64_t{tap.stride} * tap.stride * window * window) * tap.channels;
+}
+
+}  // namespace
+
 torch::Tensor Trainer::State::ToDevice(const torch::Tensor& images) const {
   const torch::Tensor moved = images.to(device, dtype);
   return spec.train().channels_last() ? moved.contiguous(at::MemoryFormat::ChannelsLast) : moved;
@@ -43,6 +58,7 @@ LossInputs Trainer::State::Forward(const Batch& batch) {
   }
   for (auto& [tap, map] : inputs.student) map = map.to(dtype);
   for (auto& [tap, map] : inputs.rotated) map = map.to(dtype);
+  if (batch.padding.defined()) inputs.padding = batch.padding.to(device, torch::kBool);
   for (const auto& [tap, map] : batch.targets) inputs.teacher[tap] = map.to(device, dtype);
   return inputs;
 }
@@ -65,11 +81,8 @@ int64_t Trainer::State::PrefetchDepth() const {
   int64_t bytes = pixels * (3 * sizeof(float) + sizeof(int64_t));
   if (teacher.has_value()) {
     for (const std::string& wanted : losses->teacher_taps()) {
-      for (const TeacherInfo::Tap& tap : teacher->taps) {
-        if (tap.name != wanted) continue;
-        const int64_t positions = tap.stride > 0 ? pixels / (tap.stride * tap.stride) : 1;
-        bytes += positions * tap.channels * sizeof(float) * 2;
-      }
+      for (const TeacherInfo::Tap& tap : teacher->taps)
+        bytes += 2 * sizeof(float) * ElementsOf(wanted, tap, pixels, teacher->num_classes);
     }
   }
   const int64_t fitting =

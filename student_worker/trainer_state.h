@@ -58,6 +58,8 @@ struct Trainer::State {
   absl::Status BuildOptimizer();
   // The losses' own parameters and buffers, by name.
   std::map<std::string, torch::Tensor> LossState() const;
+  // The views that the run trains on, the same on every rank.
+  absl::StatusOr<ViewPolicy> ResolveViews(const std::vector<TargetSpec>& specs);
   absl::Status BuildMaker();
   absl::Status Resume();
   absl::Status Build();

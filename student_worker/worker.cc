@@ -100,7 +100,8 @@ absl::Status Worker::Rendezvous() {
     }
     REFLUX_ASSIGN_OR_RETURN(store_, JoinStore(address, timeout));
   }
-  REFLUX_ASSIGN_OR_RETURN(const torch::Device device, PlanDevice(spec_.train().device(), flags_.rank));
+  REFLUX_ASSIGN_OR_RETURN(const torch::Device device,
+                          PlanDevice(spec_.train().device(), flags_.rank));
   REFLUX_ASSIGN_OR_RETURN(communicator_,
                           Connect({.backend = device.is_cuda() ? "nccl" : "gloo",
                                    .rank = flags_.rank,
@@ -151,6 +152,8 @@ absl::StatusOr<TrainingEnd> Worker::Run() {
                                            .directory = flags_.directory,
                                            .generation = flags_.program.membership.generation,
                                            .source = path ? &path->source() : nullptr,
+                                           .fresh_source = path ? path->fresh_source() : nullptr,
+                                           .notes = path ? path->notes() : nullptr,
                                            .stop = stop_},
                                           *communicator_, observers_));
   REFLUX_ASSIGN_OR_RETURN(const TrainingEnd end, trainer->Run());

@@ -2,18 +2,17 @@
 
 #include <algorithm>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 #include "common/spec/field_options.h"
 #include "common/spec/job_teachers.h"
 #include "common/spec/loss_fields.h"
 #include "common/spec/spec_reader.h"
 #include "common/spec/task_check.h"
 #include "common/targets/codec.h"
-#include "common/targets/target.h"
+#include "common/targets/view_choice.h"
 
 namespace reflux {
 namespace {
@@ -121,20 +120,8 @@ bool IsName(const std::string& name) {
 }
 
 void CheckViews(const std::string& views, Checker& check) {
-  if (views == "live") return;
-  if (views == "whole" || views == "auto") {
-    check.Unavailable("targets.views", absl::StrCat("views ", views));
-    return;
-  }
-  absl::string_view count = views;
-  int replay = 0;
-  if (!absl::ConsumePrefix(&count, "replay:") || !absl::SimpleAtoi(count, &replay) || replay < 1 ||
-      replay > kMaxReplayedViews) {
-    check.Bad("targets.views", absl::StrCat("`", views,
-                                            "` is not allowed; `replay: K` with K from "
-                                            "1 to ",
-                                            kMaxReplayedViews, ", or `live`"));
-  }
+  const absl::Status status = ParseViews(views).status();
+  if (!status.ok()) check.Bad("targets.views", std::string(status.message()));
 }
 
 void CheckCodec(const std::string& codec, Checker& check) {

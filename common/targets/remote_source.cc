@@ -143,6 +143,7 @@ class RemoteSource : public TargetSource {
   Attempt Read(grpc::ClientReader<v1::FetchResponse>& reader, const std::vector<size_t>& asked,
                TargetRequest& request, Missing& missing, TargetSink& sink);
   bool SupplyImage(SampleRef& sample, absl::Status& failure);
+  absl::Status SupplyLabel(SampleRef& sample);
   absl::Time TryDeadline(const FetchContext& context) const {
     return std::min(context.deadline, absl::Now() + options_.try_timeout);
   }
@@ -298,9 +299,26 @@ bool RemoteSource::SupplyImage(SampleRef& sample, absl::Status& failure) {
         absl::StrCat(sample.locator.path, " has changed since its digest was taken"));
     return false;
   }
+  if (const absl::Status label = SupplyLabel(sample); !label.ok()) {
+    failure = label;
+    return false;
+  }
   metrics_.images_sent.Increment();
   sample.image = std::make_shared<const std::string>(*std::move(image));
   return true;
+}
+
+// The label beside the image, where a reduction reads it.
+absl::Status RemoteSource::SupplyLabel(SampleRef& sample) {
+  if (sample.label_digest.empty() || sample.label != nullptr) return absl::OkStatus();
+  if (options_.read_label == nullptr) return SampleNeededError(sample);
+  REFLUX_ASSIGN_OR_RETURN(LabelFile label, options_.read_label(sample.locator));
+  if (LabelDigest(label) != sample.label_digest) {
+    return absl::FailedPreconditionError(absl::StrCat("the label of ", sample.locator.path,
+                                                      " has changed since its digest was taken"));
+  }
+  sample.label = std::make_shared<const LabelFile>(std::move(label));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<TeacherInfo> RemoteSource::GetTeacherInfo(const FetchContext& context) {

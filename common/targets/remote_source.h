@@ -24,6 +24,8 @@ struct RemoteSourceOptions {
   absl::Duration give_up_after = absl::InfiniteDuration();
   // Reads an image when the server answers SAMPLE_NEEDED. Null: the answer goes on to the caller.
   std::function<absl::StatusOr<std::string>(const Locator&)> read_image;
+  // Reads the label that goes with it, when the request has a label digest.
+  ReadLabelFn read_label;
 };
 
 struct RemoteSourceMetrics {

@@ -23,7 +23,14 @@ absl::StatusOr<cv::Mat> WithPath(const std::string& path, absl::StatusOr<cv::Mat
 class FileDataset : public Dataset {
  public:
   FileDataset(Layout layout, std::vector<SampleFiles> samples)
-      : layout_(std::move(layout)), samples_(std::move(samples)) {}
+      : layout_(std::move(layout)), samples_(std::move(samples)) {
+    for (const LabelValues& values : layout_.values) {
+      maps_.push_back(std::make_shared<const LabelMap>(
+          LabelMap{.num_classes = static_cast<int32_t>(layout_.classes.names.size()),
+                   .ignore_index = layout_.ignore_index,
+                   .values = values.Entries()}));
+    }
+  }
 
   const std::string& format() const override { return layout_.format; }
   const std::vector<SampleFiles>& samples() const override { return samples_; }
@@ -39,15 +46,30 @@ class FileDataset : public Dataset {
   absl::StatusOr<cv::Mat> ReadLabel(size_t index) const override {
     const SampleFiles& files = samples_[index];
     if (files.label_path.empty()) return cv::Mat();
-    const std::string path = (std::filesystem::path(layout_.root) / files.label_path).string();
+    const std::string path = LabelPath(files);
     REFLUX_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxLabelBytes));
     REFLUX_ASSIGN_OR_RETURN(const cv::Mat raw, WithPath(path, DecodeLabel(bytes)));
     return WithPath(path, layout_.values[files.values].Apply(raw));
   }
 
+  absl::StatusOr<LabelFile> ReadLabelFile(size_t index) const override {
+    LabelFile label{.map = LabelMapOf(index)};
+    if (samples_[index].label_path.empty()) return label;
+    REFLUX_ASSIGN_OR_RETURN(label.bytes, ReadFile(LabelPath(samples_[index]), kMaxLabelBytes));
+    return label;
+  }
+  const std::shared_ptr<const LabelMap>& LabelMapOf(size_t index) const override {
+    return maps_[samples_[index].values];
+  }
+
  private:
+  std::string LabelPath(const SampleFiles& files) const {
+    return (std::filesystem::path(layout_.root) / files.label_path).string();
+  }
+
   const Layout layout_;
   const std::vector<SampleFiles> samples_;
+  std::vector<std::shared_ptr<const LabelMap>> maps_;  // of layout_.values
 };
 
 }  // namespace

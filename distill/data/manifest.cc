@@ -1,6 +1,7 @@
 #include "distill/data/manifest.h"
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <utility>
 
@@ -52,10 +53,11 @@ void WriteManifest(const std::string& path, const Manifest& manifest) {
       .IgnoreError();
 }
 
-absl::StatusOr<std::string> KeyOf(const Dataset& dataset, size_t index) {
+// `path` names the bytes, `relative` the file that they are in.
+absl::StatusOr<std::string> KeyOf(const Dataset& dataset, const std::string& path,
+                                  const std::string& relative) {
   std::error_code error;
-  const std::string& path = dataset.samples()[index].image.path;
-  const fs::path file = fs::path(dataset.root()) / dataset.FileOf(index);
+  const fs::path file = fs::path(dataset.root()) / relative;
   const auto size = fs::file_size(file, error);
   if (error)
     return absl::NotFoundError(absl::StrCat("cannot read ", file.string(), ": ", error.message()));
@@ -65,26 +67,59 @@ absl::StatusOr<std::string> KeyOf(const Dataset& dataset, size_t index) {
   return absl::StrCat(path, "\t", size, "\t", modified);
 }
 
-}  // namespace
+// The bytes of sample `index` of a data set, their path and the file that they are in (one file may
+// hold many images); an empty path: there are none.
+struct Files {
+  std::function<std::string(size_t index)> path, file;
+  std::function<absl::StatusOr<std::string>(size_t index)> read;
+};
 
-absl::StatusOr<std::vector<Digest>> SampleDigests(const Dataset& dataset,
-                                                  const std::string& cache_folder) {
-  const std::string path = ManifestPath(dataset, cache_folder);
-  Manifest manifest = ReadManifest(path);
+absl::StatusOr<std::vector<Digest>> FileDigests(const Dataset& dataset,
+                                                const std::string& cache_folder,
+                                                const Files& files) {
+  const std::string manifest_path = ManifestPath(dataset, cache_folder);
+  Manifest manifest = ReadManifest(manifest_path);
   bool changed = false;
   std::vector<Digest> digests;
   for (size_t i = 0; i < dataset.samples().size(); ++i) {
-    REFLUX_ASSIGN_OR_RETURN(const std::string key, KeyOf(dataset, i));
+    const std::string path = files.path(i);
+    if (path.empty()) {
+      digests.emplace_back();
+      continue;
+    }
+    REFLUX_ASSIGN_OR_RETURN(const std::string key, KeyOf(dataset, path, files.file(i)));
     auto it = manifest.find(key);
     if (it == manifest.end()) {
-      REFLUX_ASSIGN_OR_RETURN(const std::string bytes, dataset.ReadImage(i));
+      REFLUX_ASSIGN_OR_RETURN(const std::string bytes, files.read(i));
       it = manifest.emplace(key, Sha256::Of(bytes)).first;
       changed = true;
     }
     digests.push_back(it->second);
   }
-  if (changed) WriteManifest(path, manifest);
+  if (changed) WriteManifest(manifest_path, manifest);
   return digests;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Digest>> SampleDigests(const Dataset& dataset,
+                                                  const std::string& cache_folder) {
+  return FileDigests(dataset, cache_folder,
+                     {.path = [&](size_t i) { return dataset.samples()[i].image.path; },
+                      .file = [&](size_t i) { return dataset.FileOf(i); },
+                      .read = [&](size_t i) { return dataset.ReadImage(i); }});
+}
+
+absl::StatusOr<std::vector<Digest>> LabelFileDigests(const Dataset& dataset,
+                                                     const std::string& cache_folder) {
+  const auto path = [&](size_t i) { return dataset.samples()[i].label_path; };
+  return FileDigests(dataset, cache_folder,
+                     {.path = path,
+                      .file = path,
+                      .read = [&](size_t i) -> absl::StatusOr<std::string> {
+                        REFLUX_ASSIGN_OR_RETURN(LabelFile label, dataset.ReadLabelFile(i));
+                        return std::move(label.bytes);
+                      }});
 }
 
 }  // namespace reflux

@@ -1,4 +1,4 @@
-// Digests of a data set's images, so that nothing is hashed twice. Torch-free.
+// Digests of a data set's images and labels, so that nothing is hashed twice. Torch-free.
 #pragma once
 
 #include <string>
@@ -16,5 +16,9 @@ namespace reflux {
 // cannot be written costs time only.
 absl::StatusOr<std::vector<Digest>> SampleDigests(const Dataset& dataset,
                                                   const std::string& cache_folder);
+
+// The same for the encoded labels; an empty digest for a sample without one.
+absl::StatusOr<std::vector<Digest>> LabelFileDigests(const Dataset& dataset,
+                                                     const std::string& cache_folder);
 
 }  // namespace reflux

@@ -6,11 +6,10 @@
 #include <opencv2/core.hpp>
 #include <opencv2/imgproc.hpp>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "common/base/counter_random.h"
+#include "common/base/status_macros.h"
+#include "common/targets/view_choice.h"
 
 namespace reflux {
 namespace {
@@ -48,6 +47,11 @@ absl::Status ViewPolicy::Validate() const {
     return absl::InvalidArgumentError(
         absl::StrCat("targets.views: replay must be 1..", kMaxReplayedViews));
   }
+  if (whole_height < 0 || whole_width < 0 || whole_height > View::kMaxSide ||
+      whole_width > View::kMaxSide) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("targets.views: whole: sides must be 8..", View::kMaxSide, " pixels"));
+  }
   if (crop_height < 8 || crop_width < 8 || crop_height > View::kMaxSide ||
       crop_width > View::kMaxSide) {
     return absl::InvalidArgumentError(
@@ -64,20 +68,12 @@ absl::Status ViewPolicy::Validate() const {
 }
 
 absl::Status ParseViewPolicy(absl::string_view text, ViewPolicy* policy) {
-  text = absl::StripAsciiWhitespace(text);
-  if (text == "live") {
-    policy->replay = 0;
-    return absl::OkStatus();
-  }
-  if (text == "whole" || text == "auto") {
-    return absl::UnimplementedError(
-        absl::StrCat("not available in this version: targets.views ", text));
-  }
-  if (!absl::ConsumePrefix(&text, "replay:") || !absl::SimpleAtoi(text, &policy->replay) ||
-      policy->replay < 1 || policy->replay > kMaxReplayedViews) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "targets.views: write `replay: K` with K from 1 to ", kMaxReplayedViews, ", or `live`"));
-  }
+  REFLUX_ASSIGN_OR_RETURN(const ViewChoice choice, ParseViews(text));
+  policy->replay = choice.replay;
+  policy->whole = choice.kind == ViewChoice::Kind::kWhole;
+  policy->whole_height = choice.height;
+  policy->whole_width = choice.width;
+  policy->automatic = choice.kind == ViewChoice::Kind::kAuto;
   return absl::OkStatus();
 }
 
@@ -106,6 +102,26 @@ View DrawView(const ViewPolicy& policy, uint64_t view_seed, const Digest& sample
 View WholeView(int32_t height, int32_t width) {
   return {
       .resized_height = height, .resized_width = width, .crop_height = height, .crop_width = width};
+}
+
+View WholeViewOf(const ViewPolicy& policy, int32_t image_height, int32_t image_width) {
+  if (policy.whole_height > 0) return WholeView(policy.whole_height, policy.whole_width);
+  return WholeView(image_height, image_width);
+}
+
+bool HasPadding(const View& view) {
+  const cv::Rect covered = Covered(view);
+  return covered.width < view.crop_width || covered.height < view.crop_height;
+}
+
+void MarkPadding(const View& view, uint8_t* out) {
+  const cv::Rect covered = Covered(view);
+  std::fill(out, out + int64_t{view.crop_height} * view.crop_width, 1);
+  const int first = covered.x - view.crop_x;
+  const int column = view.flip ? view.crop_width - first - covered.width : first;
+  for (int y = covered.y; y < covered.br().y; ++y) {
+    std::fill_n(out + int64_t{y - view.crop_y} * view.crop_width + column, covered.width, 0);
+  }
 }
 
 void ApplyView(const cv::Mat& image, const View& view, const Preprocessing& preprocessing,

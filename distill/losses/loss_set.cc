@@ -69,7 +69,9 @@ LossSet::LossSet(std::vector<LossTerm> terms) : terms_(std::move(terms)) {
 LossResult LossSet::Compute(const LossInputs& inputs, int64_t step, int64_t total_steps,
                             LossCollectives& collectives, bool stop_requested) {
   std::vector<LossStatistics> local;
-  for (const LossTerm& term : terms_) local.push_back(term.loss->Local(inputs));
+  const LossInputs compared = WithoutPadding(inputs);
+  for (const LossTerm& term : terms_)
+    local.push_back(term.loss->Local(term.loss->teacher_taps().empty() ? inputs : compared));
 
   torch::Tensor counts = PackCounts(terms_, local, stop_requested);
   collectives.AllReduceSum(counts);

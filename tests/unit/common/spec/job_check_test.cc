@@ -134,9 +134,16 @@ TEST(JobCheckTest, StudentsThatStartFromFiles) {
   EXPECT_EQ(Refusal(kSmallJob, {"student.model=torchscript", "student.init=/a.pt"}), "");
 }
 
+TEST(JobCheckTest, ViewsOfEveryKindAreKnown) {
+  for (const std::string views : {"live", "whole", "'whole: 360x480'", "'replay: 50'", "auto"}) {
+    EXPECT_EQ(Refusal(kSmallJob, {"targets.views=" + views}), "") << views;
+  }
+  EXPECT_THAT(Refusal(kSmallJob, {"targets.views='whole: 360'"}),
+              HasSubstr("targets.views: `whole: 360` is not allowed; `replay: K`"));
+}
+
 TEST(JobCheckTest, WhatIsNotAvailableIsUnimplemented) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"targets.views=whole", "views whole"},
       {"run.time_limit=1h", "run.time_limit"},
       {"run.launcher=kubernetes", "launcher kubernetes"},
       {"run.time_limit=24h", "run.time_limit"},
@@ -150,17 +157,16 @@ TEST(JobCheckTest, WhatIsNotAvailableIsUnimplemented) {
 }
 
 TEST(JobCheckTest, ProblemsBesideUnavailableThingsAreInvalid) {
-  const absl::Status status =
-      Parse(kSmallJob, {"targets.views=whole", "train.momentum=2"}).status();
+  const absl::Status status = Parse(kSmallJob, {"run.time_limit=1h", "train.momentum=2"}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("views whole"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("run.time_limit"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("train.momentum"));
 }
 
 TEST(JobCheckTest, UnavailableThingsHideNothingElse) {
   const std::string refusal =
-      Refusal(kSmallJob, {"data.root=~", "targets.views=whole", "train.epochs=2"});
-  EXPECT_THAT(refusal, HasSubstr("views whole"));
+      Refusal(kSmallJob, {"data.root=~", "run.time_limit=1h", "train.epochs=2"});
+  EXPECT_THAT(refusal, HasSubstr("run.time_limit"));
   EXPECT_THAT(refusal, HasSubstr("data.root: missing"));
   EXPECT_THAT(refusal, HasSubstr("train: give steps or epochs, not both"));
 }

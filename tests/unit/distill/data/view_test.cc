@@ -77,7 +77,16 @@ TEST(ParseViewPolicy, ReadsWhatIsAvailable) {
   EXPECT_EQ(policy.replay, 50);
   EXPECT_TRUE(ParseViewPolicy("live", &policy).ok());
   EXPECT_EQ(policy.replay, 0);
-  EXPECT_TRUE(absl::IsUnimplemented(ParseViewPolicy("whole", &policy)));
+  EXPECT_FALSE(policy.whole);
+  EXPECT_TRUE(ParseViewPolicy("whole: 96x128", &policy).ok());
+  EXPECT_TRUE(policy.whole);
+  EXPECT_EQ(policy.replay, 0);
+  EXPECT_EQ(WholeViewOf(policy, 360, 480), WholeView(96, 128));
+  EXPECT_TRUE(ParseViewPolicy("whole", &policy).ok());
+  EXPECT_EQ(WholeViewOf(policy, 360, 480), WholeView(360, 480));
+  EXPECT_TRUE(ParseViewPolicy("auto", &policy).ok());
+  EXPECT_TRUE(policy.automatic);
+  EXPECT_FALSE(policy.whole);
   EXPECT_TRUE(absl::IsInvalidArgument(ParseViewPolicy("replay: 0", &policy)));
   EXPECT_TRUE(ParseViewPolicy(absl::StrCat("replay: ", kMaxReplayedViews), &policy).ok());
   EXPECT_TRUE(absl::IsInvalidArgument(
@@ -113,6 +122,23 @@ TEST(ApplyView, NearestLabelsSitWhereBilinearPixelsDo) {
   std::vector<int64_t> out(2);
   ApplyViewToLabel(label, WholeView(1, 2), 11, out.data());
   EXPECT_EQ(out, (std::vector<int64_t>{7, 10}));  // the middles of the two 3x3 blocks
+}
+
+TEST(MarkPadding, MarksWhatLabelsIgnore) {
+  const cv::Mat label = cv::Mat::zeros(10, 12, CV_8UC1);
+  for (const View& view : {View{10, 12, 0, 0, 16, 20, false}, View{10, 12, 3, 5, 16, 20, true},
+                           View{20, 24, 3, 5, 12, 16, true}}) {
+    std::vector<int64_t> classes(view.crop_height * view.crop_width);
+    std::vector<uint8_t> padding(classes.size());
+    ApplyViewToLabel(label, view, 11, classes.data());
+    MarkPadding(view, padding.data());
+    bool any = false;
+    for (size_t i = 0; i < classes.size(); ++i) {
+      EXPECT_EQ(padding[i] != 0, classes[i] == 11) << i;
+      any = any || padding[i] != 0;
+    }
+    EXPECT_EQ(any, HasPadding(view));
+  }
 }
 
 class ApplyViewTest : public testing::Test {
