@@ -60,6 +60,10 @@ void FetchCall::Ask(const std::vector<size_t>& items) {
 }
 
 bool FetchCall::DeliverStored(size_t item, bool hit) {
+  if (wants_ == Wants::kStored && parts_.store.Contains(items_[item].key)) {
+    Deliver(item, EncodedTarget());
+    return true;
+  }
   absl::StatusOr<EncodedTarget> target = parts_.store.Get(items_[item].key);
   if (target.ok()) {
     if (hit) parts_.counters.Hit(static_cast<int64_t>(target->bytes.size()));
@@ -113,6 +117,10 @@ void FetchCall::DeliverStoredOrAsk(size_t item) {
 
 void FetchCall::PassThrough() {
   if (lost_.empty() || !context_.Check().ok()) return;
+  if (wants_ == Wants::kStored) {
+    for (size_t item : lost_) Deliver(item, EncodedTarget());
+    return;
+  }
   struct Sink : TargetSink {
     FetchCall* call;
     const SpecGroup* group;
@@ -136,6 +144,12 @@ void FetchCall::PassThrough() {
 
 void FetchCall::Deliver(size_t item, absl::StatusOr<EncodedTarget> target) {
   if (std::exchange(items_[item].delivered, true)) return;
+  if (wants_ == Wants::kStored && target.ok()) {
+    target = EncodedTarget();  // lets go of the bytes
+    if (!parts_.store.Contains(items_[item].key)) {
+      target = absl::FailedPreconditionError("not stored: the cache is full or cannot write");
+    }
+  }
   sink_.Deliver(items_[item].index.sample, items_[item].index.spec, std::move(target));
 }
 

@@ -22,15 +22,23 @@ class RemotePath : public TargetPath {
  public:
   RemotePath(const v1::JobSpec& spec, const std::string& endpoint,
              const RemoteSourceMetrics& metrics)
-      : source_(MakeRemoteSource(
-            {.endpoint = endpoint,
-             .read_image = [root = DataRoot(spec.data())](
-                               const Locator& locator) { return ReadImageFile(root, locator); }},
-            metrics)) {}
+      : source_(Make(spec, endpoint, /*discard=*/false, metrics)),
+        storing_(Make(spec, endpoint, /*discard=*/true, metrics)) {}
   TargetSource& source() override { return *source_; }
+  TargetSource& storing() override { return *storing_; }
 
  private:
-  std::unique_ptr<TargetSource> source_;
+  static std::unique_ptr<TargetSource> Make(const v1::JobSpec& spec, const std::string& endpoint,
+                                            bool discard, const RemoteSourceMetrics& metrics) {
+    return MakeRemoteSource(
+        {.endpoint = endpoint,
+         .read_image = [root = DataRoot(spec.data())](
+                           const Locator& locator) { return ReadImageFile(root, locator); },
+         .discard = discard},
+        metrics);
+  }
+
+  std::unique_ptr<TargetSource> source_, storing_;
 };
 
 class EmbeddedPath : public TargetPath {
@@ -42,6 +50,8 @@ class EmbeddedPath : public TargetPath {
   TargetSource& source() override {
     return caching_ ? static_cast<TargetSource&>(*caching_) : *local_;
   }
+  TargetSource& storing() override { return caching_->storing(); }
+  TargetStore* store() override { return store_.get(); }
 
  private:
   std::unique_ptr<TargetSource> local_;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "cache/target_store.h"
 #include "common/base/cancellation.h"
 #include "common/metrics/registry.h"
 #include "common/targets/target.h"
@@ -24,6 +25,10 @@ class TargetPath {
  public:
   virtual ~TargetPath() = default;
   virtual TargetSource& source() = 0;
+  // For a caller that only wants the targets cached; only where there is a cache.
+  virtual TargetSource& storing() = 0;
+  // The embedded cache; null when a server answers or nothing is cached.
+  virtual TargetStore* store() { return nullptr; }
 };
 
 // Null when the job has no loss that reads a teacher. An embedded teacher is loaded and evaluated

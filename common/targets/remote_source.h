@@ -21,6 +21,8 @@ struct RemoteSourceOptions {
   absl::Duration try_timeout = absl::Minutes(5);
   // Reads an image when the server answers SAMPLE_NEEDED. Null: the answer goes on to the caller.
   std::function<absl::StatusOr<std::string>(const Locator&)> read_image;
+  // Ask a cache server to store the targets and to send no bytes: they are delivered empty.
+  bool discard = false;
 };
 
 struct RemoteSourceMetrics {
