@@ -24,10 +24,15 @@ void AddFlags(CLI::App& app, StepBenchOptions& options, bool& quick) {
   app.add_flag("--quick", quick, "2 rounds of 2 steps: shows that it runs, measures nothing");
   app.add_option("--precision", options.precision, "fp32 or bf16, of student and teacher")
       ->capture_default_str();
-  app.add_option("--taps", options.taps, "What the teacher is asked for: logits or logits,aspp")
+  app.add_option("--taps", options.taps,
+                 "What the teacher is asked for: logits; logits,aspp; aspp; c4")
       ->capture_default_str();
-  app.add_option("--losses", options.losses,
-                 "kd or icsd with logits, kd+i2ckd with logits,aspp; kd, kd+i2ckd unless given");
+  app.add_option(
+      "--losses", options.losses,
+      "kd or icsd with logits, kd+i2ckd with logits,aspp, i2ckd with aspp, afdcd_contrast "
+      "with c4; the first of these unless given");
+  app.add_option("--reduce", options.reduce, "as targets.reduce of a job: none or auto")
+      ->capture_default_str();
   app.add_option("--codec", options.codec, "as targets.codec of a job")->capture_default_str();
   app.add_option("--teacher-model", options.teacher_model, "Architecture of the teacher")
       ->capture_default_str();
@@ -52,11 +57,11 @@ int Run(StepBenchOptions options) {
   const auto series = MeasureSteps(options);
   if (!series.ok()) return Fail(series.status());
   std::printf(
-      "%s teacher, %s, losses %s, taps %s, codec %s, %d threads, %d rounds of %d steps\n"
+      "%s teacher, %s, losses %s, taps %s, reduce %s, codec %s, %d threads, %d rounds of %d steps\n"
       "median [quartiles]; ratios within a round\n\n%s",
       options.teacher_model.c_str(), options.precision.c_str(), options.losses.c_str(),
-      options.taps.c_str(), options.codec.c_str(), options.threads, options.rounds, options.steps,
-      StepTable(*series).c_str());
+      options.taps.c_str(), options.reduce.c_str(), options.codec.c_str(), options.threads,
+      options.rounds, options.steps, StepTable(*series).c_str());
   if (options.json.empty()) return kExitDone;
   const absl::Status written = WriteFileAtomically(options.json, StepJson(options, *series));
   return written.ok() ? kExitDone : Fail(written);

@@ -13,10 +13,13 @@ struct StepBenchOptions {
   int rounds = 7;                  // every row is measured once a round
   int steps = 10;                  // timed training steps of a row in a round
   std::string precision = "fp32";  // of student and teacher: fp32 or bf16
-  std::string taps = "logits";     // what is asked of the teacher: "logits" or "logits,aspp"
-  // "kd", "icsd" (both for logits), "kd+i2ckd" (for logits,aspp); empty: kd or kd+i2ckd by taps.
+  // What is asked of the teacher: "logits", "logits,aspp", "aspp" or "c4".
+  std::string taps = "logits";
+  // "kd", "icsd" (both for logits), "kd+i2ckd" (logits,aspp), "i2ckd" (aspp), "afdcd_contrast" (c4;
+  // without the mimicking, with the bottleneck projector); empty: the first for the taps.
   std::string losses;
-  std::string codec = "fp16";  // of the targets
+  std::string reduce = "none";  // as targets.reduce of a job
+  std::string codec = "fp16";   // of the targets
   std::string teacher_model = "deeplabv3_resnet101";
   int threads = 0;            // intra-op threads of student and teacher; 0: all cores
   std::string scratch;        // folder for temporary data; empty: the system's

@@ -62,6 +62,7 @@ std::string StepJson(const StepBenchOptions& options, const std::vector<StepSeri
                          {"precision", options.precision},
                          {"taps", options.taps},
                          {"losses", options.losses},
+                         {"reduce", options.reduce},
                          {"codec", options.codec},
                          {"teacher_model", options.teacher_model},
                          {"threads", options.threads}};

@@ -9,6 +9,7 @@
 #include "common/base/status_macros.h"
 #include "common/targets/remote_source.h"
 #include "distill/data/class_tables.h"
+#include "distill/data/label_file.h"
 #include "distill/data/manifest.h"
 #include "distill/data/scenes.h"
 #include "distill/models/build_model.h"
@@ -75,7 +76,8 @@ absl::Status StepScene::MakeData(const StepBenchOptions& options) {
           .status());
   REFLUX_ASSIGN_OR_RETURN(spec_, StepBenchJob(options, images));
   REFLUX_ASSIGN_OR_RETURN(dataset_, OpenTrainSplit(spec_.data()));
-  REFLUX_ASSIGN_OR_RETURN(digests_, SampleDigests(*dataset_, root_ + "/manifests"));
+  REFLUX_ASSIGN_OR_RETURN(digests_.images, SampleDigests(*dataset_, root_ + "/manifests"));
+  REFLUX_ASSIGN_OR_RETURN(digests_.labels, LabelDigests(*dataset_, root_ + "/manifests"));
   return absl::OkStatus();
 }
 
@@ -88,7 +90,7 @@ absl::Status StepScene::MakeTeacherAndStudent(const StepBenchOptions& options) {
                            [images = dataset_->root()](const Locator& locator) {
                              return ReadImageFile(images, locator);
                            },
-                           {});
+                           {.read_label = PlanLabelReader(spec_.data())});
   REFLUX_ASSIGN_OR_RETURN(teacher_, local_->GetTeacherInfo({}));
   REFLUX_ASSIGN_OR_RETURN(student_, StepStudent::Create(spec_, dataset_->class_names().size(),
                                                         dataset_->ignore_index(), teacher_));

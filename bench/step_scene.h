@@ -56,7 +56,7 @@ class StepScene {
   std::string root_;  // removed with the scene
   v1::JobSpec spec_;
   std::unique_ptr<Dataset> dataset_;
-  std::vector<Digest> digests_;
+  SampleIdentities digests_;
   std::unique_ptr<StepStudent> student_;
   TeacherInfo teacher_;
   std::vector<TargetSpec> specs_;

@@ -5,10 +5,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "cache/find_sets.h"
+#include "cache/inventory.h"
+#include "cache/note_names.h"
 #include "cache/set_record.h"
 #include "cache/verify_store.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/status.h"
+#include "common/targets/wire.h"
 
 namespace reflux {
 namespace {
@@ -49,6 +52,14 @@ class Service : public v1::CacheAdminService::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status Contains(grpc::ServerContext*, const v1::FetchRequest* message,
+                        v1::ContainsResponse* answer) override {
+    const absl::StatusOr<TargetRequest> request = FromProto(v1::FetchRequest(*message));
+    if (!request.ok()) return ToGrpc(request.status());
+    for (const bool held : HeldIn(store_, *request)) answer->add_held(held);
+    return grpc::Status::OK;
+  }
+
   grpc::Status Verify(grpc::ServerContext* context, const v1::VerifyRequest*,
                       v1::VerifyResponse* answer) override {
     const FetchContext until{.deadline = absl::FromChrono(context->deadline())};
@@ -77,7 +88,31 @@ class Service : public v1::CacheAdminService::Service {
     return ToGrpc(Collect(until, request->target_bytes(), *answer));
   }
 
+  grpc::Status GetNote(grpc::ServerContext*, const v1::Note* request, v1::Note* answer) override {
+    if (const absl::Status named = CheckNote(*request); !named.ok()) return ToGrpc(named);
+    absl::StatusOr<std::string> value = store_.GetMeta(NoteMetaName(request->name()));
+    if (!value.ok()) return ToGrpc(value.status());
+    answer->set_name(request->name());
+    answer->set_value(*std::move(value));
+    return grpc::Status::OK;
+  }
+
+  grpc::Status KeepNote(grpc::ServerContext*, const v1::Note* note,
+                        v1::KeepNoteResponse*) override {
+    if (const absl::Status named = CheckNote(*note); !named.ok()) return ToGrpc(named);
+    return ToGrpc(store_.PutMeta(NoteMetaName(note->name()), note->value()));
+  }
+
  private:
+  static absl::Status CheckNote(const v1::Note& note) {
+    if (!note.name().empty() && note.name().size() <= kMaxNoteName &&
+        note.value().size() <= kMaxNoteBytes) {
+      return absl::OkStatus();
+    }
+    return absl::InvalidArgumentError(absl::StrCat("note: a name of 1..", kMaxNoteName,
+                                                   " bytes, a value of at most ", kMaxNoteBytes));
+  }
+
   // The sets that a request names: one, or all of that beginning.
   absl::StatusOr<std::vector<StoredSet>> Named(const std::string& name, bool all) {
     REFLUX_ASSIGN_OR_RETURN(const std::vector<StoredSet> sets, store_.ListSets());

@@ -15,19 +15,26 @@ std::unique_ptr<TargetSource> MakeUpstream(const std::string& teacher, MetricReg
                                               : RemoteSourceMetrics::Register(*registry, "cache"));
 }
 
+absl::StatusOr<std::unique_ptr<TargetStore>> OpenStore(const CacheServerOptions& options) {
+  if (options.rados.has_value()) return OpenRadosStore(*options.rados);
+  return RocksTargetStore::Open(options.store);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CacheServer>> CacheServer::Start(const CacheServerOptions& options,
                                                                 MetricRegistry* registry) {
   REFLUX_RETURN_IF_ERROR(options.source.Validate());
   auto server = std::unique_ptr<CacheServer>(new CacheServer);
-  REFLUX_ASSIGN_OR_RETURN(server->store_, RocksTargetStore::Open(options.store));
+  REFLUX_ASSIGN_OR_RETURN(server->store_, OpenStore(options));
   server->upstream_ = MakeUpstream(options.teacher, registry);
   server->source_ = MakeCachingSource(
       *server->store_, *server->upstream_, options.source,
       registry == nullptr ? CachingSourceMetrics{} : CachingSourceMetrics::Register(*registry));
+  TargetServiceOptions service = options.service;
+  service.storing = &server->source_->storing();
   server->targets_ =
-      MakeTargetService(*server->source_, options.service,
+      MakeTargetService(*server->source_, service,
                         registry == nullptr ? TargetServiceMetrics{}
                                             : TargetServiceMetrics::Register(*registry, "cache"));
   server->admin_ = MakeCacheAdminService(*server->store_, *server->source_);

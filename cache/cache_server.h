@@ -1,12 +1,14 @@
-// The cache server: TargetService and CacheAdminService over a RocksTargetStore, reading through to
-// a teacher server.
+// The cache server: TargetService and CacheAdminService over a store, reading through to a teacher
+// server.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "cache/caching_source.h"
+#include "cache/rados/rados_store.h"
 #include "cache/rocks_target_store.h"
 #include "common/metrics/registry.h"
 #include "common/rpc/server.h"
@@ -17,6 +19,8 @@ namespace reflux {
 
 struct CacheServerOptions {
   RocksTargetStoreOptions store;
+  // Instead of `store`: a store that several servers share.
+  std::optional<RadosStoreOptions> rados;
   CachingSourceOptions source;
   TargetServiceOptions service;
   std::string teacher;  // "host:port" or "@FILE"; empty: only what is stored is served
@@ -43,7 +47,7 @@ class CacheServer {
   CacheServer() = default;
 
   // In the order of their dependence: the last goes first.
-  std::unique_ptr<RocksTargetStore> store_;
+  std::unique_ptr<TargetStore> store_;
   std::unique_ptr<TargetSource> upstream_;
   std::unique_ptr<CachingSource> source_;
   std::unique_ptr<v1::TargetService::Service> targets_;

@@ -19,18 +19,14 @@ void FetchCall::Run() {
     on_cancel = context_.cancellation->OnCancel([this] { parts_.table.Stop(waiter_); });
   }
   // The misses are under way before the first hit is delivered: the sink may block.
+  std::vector<TargetKey> keys;
+  for (const Item& item : items_) keys.push_back(item.key);
+  const std::vector<bool> contained = parts_.store.ContainsMany(keys);
   std::vector<size_t> present, missing;
-  for (size_t i = 0; i < items_.size(); ++i) {
-    (parts_.store.Contains(items_[i].key) ? present : missing).push_back(i);
-  }
+  for (size_t i = 0; i < items_.size(); ++i) (contained[i] ? present : missing).push_back(i);
   parts_.counters.Misses(static_cast<int64_t>(missing.size()));
   Ask(missing);
-  for (size_t item : present) {
-    if (!context_.Check().ok()) break;
-    if (DeliverStored(item, true)) continue;
-    parts_.counters.Misses(1);
-    Ask({item});
-  }
+  DeliverPresent(present);
   Await();
   PassThrough();
   FailRest();
@@ -59,8 +55,24 @@ void FetchCall::Ask(const std::vector<size_t>& items) {
                       parts_.teacher.ModelOf(request_.teacher));
 }
 
-bool FetchCall::DeliverStored(size_t item, bool hit) {
-  absl::StatusOr<EncodedTarget> target = parts_.store.Get(items_[item].key);
+void FetchCall::DeliverPresent(const std::vector<size_t>& present) {
+  if (!context_.Check().ok()) return;
+  if (wants_ == Wants::kStored) {  // it is
+    for (size_t item : present) Deliver(item, EncodedTarget());
+    return;
+  }
+  std::vector<TargetKey> keys;
+  for (size_t item : present) keys.push_back(items_[item].key);
+  parts_.store.ReadMany(keys, Use::kTraining, [&](size_t i, absl::StatusOr<EncodedTarget> target) {
+    if (!DeliverRead(present[i], std::move(target), true)) {
+      parts_.counters.Misses(1);
+      Ask({present[i]});
+    }
+    return context_.Check().ok();
+  });
+}
+
+bool FetchCall::DeliverRead(size_t item, absl::StatusOr<EncodedTarget> target, bool hit) {
   if (target.ok()) {
     if (hit) parts_.counters.Hit(static_cast<int64_t>(target->bytes.size()));
     Deliver(item, std::move(target));
@@ -103,7 +115,11 @@ void FetchCall::Await() {
 }
 
 void FetchCall::DeliverStoredOrAsk(size_t item) {
-  if (DeliverStored(item, false)) return;
+  if (wants_ == Wants::kStored && parts_.store.Contains(items_[item].key)) {
+    Deliver(item, EncodedTarget());
+    return;
+  }
+  if (DeliverRead(item, parts_.store.Get(items_[item].key), false)) return;
   if (++items_[item].tries < kMaxTries) {
     Ask({item});
   } else {
@@ -113,6 +129,10 @@ void FetchCall::DeliverStoredOrAsk(size_t item) {
 
 void FetchCall::PassThrough() {
   if (lost_.empty() || !context_.Check().ok()) return;
+  if (wants_ == Wants::kStored) {
+    for (size_t item : lost_) Deliver(item, EncodedTarget());
+    return;
+  }
   struct Sink : TargetSink {
     FetchCall* call;
     const SpecGroup* group;
@@ -136,6 +156,12 @@ void FetchCall::PassThrough() {
 
 void FetchCall::Deliver(size_t item, absl::StatusOr<EncodedTarget> target) {
   if (std::exchange(items_[item].delivered, true)) return;
+  if (wants_ == Wants::kStored && target.ok()) {
+    target = EncodedTarget();  // lets go of the bytes
+    if (!parts_.store.Contains(items_[item].key)) {
+      target = absl::FailedPreconditionError("not stored: the cache is full or cannot write");
+    }
+  }
   sink_.Deliver(items_[item].index.sample, items_[item].index.spec, std::move(target));
 }
 

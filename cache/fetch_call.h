@@ -25,9 +25,12 @@ struct CachingParts {
 // One Fetch, on the caller's thread.
 class FetchCall {
  public:
-  FetchCall(const CachingParts& parts, const FetchContext& context, const TargetRequest& request,
-            TargetSink& sink)
-      : parts_(parts), context_(context), request_(request), sink_(sink) {}
+  // kStored: the targets are delivered without bytes (CachingSource::storing).
+  enum class Wants { kBytes, kStored };
+
+  FetchCall(const CachingParts& parts, Wants wants, const FetchContext& context,
+            const TargetRequest& request, TargetSink& sink)
+      : parts_(parts), wants_(wants), context_(context), request_(request), sink_(sink) {}
   ~FetchCall() { parts_.table.Leave(waiter_); }
 
   void Run();
@@ -43,8 +46,11 @@ class FetchCall {
   void ListItems();
   // Begins to wait for these, fetching what nobody fetches yet.
   void Ask(const std::vector<size_t>& items);
-  // True, or the item is to be asked for. `hit`: the store had it from the first.
-  bool DeliverStored(size_t item, bool hit);
+  // Reads these, and asks for those that cannot be read.
+  void DeliverPresent(const std::vector<size_t>& present);
+  // What the store answered. True, or the item is to be asked for. `hit`: the store had it from the
+  // first.
+  bool DeliverRead(size_t item, absl::StatusOr<EncodedTarget> target, bool hit);
   void DeliverStoredOrAsk(size_t item);
   void Await();
   // Fetches `lost_` for this caller alone, straight into its sink.
@@ -53,6 +59,7 @@ class FetchCall {
   void FailRest();
 
   const CachingParts parts_;
+  const Wants wants_;
   const FetchContext& context_;
   const TargetRequest& request_;
   TargetSink& sink_;

@@ -56,12 +56,15 @@ void Filler::Begin(FlightTable& table, std::shared_ptr<FlightTable::Fill> fill,
 void Filler::Run(Job& job) {
   // A fill that ended between the caller's look at the store and its Join has left the table but is
   // in the store: look again, or it would be fetched twice.
+  std::vector<TargetKey> keys;
+  for (const Wanted& wanted : job.wanted) keys.push_back(wanted.key);
+  const std::vector<bool> contained = store_.ContainsMany(keys);
   std::vector<Wanted> missing;
-  for (const Wanted& wanted : job.wanted) {
-    if (store_.Contains(wanted.key)) {
-      job.table.Land(wanted.flight, {.kind = Landing::Kind::kStored});
+  for (size_t i = 0; i < job.wanted.size(); ++i) {
+    if (contained[i]) {
+      job.table.Land(job.wanted[i].flight, {.kind = Landing::Kind::kStored});
     } else {
-      missing.push_back(wanted);
+      missing.push_back(job.wanted[i]);
     }
   }
   std::vector<TargetIndex> chosen;

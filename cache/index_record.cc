@@ -3,23 +3,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "cache/big_endian.h"
 #include "common/base/status_macros.h"
 
 namespace reflux {
 namespace {
 
 constexpr uint8_t kRecordVersion = 1;
-
-void AppendBigEndian(std::string& out, uint64_t value, int bytes) {
-  for (int i = bytes - 1; i >= 0; --i) out.push_back(static_cast<char>(value >> (8 * i)));
-}
-
-uint64_t TakeBigEndian(absl::string_view& bytes, int count) {
-  uint64_t value = 0;
-  for (int i = 0; i < count; ++i) value = value << 8 | static_cast<uint8_t>(bytes[i]);
-  bytes.remove_prefix(count);
-  return value;
-}
 
 }  // namespace
 

@@ -76,6 +76,16 @@ void SetUsage::Removed(const TargetSetId& id, int64_t bytes) {
   bytes_ -= bytes;
 }
 
+void SetUsage::Adjust(const TargetSetId& id, int64_t entries, int64_t bytes) {
+  MutexLock lock(mutex_);
+  StoredSet& set = sets_[id].set;
+  set.id = id;
+  set.entries += entries;
+  set.bytes += bytes;
+  entries_ += entries;
+  bytes_ += bytes;
+}
+
 bool SetUsage::Touch(const TargetSetId& id) {
   const absl::Time now = clock_.Now();
   const absl::Duration uptime = clock_.Uptime();

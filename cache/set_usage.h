@@ -35,6 +35,9 @@ class SetUsage {
   void Added(const TargetSetId& id, int64_t bytes, int64_t entries = 1);
   void Removed(const TargetSetId& id, int64_t bytes);
 
+  // Others added to the set, or took away, so much.
+  void Adjust(const TargetSetId& id, int64_t entries, int64_t bytes);
+
   // Used now: renews the lease. True when the last use should be written down: once a minute.
   bool Touch(const TargetSetId& id);
   // From now; zero releases. False when the set is not known or holds nothing.

@@ -73,8 +73,16 @@ class TargetStore {
   virtual absl::StatusOr<EncodedTarget> Read(const TargetKey& key, Use use) = 0;
   absl::StatusOr<EncodedTarget> Get(const TargetKey& key) { return Read(key, Use::kTraining); }
 
+  // Reads several and calls `deliver(i, target)` for keys[i] on the calling thread, once for each
+  // in their order, until it returns false. A store behind a network keeps several reads under way.
+  virtual void ReadMany(const std::vector<TargetKey>& keys, Use use,
+                        const std::function<bool(size_t, absl::StatusOr<EncodedTarget>)>& deliver);
+
   // Whether Get would find an entry, without reading the value. False when that cannot be told.
   virtual bool Contains(const TargetKey& key) = 0;
+
+  // Contains for each key.
+  virtual std::vector<bool> ContainsMany(const std::vector<TargetKey>& keys);
 
   // Stored when OK is returned: it survives the death of this process (docs/cache_format.md says
   // what a power failure does). OK without effect when the key is present. ResourceExhausted: full

@@ -37,6 +37,20 @@ bool IsEvaluated(const v1::Progress& p) {
   return p.miou() >= 0 && (p.miou() > 0 || p.pixel_accuracy() > 0 || p.class_iou_size() > 0);
 }
 
+// Accuracy of a classifier, mIoU of others; empty: not evaluated.
+std::string ScoreText(const v1::Progress& p) {
+  if (p.has_top1()) {
+    return absl::StrCat("top-1 ", FixedText(p.top1(), 2), " %",
+                        p.has_top5() ? absl::StrCat(", top-5 ", FixedText(p.top5(), 2), " %") : "");
+  }
+  return IsEvaluated(p) ? absl::StrCat("mIoU ", FixedText(p.miou(), 2), " %") : "";
+}
+
+std::string ScoreColumn(const v1::Progress& p) {
+  if (p.has_top1()) return absl::StrCat(FixedText(p.top1(), 2), " top-1");
+  return IsEvaluated(p) ? FixedText(p.miou(), 2) : "-";
+}
+
 std::string StepText(const v1::Progress& progress) {
   if (progress.total_steps() == 0) return "-";
   return absl::StrCat(progress.step(), "/", progress.total_steps());
@@ -54,7 +68,7 @@ std::vector<std::string> JobRow(const v1::Job& job, absl::Time now) {
           job.spec().name(),
           StateName(job.state()),
           StepText(progress),
-          IsEvaluated(progress) ? FixedText(progress.miou(), 2) : "-",
+          ScoreColumn(progress),
           job.started_unix_ms() == 0 ? "-" : ClockText(absl::Seconds(RunSeconds(job, now))),
           absl::StrCat(job.restarts()),
           job.message()};
@@ -89,7 +103,7 @@ std::string ProgressNote(const v1::Job& job) {
   const v1::Progress& progress = job.progress();
   std::vector<std::string> parts;
   if (const std::string losses = LossesText(progress); !losses.empty()) parts.push_back(losses);
-  if (IsEvaluated(progress)) parts.push_back(absl::StrFormat("mIoU %.2f %%", progress.miou()));
+  if (const std::string score = ScoreText(progress); !score.empty()) parts.push_back(score);
   if (progress.images_per_second() > 0) {
     parts.push_back(absl::StrFormat("%.3g images/s", progress.images_per_second()));
   }

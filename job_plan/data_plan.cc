@@ -1,6 +1,7 @@
 #include "job_plan/data_plan.h"
 
 #include "common/base/status_macros.h"
+#include "distill/data/cifar.h"
 
 namespace reflux {
 
@@ -45,6 +46,20 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenValSplit(const v1::DataSpec& data) 
   return OpenDataset(PlanValSplit(data));
 }
 
+Preprocessing PlanPreprocessing(const v1::DataSpec& data) {
+  return IsCifar(data.format()) ? CifarPreprocessing() : Preprocessing{};
+}
+
+absl::StatusOr<MixOptions> PlanMix(const v1::TrainSpec& train) {
+  MixOptions options{.alpha = train.mix_alpha()};
+  REFLUX_ASSIGN_OR_RETURN(options.kind, ParseMix(train.mix()));
+  return options;
+}
+
+ReadLabelFn PlanLabelReader(const v1::DataSpec& data) {
+  return LabelReader({PlanTrainSplit(data), PlanValSplit(data)});
+}
+
 absl::StatusOr<ViewPolicy> PlanViews(const v1::JobSpec& spec) {
   const v1::DataSpec& data = spec.data();
   if (data.crop_size() != 2) return absl::InvalidArgumentError("data.crop: needs [height, width]");
@@ -53,7 +68,8 @@ absl::StatusOr<ViewPolicy> PlanViews(const v1::JobSpec& spec) {
                     .crop_width = data.crop(1),
                     .min_scale = data.scale(0),
                     .max_scale = data.scale(1),
-                    .flip = data.flip()};
+                    .flip = data.flip(),
+                    .padding = data.padding()};
   REFLUX_RETURN_IF_ERROR(ParseViewPolicy(spec.targets().views(), &policy));
   REFLUX_RETURN_IF_ERROR(policy.Validate());
   return policy;

@@ -6,6 +6,8 @@
 
 #include "absl/status/statusor.h"
 #include "distill/data/dataset.h"
+#include "distill/data/label_file.h"
+#include "distill/data/mixing.h"
 #include "distill/data/view.h"
 #include "reflux/v1/config.pb.h"
 
@@ -20,6 +22,14 @@ std::string DataRoot(const v1::DataSpec& data);
 
 absl::StatusOr<std::unique_ptr<Dataset>> OpenTrainSplit(const v1::DataSpec& data);
 absl::StatusOr<std::unique_ptr<Dataset>> OpenValSplit(const v1::DataSpec& data);
+
+// That of a student which brings none of its own.
+Preprocessing PlanPreprocessing(const v1::DataSpec& data);
+
+absl::StatusOr<MixOptions> PlanMix(const v1::TrainSpec& train);
+
+// Reads the labels of both splits, for a teacher and for those who ask one.
+ReadLabelFn PlanLabelReader(const v1::DataSpec& data);
 
 absl::StatusOr<ViewPolicy> PlanViews(const v1::JobSpec& spec);
 

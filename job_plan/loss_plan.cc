@@ -1,25 +1,32 @@
 #include "job_plan/loss_plan.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "common/spec/job_teachers.h"
+#include "common/spec/loss_fields.h"
 #include "distill/losses/afdcd_loss.h"
 #include "distill/losses/channel_wise_loss.h"
 #include "distill/losses/cross_entropy_loss.h"
 #include "distill/losses/cross_image_loss.h"
 #include "distill/losses/feature_losses.h"
+#include "distill/losses/frskd_classifier_loss.h"
 #include "distill/losses/frskd_loss.h"
 #include "distill/losses/i2ckd_loss.h"
 #include "distill/losses/icsd_loss.h"
+#include "distill/losses/label_rotation.h"
 #include "distill/losses/memory_loss.h"
+#include "distill/losses/own_loss.h"
 #include "distill/losses/pixel_kd_loss.h"
 #include "distill/losses/similarity_losses.h"
+#include "distill/models/image_classifier.h"
 
 namespace reflux {
 namespace {
@@ -58,7 +65,18 @@ struct LossSource {
   const SegmentationModel& student;
   const TeacherInfo* teacher;  // null: none
   uint64_t seed;
+  const v1::JobSpec& job;
 };
+
+// Whether the teacher may reduce the map of `tap` for the loss of that name: the job wants it, the
+// maps are not derived from those of whole images, and no other loss reads the whole map.
+bool MayReduce(const LossSource& source, const std::string& loss, const std::string& tap) {
+  if (source.job.targets().reduce() != "auto" || tap == "logits") return false;
+  if (absl::StartsWith(source.job.targets().views(), "whole")) return false;
+  const std::vector<LossTap> taps = TapsOfLosses(source.job.losses());
+  return std::none_of(taps.begin(), taps.end(),
+                      [&](const LossTap& other) { return other.loss != loss && other.tap == tap; });
+}
 
 // Sets what every loss on one tap has: the tap, its channels on both sides, the seed.
 template <typename Options>
@@ -80,6 +98,17 @@ absl::StatusOr<LossTerm> TermOf(const std::string& name, const Spec& spec, const
                                 LossKind kind) {
   REFLUX_RETURN_IF_ERROR(options.Validate());
   return Term(name, std::make_shared<L>(options), spec.weight(), spec.schedule(), kind);
+}
+
+// Whether both sides' maps of `tap` have the same size.
+bool SameStride(const LossSource& source, const std::string& tap) {
+  const auto stride = [&tap](const auto& taps) -> int64_t {
+    for (const auto& known : taps) {
+      if (known.name == tap) return known.stride;
+    }
+    return 0;
+  };
+  return stride(source.student.taps()) == stride(source.teacher->taps);
 }
 
 bool HasTap(const SegmentationModel& model, const std::string& name) {
@@ -117,6 +146,8 @@ absl::StatusOr<LossTerm> I2ckdTerm(const v1::I2ckdSpec& spec, const LossSource& 
   REFLUX_ASSIGN_OR_RETURN(options.mean, ParsePrototypeMean(spec.prototypes()));
   REFLUX_ASSIGN_OR_RETURN(options.labels, ParsePrototypeLabels(spec.labels()));
   REFLUX_RETURN_IF_ERROR(SetTap("i2ckd", spec.tap(), source, options));
+  options.reduced = options.labels == I2ckdOptions::Labels::kGroundTruth &&
+                    MayReduce(source, "i2ckd", spec.tap());
   return TermOf<I2ckdLoss>("i2ckd", spec, options, LossKind::kRelation);
 }
 
@@ -149,6 +180,8 @@ absl::StatusOr<LossTerm> AfdcdTerm(const v1::AfdcdSpec& spec, const LossSource& 
   REFLUX_ASSIGN_OR_RETURN(options.contrast, ContrastOptions(spec));
   REFLUX_ASSIGN_OR_RETURN(options.projector, ParseAfdcdProjector(spec.projector()));
   REFLUX_RETURN_IF_ERROR(SetTap("afdcd", spec.tap(), source, options));
+  options.reduced = options.feature_weight == 0 && Poolable(options.contrast) &&
+                    SameStride(source, spec.tap()) && MayReduce(source, "afdcd", spec.tap());
   REFLUX_ASSIGN_OR_RETURN(LossTerm term,
                           TermOf<AfdcdLoss>("afdcd", spec, options, LossKind::kRelation));
   term.clip = spec.clip();
@@ -249,6 +282,60 @@ absl::StatusOr<LossTerm> FrskdTerm(const v1::FrskdSpec& spec, const LossSource& 
   return TermOf<FrskdLoss>("frskd", spec, options, LossKind::kTask);
 }
 
+absl::StatusOr<LossTerm> OwnTerm(const std::string& name, const v1::OwnLossSpec& spec,
+                                 const LossSource& source) {
+  OwnLossInput input{.num_classes = source.student.num_classes()};
+  REFLUX_RETURN_IF_ERROR(SetTap(absl::StrCat("own.", name), spec.tap(), source, input.tap));
+  REFLUX_ASSIGN_OR_RETURN(
+      std::shared_ptr<Loss> loss,
+      MakeOwnLoss(name, std::move(input), {spec.options().begin(), spec.options().end()}));
+  return Term(absl::StrCat("own_", name), std::move(loss), spec.weight(), spec.schedule(),
+              OwnLosses().at(name).kind);
+}
+
+// The channels of a classifier's stages.
+absl::StatusOr<std::vector<int64_t>> StagesOf(const SegmentationModel& student) {
+  std::vector<int64_t> channels;
+  for (const TapInfo& tap : student.taps()) {
+    if (tap.name == StageTap(channels.size())) channels.push_back(tap.channels);
+  }
+  if (HasTap(student, StageTap(0, /*before_relu=*/true))) return channels;
+  return absl::FailedPreconditionError(
+      absl::StrCat("student.model: ", student.architecture(), " is no classifier of images"));
+}
+
+absl::StatusOr<LossTerm> FrskdClassifierTerm(const v1::FrskdClassifierSpec& spec,
+                                             const LossSource& source) {
+  FrskdClassifierOptions options{.alpha = spec.alpha(),
+                                 .beta = spec.beta(),
+                                 .temperature = spec.temperature(),
+                                 .power = spec.power(),
+                                 .sla = spec.sla(),
+                                 .sla_weight = spec.sla_weight(),
+                                 .seed = source.seed};
+  REFLUX_ASSIGN_OR_RETURN(options.features, ParseFrskdFeatures(spec.features()));
+  REFLUX_ASSIGN_OR_RETURN(options.margin, ParseFrskdMargin(spec.margin()));
+  BifpnOptions& pyramid = options.self_teacher;
+  REFLUX_ASSIGN_OR_RETURN(pyramid.channels, StagesOf(source.student));
+  pyramid.num_classes = source.student.num_classes();
+  (spec.pyramid() == "bifpn" ? pyramid.num_channels : pyramid.width) =
+      spec.pyramid() == "bifpn" ? spec.channels() : spec.width();
+  pyramid.repeat = spec.layers();
+  pyramid.up_depth = pyramid.down_depth = spec.depth();
+  return TermOf<FrskdClassifierLoss>("frskd_classifier", spec, options, LossKind::kTask);
+}
+
+absl::StatusOr<LossTerm> SlaTerm(const v1::SlaSpec& spec, const LossSource& source) {
+  SlaOptions options{.num_classes = source.student.num_classes(),
+                     .distillation = spec.distillation(),
+                     .temperature = spec.temperature(),
+                     .seed = source.seed};
+  REFLUX_ASSIGN_OR_RETURN(const std::vector<int64_t> stages, StagesOf(source.student));
+  options.tap = StageTap(stages.size() - 1);
+  options.channels = stages.back();
+  return TermOf<SlaLoss>("sla", spec, options, LossKind::kTask);
+}
+
 // The terms that the job names, in the order of their fields.
 absl::StatusOr<std::vector<LossTerm>> Terms(const v1::LossesSpec& losses,
                                             const LossSource& source) {
@@ -273,6 +360,14 @@ absl::StatusOr<std::vector<LossTerm>> Terms(const v1::LossesSpec& losses,
   REFLUX_RETURN_IF_ERROR(add(losses.has_cirkd(), CirkdTerm, losses.cirkd()));
   REFLUX_RETURN_IF_ERROR(add(losses.has_cirkd_memory(), MemoryTerm, losses.cirkd_memory()));
   REFLUX_RETURN_IF_ERROR(add(losses.has_frskd(), FrskdTerm, losses.frskd()));
+  const std::map<std::string, v1::OwnLossSpec> own(losses.own().begin(), losses.own().end());
+  for (const auto& [name, spec] : own) {
+    REFLUX_ASSIGN_OR_RETURN(LossTerm term, OwnTerm(name, spec, source));
+    terms.push_back(std::move(term));
+  }
+  REFLUX_RETURN_IF_ERROR(
+      add(losses.has_frskd_classifier(), FrskdClassifierTerm, losses.frskd_classifier()));
+  REFLUX_RETURN_IF_ERROR(add(losses.has_sla(), SlaTerm, losses.sla()));
   return terms;
 }
 
@@ -294,7 +389,8 @@ absl::StatusOr<std::shared_ptr<LossSet>> PlanLosses(const v1::JobSpec& spec,
   REFLUX_RETURN_IF_ERROR(CheckTeacher(spec.losses(), student, teacher));
   const LossSource source{.student = student,
                           .teacher = teacher.has_value() ? &*teacher : nullptr,
-                          .seed = spec.train().seed()};
+                          .seed = spec.train().seed(),
+                          .job = spec};
   REFLUX_ASSIGN_OR_RETURN(std::vector<LossTerm> terms, Terms(spec.losses(), source));
   if (terms.empty()) return absl::InvalidArgumentError("losses: there is no term");
   return std::make_shared<LossSet>(std::move(terms));

@@ -1,11 +1,21 @@
 #include "job_plan/student_plan.h"
 
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 
 namespace reflux {
+namespace {
+
+// Sums over many positions pass the range of fp16, and are small: they are kept in float32.
+Codec CodecOf(Reduction reduction, Codec codec) {
+  if (reduction != Reduction::kClassSums) return codec;
+  return IsCompressed(codec) ? Compressed(Codec::kFp32) : Codec::kFp32;
+}
+
+}  // namespace
 
 absl::StatusOr<ModelOptions> PlanModel(const v1::JobSpec& spec, int64_t num_classes) {
   const v1::StudentSpec& student = spec.student();
@@ -30,9 +40,14 @@ absl::StatusOr<int64_t> PlanSteps(const v1::TrainSpec& train, int64_t samples) {
 }
 
 SgdOptions PlanSgd(const v1::TrainSpec& train, int64_t total_steps) {
-  return {.schedule = {.base_lr = train.learning_rate(),
-                       .power = train.poly_power(),
-                       .total_steps = total_steps},
+  LearningRateSchedule schedule{
+      .base_lr = train.learning_rate(), .power = train.poly_power(), .total_steps = total_steps};
+  if (train.lr_schedule() == "step") {
+    schedule.power = 0;
+    schedule.milestones = {train.lr_milestones().begin(), train.lr_milestones().end()};
+    schedule.decay = train.lr_decay();
+  }
+  return {.schedule = std::move(schedule),
           .momentum = train.momentum(),
           .weight_decay = train.weight_decay(),
           .head_lr_multiplier = train.head_lr_multiplier()};
@@ -42,14 +57,16 @@ absl::StatusOr<std::vector<TargetSpec>> PlanTargetSpecs(const v1::TargetsSpec& t
                                                         const LossSet& losses) {
   REFLUX_ASSIGN_OR_RETURN(const Codec codec, ParseCodec(targets.codec()));
   std::vector<TargetSpec> specs;
-  for (const std::string& tap : losses.teacher_taps()) {
+  for (const std::string& name : losses.teacher_taps()) {
+    REFLUX_ASSIGN_OR_RETURN(TargetSpec spec, ParseTargetName(name));
+    spec.codec = CodecOf(spec.reduction, codec);
     // Of a feature map its greatest channels say nothing.
-    if (TopK(codec) > 0 && tap != "logits") {
+    if (TopK(spec.codec) > 0 && spec.tap != "logits") {
       return absl::InvalidArgumentError(absl::StrCat("targets.codec: ", Name(codec),
                                                      " is for logits alone, and a loss reads the ",
-                                                     "teacher's ", tap, ": use fp16"));
+                                                     "teacher's ", spec.tap, ": use fp16"));
     }
-    specs.push_back({.tap = tap, .codec = codec});
+    specs.push_back(std::move(spec));
   }
   return specs;
 }

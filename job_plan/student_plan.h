@@ -19,7 +19,8 @@ absl::StatusOr<int64_t> PlanSteps(const v1::TrainSpec& train, int64_t samples);
 
 SgdOptions PlanSgd(const v1::TrainSpec& train, int64_t total_steps);
 
-// What the student asks of the teacher for every sample. InvalidArgument when the codec is topk and
+// What the student asks of the teacher for every sample, in the job's codec; class sums in float32.
+// InvalidArgument when the codec is topk and
 // a loss reads another tap than the logits.
 absl::StatusOr<std::vector<TargetSpec>> PlanTargetSpecs(const v1::TargetsSpec& targets,
                                                         const LossSet& losses);

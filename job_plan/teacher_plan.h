@@ -12,12 +12,14 @@ namespace reflux {
 
 absl::StatusOr<Numerics> PlanNumerics(const v1::TeacherSpec& teacher);
 
-// Loads the checkpoint, in the numerics and on the device that the job wants.
+// Loads the checkpoint, in the numerics and on the device that the job wants. With layout
+// torchscript that RUNS the program in the file (distill/checkpoint/scripted_model.h).
 absl::StatusOr<Teacher> LoadTeacher(const v1::TeacherSpec& teacher);
 
-// mIoU in percent on up to 100 validation images, before the first target is stored.
-// FailedPrecondition when it is below `expect_miou`, or when none is set below chance for the
-// number of classes.
+// mIoU (of a classifier top-1 accuracy) in percent on up to 100 validation images, before the first
+// target is stored. FailedPrecondition when it is below `expect_miou`, or when none is set below
+// chance for the number of classes; then the preprocessings of the other known layouts are measured
+// too, and the one that does better is named.
 absl::StatusOr<double> CheckTeacher(const Teacher& teacher, const v1::TeacherSpec& spec,
                                     const v1::DataSpec& data, const Cancellation* cancellation);
 

@@ -23,6 +23,8 @@ int Teachers(const v1::JobSpec& spec) {
   return spec.run().has_teachers() ? spec.run().teachers() : 1;
 }
 
+int Caches(const v1::JobSpec& spec) { return spec.run().has_caches() ? spec.run().caches() : 1; }
+
 std::string Hash(const std::vector<std::string>& fields) {
   Sha256 hash;
   for (const std::string& field : fields) hash.Update(absl::StrCat(field.size(), ":", field));
@@ -83,15 +85,29 @@ ServicePlan PlanTeacher(const std::string& name, const std::string& role,
   return plan;
 }
 
-ServicePlan PlanCache(const std::string& name, const std::string& teacher_id,
-                      const std::string& teacher_role, bool teacher_runs,
-                      const StateLayout& state) {
+// A folder of its own, or the store that all share.
+std::vector<std::string> StoreArguments(const std::string& name, const std::string& short_id,
+                                        const std::string& suffix, const StateLayout& state,
+                                        const CacheSite& site) {
+  if (site.store.empty()) return {"--dir", state.Cache(name, short_id + suffix)};
+  std::vector<std::string> arguments = {"--store",
+                                        absl::StrCat(site.store, "/", name, ".", short_id)};
+  if (!site.ceph_conf.empty()) arguments.insert(arguments.end(), {"--ceph-conf", site.ceph_conf});
+  if (!site.ceph_user.empty()) arguments.insert(arguments.end(), {"--ceph-user", site.ceph_user});
+  return arguments;
+}
+
+// `number`: among the cache servers of a job.
+ServicePlan PlanCache(const std::string& name, int number, const std::string& teacher_id,
+                      const std::string& teacher_role, bool teacher_runs, const StateLayout& state,
+                      const CacheSite& site) {
   const std::string short_id = teacher_id.substr(0, 8);
-  ServicePlan plan = {.role = absl::StrCat("cache/", name, "/", short_id),
+  const std::string suffix = number == 0 ? "" : absl::StrCat(".", number);
+  ServicePlan plan = {.role = absl::StrCat("cache/", name, "/", short_id, suffix),
                       .program = "reflux-cache"};
   if (teacher_runs) plan.upstream = teacher_role;
-  plan.arguments = {"--dir", state.Cache(name, short_id), "--teacher",
-                    "@" + state.Endpoint(teacher_role)};
+  plan.arguments = StoreArguments(name, short_id, suffix, state, site);
+  plan.arguments.insert(plan.arguments.end(), {"--teacher", "@" + state.Endpoint(teacher_role)});
   for (std::string& argument : CommonArguments(plan.role, state)) {
     plan.arguments.push_back(argument);
   }
@@ -113,20 +129,22 @@ absl::StatusOr<std::string> TeacherId(const v1::JobSpec& spec) {
                absl::StrCat(teacher.batch()), teacher.compute()});
 }
 
-JobPlan PlanJob(const v1::JobSpec& spec, const std::string& teacher_id, const StateLayout& state) {
+JobPlan PlanJob(const v1::JobSpec& spec, const std::string& teacher_id, const StateLayout& state,
+                const CacheSite& site) {
   JobPlan plan;
   const std::set<std::string> used = UsedTeachers(spec);
   if (used.empty()) return plan;
   const std::string teacher_role = TeacherRole(spec, *used.begin(), teacher_id);
   const bool teacher_runs = Teachers(spec) > 0;
   if (teacher_runs) plan.services.push_back(PlanTeacher(*used.begin(), teacher_role, state));
-  std::string answers = teacher_role;
-  if (CacheName(spec) != "none") {
+  const int caches = CacheName(spec) == "none" ? 0 : Caches(spec);
+  if (caches == 0) plan.targets = "@" + state.Endpoint(teacher_role);
+  for (int number = 0; number < caches; ++number) {
     plan.services.push_back(
-        PlanCache(CacheName(spec), teacher_id, teacher_role, teacher_runs, state));
-    answers = plan.services.back().role;
+        PlanCache(CacheName(spec), number, teacher_id, teacher_role, teacher_runs, state, site));
+    absl::StrAppend(&plan.targets, number == 0 ? "@" : ",@",
+                    state.Endpoint(plan.services.back().role));
   }
-  plan.targets = "@" + state.Endpoint(answers);
   return plan;
 }
 

@@ -13,8 +13,15 @@
 
 namespace reflux {
 
+// Where cache servers keep targets, the same for all jobs of an orchestrator.
+struct CacheSite {
+  std::string store;      // "rados:POOL", which they share; empty: each has a folder of the state
+  std::string ceph_conf;  // empty: where Ceph looks for it
+  std::string ceph_user;  // empty: admin
+};
+
 struct ServicePlan {
-  std::string role;                    // "teacher/<hash>" or "cache/<name>/<hash>"
+  std::string role;                    // "teacher/<hash>" or "cache/<name>/<hash>[.<number>]"
   std::string program;                 // "reflux-teacher", "reflux-cache"
   std::vector<std::string> arguments;  // without --launch-id
   std::string upstream;  // role of the teacher behind a cache; empty if none is started
@@ -31,8 +38,10 @@ absl::StatusOr<std::string> TeacherId(const v1::JobSpec& spec);
 
 // A teacher is shared by jobs whose TeacherId, expected mIoU, device and validation data agree. A
 // cache process (and its folder) by those that name the same cache and have the same TeacherId:
-// RocksDB allows one process a folder, and a cache asks one teacher.
-JobPlan PlanJob(const v1::JobSpec& spec, const std::string& teacher_id, const StateLayout& state);
+// RocksDB allows one process a folder, and a cache asks one teacher. With several caches a job each
+// is such a process, numbered from the second.
+JobPlan PlanJob(const v1::JobSpec& spec, const std::string& teacher_id, const StateLayout& state,
+                const CacheSite& site = {});
 
 // Rank `rank` of the record's current generation.
 LaunchSpec WorkerLaunch(const store::JobRecord& job, const JobPlan& plan, int rank,

@@ -32,6 +32,7 @@ struct Flags {
   double lease = 30;
   double start_timeout = 600;
   double restart_backoff = 1;
+  CacheSite cache_site;
   bool insecure = false;
 };
 
@@ -49,7 +50,8 @@ absl::StatusOr<std::unique_ptr<Orchestrator>> StartOrchestrator(const Flags& fla
                                  .bin_dir = flags.bin_dir,
                                  .lease = absl::Seconds(flags.lease),
                                  .start_timeout = absl::Seconds(flags.start_timeout),
-                                 .service_linger = absl::Seconds(flags.service_linger)};
+                                 .service_linger = absl::Seconds(flags.service_linger),
+                                 .cache_site = flags.cache_site};
   options.restart.min_backoff = absl::Seconds(flags.restart_backoff);
   options.restart.max_backoff = std::max(options.restart.max_backoff, options.restart.min_backoff);
   return Orchestrator::Start(options, std::move(store), std::move(launcher), metrics);
@@ -122,6 +124,13 @@ int main(int argc, char** argv) {
   app.add_option("--restart-backoff", flags.restart_backoff,
                  "Seconds before the first restart; doubles up to 30")
       ->capture_default_str();
+  CLI::Option* store = app.add_option(
+      "--cache-store", flags.cache_site.store,
+      "rados:POOL, the store on Ceph that cache servers share; without it each has a folder");
+  app.add_option("--ceph-conf", flags.cache_site.ceph_conf, "Ceph's configuration file")
+      ->needs(store);
+  app.add_option("--ceph-user", flags.cache_site.ceph_user, "Ceph's user, without \"client.\"")
+      ->needs(store);
   app.add_flag("--insecure", flags.insecure,
                "Listen on other than loopback addresses, without TLS");
   try {

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/metrics/registry.h"
+#include "orchestrator/job_plan.h"
 #include "orchestrator/job_state_machine.h"
 #include "orchestrator/job_store.h"
 #include "orchestrator/launcher.h"
@@ -29,6 +30,9 @@ struct OrchestratorOptions {
   absl::Duration start_timeout = absl::Minutes(10);
   // How long a teacher or cache is kept after its last job.
   absl::Duration service_linger = absl::Minutes(10);
+
+  // Where cache servers keep targets.
+  CacheSite cache_site;
 
   absl::Status Validate() const;
 };

@@ -59,7 +59,7 @@ absl::StatusOr<Orchestrator::Impl::Job*> Orchestrator::Impl::Create(const std::s
   status.set_state(v1::JOB_STATE_QUEUED);
   status.set_world_size(spec.run().students());
   status.set_max_restarts(spec.run().max_restarts());
-  job->plan = PlanJob(record.spec(), teacher_id, layout_);
+  job->plan = PlanJob(record.spec(), teacher_id, layout_, options_.cache_site);
   status.set_needs_services(!job->plan.services.empty());
   REFLUX_RETURN_IF_ERROR(WriteSpec(StateLayout::SpecFile(record.directory()), record.spec()));
   REFLUX_RETURN_IF_ERROR(store_->PutJob(record, /*durable=*/true));

@@ -46,6 +46,14 @@ void OrchestratorMetrics::SetProgress(const store::JobRecord& job) {
     Set("reflux_orchestrator_job_pixel_accuracy_percent", "Pixel accuracy of the last evaluation",
         labels, progress.pixel_accuracy());
   }
+  if (progress.has_top1()) {
+    Set("reflux_orchestrator_job_top1_percent", "Top-1 accuracy of the last evaluation", labels,
+        progress.top1());
+  }
+  if (progress.has_top5()) {
+    Set("reflux_orchestrator_job_top5_percent", "Top-5 accuracy of the last evaluation", labels,
+        progress.top5());
+  }
 }
 
 void OrchestratorMetrics::Set(const char* name, const char* help, const MetricLabels& labels,

@@ -47,7 +47,7 @@ absl::Status Orchestrator::Impl::Recover() {
   for (const store::JobRecord& record : records) {
     auto job = std::make_unique<Job>();
     job->record = record;
-    job->plan = PlanJob(record.spec(), record.teacher_id(), layout_);
+    job->plan = PlanJob(record.spec(), record.teacher_id(), layout_, options_.cache_site);
     // A whole lease to find the new address.
     job->heard.assign(record.status().ranks_size(), now);
     AdoptRanks(*job);

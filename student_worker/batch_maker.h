@@ -12,6 +12,7 @@
 #include "common/targets/target.h"
 #include "distill/data/dataset.h"
 #include "distill/data/decoded_images.h"
+#include "distill/data/mixing.h"
 #include "distill/data/sample_stream.h"
 #include "distill/data/view.h"
 
@@ -20,12 +21,21 @@ namespace reflux {
 // This rank's share of one global batch.
 struct Batch {
   int64_t step = 0;
-  int64_t first_position = 0;                    // of the share in the global batch
-  torch::Tensor images;                          // [n,3,h,w] float32
-  torch::Tensor labels;                          // [n,h,w] int64
-  std::map<std::string, torch::Tensor> targets;  // teacher tap -> [n,C,h',w'] float32
+  int64_t first_position = 0;  // of the share in the global batch
+  torch::Tensor images;        // [n,3,h,w] float32
+  torch::Tensor labels;        // [n,h,w] int64; [n,1,1] in classification
+  torch::Tensor mixed_labels;  // of the images that were mixed in, if any (distill/data/mixing.h)
+  double label_share = 1;      // of `labels`
+  torch::Tensor padding;  // [n,h,w] bool, of derived maps (LossInputs::padding); may be undefined
+  std::map<std::string, torch::Tensor> targets;  // TargetSpec::name -> [n,C,h',w'] float32
   int64_t target_bytes = 0;                      // as they were delivered
   int64_t target_count = 0;
+};
+
+// By index into the data set.
+struct SampleIdentities {
+  std::vector<Digest> images;
+  std::vector<Digest> labels;  // LabelDigests; empty unless some spec's reduction reads labels
 };
 
 struct BatchMakerOptions {
@@ -34,8 +44,10 @@ struct BatchMakerOptions {
   uint64_t view_seed = 0;
   Preprocessing preprocessing;  // the student's
   SampleStreamOptions stream;
+  MixOptions mix;  // needs a job without teacher
   int64_t rank = 0, world_size = 1;
   std::vector<TargetSpec> specs;  // empty: no teacher
+  std::vector<int32_t> strides;   // of the specs' taps; needed for views.whole
   TeacherIdentity teacher;
   // Time a fetch may take, restarts of servers included.
   absl::Duration fetch_timeout = absl::Minutes(10);
@@ -45,8 +57,8 @@ struct BatchMakerOptions {
 class BatchMaker {
  public:
   // `dataset` and `source` (null when there are no specs) must outlive the maker; `digests` are
-  // those of the data set's images in order.
-  BatchMaker(const Dataset& dataset, std::vector<Digest> digests, TargetSource* source,
+  // those of the data set's images and labels in order.
+  BatchMaker(const Dataset& dataset, SampleIdentities digests, TargetSource* source,
              const BatchMakerOptions& options);
 
   // Errors: those of reading, decoding and fetching, with the image's path; FailedPrecondition when
@@ -54,12 +66,21 @@ class BatchMaker {
   absl::StatusOr<Batch> Make(int64_t step, const std::shared_ptr<Cancellation>& cancellation) const;
 
  private:
-  absl::Status LoadSample(const Draw& draw, int64_t row, Batch& batch, SampleRef& sample) const;
-  absl::Status FetchTargets(const std::vector<SampleRef>& samples,
+  // A sample as the student sees it; `asked` has the view that the teacher is asked of.
+  struct Loaded {
+    SampleRef asked;
+    View view;
+  };
+  // Images and labels of `draws`.
+  absl::Status LoadSamples(const std::vector<Draw>& draws, Batch& batch,
+                           std::vector<Loaded>& loaded) const;
+  absl::Status MixIn(const std::vector<Draw>& draws, Batch& batch) const;
+  absl::Status LoadSample(const Draw& draw, int64_t row, Batch& batch, Loaded& loaded) const;
+  absl::Status FetchTargets(const std::vector<Loaded>& loaded,
                             const std::shared_ptr<Cancellation>& cancellation, Batch& batch) const;
 
   const Dataset& dataset_;
-  const std::vector<Digest> digests_;
+  const SampleIdentities digests_;
   TargetSource* const source_;
   const BatchMakerOptions options_;
   const SampleStream stream_;

@@ -7,7 +7,7 @@
 
 namespace reflux {
 
-std::string JobDigest(const v1::JobSpec& spec) {
+std::string JobDigest(const v1::JobSpec& spec, const std::string& initial_weights) {
   v1::JobSpec relevant = spec;
   relevant.clear_name();
   relevant.clear_run();
@@ -17,6 +17,8 @@ std::string JobDigest(const v1::JobSpec& spec) {
   }
   relevant.mutable_targets()->clear_cache();
   for (auto& [name, teacher] : *relevant.mutable_teachers()) teacher.clear_checkpoint();
+  relevant.mutable_student()->clear_init();
+  relevant.mutable_student()->clear_backbone();
   v1::TrainSpec* train = relevant.mutable_train();
   for (auto clear : {&v1::TrainSpec::clear_eval_every, &v1::TrainSpec::clear_checkpoint_every,
                      &v1::TrainSpec::clear_keep_checkpoints, &v1::TrainSpec::clear_prefetch_depth,
@@ -30,6 +32,7 @@ std::string JobDigest(const v1::JobSpec& spec) {
   coded.SetSerializationDeterministic(true);
   relevant.SerializeToCodedStream(&coded);
   coded.Trim();
+  bytes += initial_weights;
   return Sha256::Of(bytes).Hex();
 }
 

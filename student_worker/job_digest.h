@@ -8,7 +8,8 @@
 namespace reflux {
 
 // SHA-256 (hex) of what determines a run's numbers: everything in the job but names, places and the
-// number of processes.
-std::string JobDigest(const v1::JobSpec& spec);
+// number of processes. `initial_weights` stands for the contents of the files that the student
+// starts from; empty: there are none.
+std::string JobDigest(const v1::JobSpec& spec, const std::string& initial_weights);
 
 }  // namespace reflux

@@ -19,8 +19,8 @@ void AddFlags(CLI::App& app, reflux::WorkerFlags& flags, bool& standalone) {
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   app.add_option("--targets", flags.targets,
-                 "host:port or @FILE of the cache or teacher server; without it the teacher runs "
-                 "in this process");
+                 "host:port or @FILE of the cache or teacher server, several separated by commas, or "
+                 "@DIR, a folder of such files; without it the teacher runs in this process");
   app.add_option(
       "--cache-dir", flags.cache_directory,
       "Folder of the cache when the teacher runs in this process (default: cache/ in --dir)");

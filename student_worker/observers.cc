@@ -54,6 +54,7 @@ void JsonlObserver::OnStep(const StepReport& report) {
 }
 
 void JsonlObserver::OnEvaluation(const EvaluationReport& report) {
+  if (report.top1.has_value()) return WriteAccuracy(report);
   json classes = json::array();
   for (double iou : report.class_iou)
     classes.push_back(std::isnan(iou) ? json(nullptr) : json(iou));
@@ -64,6 +65,16 @@ void JsonlObserver::OnEvaluation(const EvaluationReport& report) {
              {"miou_published", report.miou_published},
              {"pixel_accuracy", report.pixel_accuracy},
              {"class_iou", classes},
+             {"seconds", report.seconds}}
+            .dump());
+}
+
+void JsonlObserver::WriteAccuracy(const EvaluationReport& report) {
+  Write(json{{"kind", "evaluation"},
+             {"generation", generation_},
+             {"step", report.step},
+             {"top1", *report.top1},
+             {"top5", report.top5.has_value() ? json(*report.top5) : json(nullptr)},
              {"seconds", report.seconds}}
             .dump());
 }
@@ -88,6 +99,13 @@ void LogObserver::OnStep(const StepReport& report) {
 }
 
 void LogObserver::OnEvaluation(const EvaluationReport& report) {
+  if (report.top1.has_value()) {
+    const std::string top5 =
+        report.top5.has_value() ? absl::StrFormat(", %.2f %% top-5", *report.top5) : "";
+    spdlog::info("step {}: {:.2f} % top-1{} accuracy ({:.1f} s)", report.step, *report.top1, top5,
+                 report.seconds);
+    return;
+  }
   spdlog::info("step {}: {:.2f} % mIoU, {:.2f} % pixel accuracy ({:.1f} s)", report.step,
                report.miou, report.pixel_accuracy, report.seconds);
 }
@@ -142,8 +160,24 @@ void MetricsObserver::OnStep(const StepReport& report) {
 }
 
 void MetricsObserver::OnEvaluation(const EvaluationReport& report) {
+  if (!values_) return;
+  if (report.top1.has_value()) return SetAccuracy(report);
   miou_.Set(report.miou);
   pixel_accuracy_.Set(report.pixel_accuracy);
+}
+
+void MetricsObserver::SetAccuracy(const EvaluationReport& report) {
+  // A classifier has no such figures.
+  miou_.Set(std::nan(""));
+  pixel_accuracy_.Set(std::nan(""));
+  const auto set = [&](const char* name, const char* what, double value) {
+    const auto [gauge, is_new] = accuracies_.try_emplace(name);
+    if (is_new) gauge->second = registry_.AddGauge(name, what);
+    gauge->second.Set(value);
+  };
+  set("reflux_worker_top1_percent", "Top-1 accuracy of the last evaluation.", *report.top1);
+  if (!report.top5.has_value()) return;
+  set("reflux_worker_top5_percent", "Top-5 accuracy of the last evaluation.", *report.top5);
 }
 
 void ProgressObserver::OnPhase(const std::string& phase) {
@@ -168,6 +202,11 @@ void ProgressObserver::OnStep(const StepReport& report) {
 
 void ProgressObserver::OnEvaluation(const EvaluationReport& report) {
   MutexLock lock(mutex_);
+  if (report.top1.has_value()) {
+    progress_.set_top1(*report.top1);
+    if (report.top5.has_value()) progress_.set_top5(*report.top5);
+    return;
+  }
   progress_.set_miou(report.miou);
   progress_.set_pixel_accuracy(report.pixel_accuracy);
   progress_.clear_class_iou();

@@ -29,6 +29,7 @@ class JsonlObserver : public TrainingObserver {
 
  private:
   JsonlObserver(std::FILE* file, int generation) : file_(file), generation_(generation) {}
+  void WriteAccuracy(const EvaluationReport& report);
   void Write(const std::string& line);
   std::FILE* const file_;
   const int generation_;
@@ -57,7 +58,9 @@ class MetricsObserver : public TrainingObserver {
  private:
   MetricRegistry& registry_;
   const bool values_;
-  std::map<std::string, Gauge> terms_;  // by the loss's name
+  void SetAccuracy(const EvaluationReport& report);
+  std::map<std::string, Gauge> terms_;       // by the loss's name
+  std::map<std::string, Gauge> accuracies_;  // of a classifier, by their own name
   Gauge step_, total_steps_, loss_, learning_rate_, miou_, pixel_accuracy_;
   Counter images_, targets_, target_bytes_;
   Histogram step_seconds_, wait_seconds_;

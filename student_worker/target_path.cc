@@ -9,7 +9,7 @@
 #include "common/base/build_version.h"
 #include "common/base/status_macros.h"
 #include "common/spec/job_teachers.h"
-#include "common/targets/remote_source.h"
+#include "common/targets/rendezvous_source.h"
 #include "distill/data/dataset.h"
 #include "distill/teacher/local_source.h"
 #include "job_plan/data_plan.h"
@@ -20,17 +20,16 @@ namespace {
 
 class RemotePath : public TargetPath {
  public:
-  RemotePath(const v1::JobSpec& spec, const std::string& endpoint,
-             const RemoteSourceMetrics& metrics)
-      : source_(MakeRemoteSource(
-            {.endpoint = endpoint,
-             .read_image = [root = DataRoot(spec.data())](
-                               const Locator& locator) { return ReadImageFile(root, locator); }},
-            metrics)) {}
+  RemotePath(std::unique_ptr<TargetSource> source, std::unique_ptr<TargetSource> storing,
+             std::unique_ptr<CacheNotes> notes)
+      : source_(std::move(source)), storing_(std::move(storing)), notes_(std::move(notes)) {}
   TargetSource& source() override { return *source_; }
+  TargetSource& storing() override { return *storing_; }
+  CacheNotes* notes() override { return notes_.get(); }
 
  private:
-  std::unique_ptr<TargetSource> source_;
+  std::unique_ptr<TargetSource> source_, storing_;
+  std::unique_ptr<CacheNotes> notes_;
 };
 
 class EmbeddedPath : public TargetPath {
@@ -42,10 +41,15 @@ class EmbeddedPath : public TargetPath {
   TargetSource& source() override {
     return caching_ ? static_cast<TargetSource&>(*caching_) : *local_;
   }
+  TargetSource* fresh_source() override { return local_.get(); }
+  CacheNotes* notes() override { return notes_.get(); }
+  TargetSource& storing() override { return caching_->storing(); }
+  TargetStore* store() override { return store_.get(); }
 
  private:
   std::unique_ptr<TargetSource> local_;
   std::unique_ptr<RocksTargetStore> store_;
+  std::unique_ptr<CacheNotes> notes_;
   std::unique_ptr<CachingSource> caching_;
 };
 
@@ -67,11 +71,14 @@ absl::StatusOr<std::unique_ptr<TargetPath>> EmbeddedPath::Open(const v1::JobSpec
       [root = DataRoot(spec.data())](const Locator& locator) {
         return ReadImageFile(root, locator);
       },
-      {.miou = miou, .build_version = std::string(BuildVersion())},
+      {.miou = miou,
+       .build_version = std::string(BuildVersion()),
+       .read_label = PlanLabelReader(spec.data())},
       registry != nullptr ? LocalSourceMetrics::Register(*registry) : LocalSourceMetrics{});
   // Fresh views never come back: storing them would only fill the disk.
   if (spec.targets().cache() == "none" || spec.targets().views() == "live") return path;
   REFLUX_ASSIGN_OR_RETURN(path->store_, RocksTargetStore::Open({.directory = cache_directory}));
+  path->notes_ = MakeStoreNotes(*path->store_);
   path->caching_ = MakeCachingSource(
       *path->store_, *path->local_, {},
       registry != nullptr ? CachingSourceMetrics::Register(*registry) : CachingSourceMetrics{});
@@ -84,13 +91,19 @@ absl::StatusOr<std::unique_ptr<TargetPath>> OpenTargetPath(
     const v1::JobSpec& spec, const TargetPathOptions& options, MetricRegistry* registry,
     const std::shared_ptr<Cancellation>& cancellation) {
   if (!NeedsTeacher(spec.losses())) return nullptr;
-  if (options.endpoint.empty()) {
+  if (options.servers.empty()) {
     return EmbeddedPath::Open(spec, options.cache_directory, registry, cancellation.get());
   }
-  return std::make_unique<RemotePath>(spec, options.endpoint,
-                                      registry != nullptr
-                                          ? RemoteSourceMetrics::Register(*registry, "worker")
-                                          : RemoteSourceMetrics{});
+  RemoteSourceOptions remote;
+  remote.read_image = [root = DataRoot(spec.data())](const Locator& locator) {
+    return ReadImageFile(root, locator);
+  };
+  remote.read_label = PlanLabelReader(spec.data());
+  REFLUX_ASSIGN_OR_RETURN(auto source, ConnectServers(options.servers, remote, registry, "worker"));
+  remote.discard = true;
+  REFLUX_ASSIGN_OR_RETURN(auto storing, ConnectServers(options.servers, remote, nullptr, "worker"));
+  return std::make_unique<RemotePath>(std::move(source), std::move(storing),
+                                      MakeRemoteNotes(options.servers));
 }
 
 }  // namespace reflux

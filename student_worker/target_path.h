@@ -5,17 +5,19 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "cache/target_store.h"
 #include "common/base/cancellation.h"
 #include "common/metrics/registry.h"
 #include "common/targets/target.h"
 #include "reflux/v1/config.pb.h"
+#include "student_worker/cache_notes.h"
 
 namespace reflux {
 
 struct TargetPathOptions {
-  // host:port or @FILE of a cache or teacher server; empty: the teacher runs in this process.
-  std::string endpoint;
-  // Folder of the embedded cache; used when `endpoint` is empty and the job wants a cache.
+  // Cache or teacher servers (common/rpc/server_list.h); empty: the teacher runs in this process.
+  std::string servers;
+  // Folder of the embedded cache; used when `servers` is empty and the job wants a cache.
   std::string cache_directory;
 };
 
@@ -24,6 +26,13 @@ class TargetPath {
  public:
   virtual ~TargetPath() = default;
   virtual TargetSource& source() = 0;
+  // The same past the cache of this process; null: there is no such way.
+  virtual TargetSource* fresh_source() { return nullptr; }
+  virtual CacheNotes* notes() = 0;  // null: no cache
+  // For a caller that only wants the targets cached; only where there is a cache.
+  virtual TargetSource& storing() = 0;
+  // The embedded cache; null when a server answers or nothing is cached.
+  virtual TargetStore* store() { return nullptr; }
 };
 
 // Null when the job has no loss that reads a teacher. An embedded teacher is loaded and evaluated

@@ -112,6 +112,12 @@ void TensorBoardObserver::OnStep(const StepReport& report) {
 
 void TensorBoardObserver::OnEvaluation(const EvaluationReport& report) {
   Begin();
+  if (report.top1.has_value()) {
+    std::map<std::string, double> values = {{"validation/top1", *report.top1}};
+    if (report.top5.has_value()) values["validation/top5"] = *report.top5;
+    Scalars(report.step, values);
+    return;
+  }
   Scalars(report.step,
           {{"validation/miou", report.miou}, {"validation/pixel_accuracy", report.pixel_accuracy}});
 }

@@ -17,7 +17,8 @@
 namespace reflux {
 
 // Tags: loss/total, loss/<term>, weight/<term>, learning_rate, seconds/step, seconds/wait,
-// validation/miou and validation/pixel_accuracy (percent). Every generation of a job has a file of
+// validation/miou and validation/pixel_accuracy, of a classifier validation/top1 and
+// validation/top5 (percent). Every generation of a job has a file of
 // its own and hides what an older one wrote of the steps that are done again.
 class TensorBoardObserver : public TrainingObserver {
  public:

@@ -8,13 +8,30 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
+#include "distill/checkpoint/scripted_model.h"
 #include "distill/evaluation/evaluate.h"
+#include "distill/losses/label_rotation.h"
 #include "distill/models/counter_dropout.h"
 #include "job_plan/evaluation_plan.h"
 #include "student_worker/scoped_autocast.h"
 #include "student_worker/trainer_state.h"
 
 namespace reflux {
+
+namespace {
+
+// Elements of a target by its name, as it comes from `tap`; 0 if it is another's.
+int64_t ElementsOf(const std::string& name, const TeacherInfo::Tap& tap, int64_t pixels,
+                   int64_t classes) {
+  const absl::StatusOr<TargetSpec> spec = ParseTargetName(name);
+  if (!spec.ok() || spec->tap != tap.name) return 0;
+  if (spec->reduction == Reduction::kClassSums) return classes * (tap.channels + 1);
+  if (tap.stride < 1) return tap.channels;  // one position: a classifier's logits
+  const int64_t window = std::max(1, MaxPoolWindow(spec->reduction));
+  return pixels / (int64_t{tap.stride} * tap.stride * window * window) * tap.channels;
+}
+
+}  // namespace
 
 torch::Tensor Trainer::State::ToDevice(const torch::Tensor& images) const {
   const torch::Tensor moved = images.to(device, dtype);
@@ -30,12 +47,18 @@ LossInputs Trainer::State::Forward(const Batch& batch) {
                     .step = static_cast<uint64_t>(batch.step),
                     .first_position = static_cast<uint64_t>(batch.first_position),
                     .global_batch = spec.train().global_batch(),
-                    .total_steps = total_steps};
+                    .total_steps = total_steps,
+                    .label_share = batch.label_share};
+  if (batch.mixed_labels.defined()) inputs.mixed_labels = batch.mixed_labels.to(device);
+  const torch::Tensor images = ToDevice(batch.images);
   {
     const ScopedAutocast scope(autocast, device.type());
-    inputs.student = student->Forward(ToDevice(batch.images), taps);
+    inputs.student = student->Forward(images, taps);
+    if (losses->reads_rotations()) inputs.rotated = student->Forward(RotateFour(images), taps);
   }
   for (auto& [tap, map] : inputs.student) map = map.to(dtype);
+  for (auto& [tap, map] : inputs.rotated) map = map.to(dtype);
+  if (batch.padding.defined()) inputs.padding = batch.padding.to(device, torch::kBool);
   for (const auto& [tap, map] : batch.targets) inputs.teacher[tap] = map.to(device, dtype);
   return inputs;
 }
@@ -58,10 +81,8 @@ int64_t Trainer::State::PrefetchDepth() const {
   int64_t bytes = pixels * (3 * sizeof(float) + sizeof(int64_t));
   if (teacher.has_value()) {
     for (const std::string& wanted : losses->teacher_taps()) {
-      for (const TeacherInfo::Tap& tap : teacher->taps) {
-        if (tap.name == wanted)
-          bytes += pixels / (tap.stride * tap.stride) * tap.channels * sizeof(float) * 2;
-      }
+      for (const TeacherInfo::Tap& tap : teacher->taps)
+        bytes += 2 * sizeof(float) * ElementsOf(wanted, tap, pixels, teacher->num_classes);
     }
   }
   const int64_t fitting =
@@ -123,7 +144,8 @@ absl::Status Trainer::State::Evaluate() {
   const auto images = static_cast<int64_t>(val->samples().size());
   REFLUX_ASSIGN_OR_RETURN(EvaluationPlan plan,
                           PlanEvaluation(spec.data(), student->align_corners()));
-  plan.evaluation.batch = 4;
+  const bool whole = val->task() == Task::kClassification;  // labels of images, which are small
+  plan.evaluation.batch = whole ? 64 : 4;
   plan.evaluation.begin = ShareBegin(images, communicator.rank(), communicator.world_size());
   plan.evaluation.end = ShareBegin(images, communicator.rank() + 1, communicator.world_size());
   const auto predict = [this](const torch::Tensor& batch) -> absl::StatusOr<torch::Tensor> {
@@ -138,11 +160,14 @@ absl::Status Trainer::State::Evaluate() {
   student->train();
   REFLUX_RETURN_IF_ERROR(matrix.status());
   communicator.AllReduceSum(matrix->counts());
+  if (whole) communicator.AllReduceSum(matrix->top_five_counts());
   EvaluationReport report{.step = step,
                           .miou = 100 * matrix->MeanIou(),
                           .miou_published = 100 * matrix->MeanIouPublished(),
                           .pixel_accuracy = 100 * matrix->PixelAccuracy(),
                           .seconds = absl::ToDoubleSeconds(absl::Now() - start)};
+  if (whole) report.top1 = report.pixel_accuracy;
+  if (HasTopFive(*val)) report.top5 = 100 * matrix->TopFiveAccuracy();
   for (double iou : matrix->ClassIou()) report.class_iou.push_back(100 * iou);
   Tell(&TrainingObserver::OnEvaluation, report);
   return absl::OkStatus();
@@ -167,6 +192,9 @@ absl::Status Trainer::State::Finish() {
     const std::string path = options.directory + "/student.safetensors";
     info.extra["step"] = absl::StrCat(step);
     REFLUX_RETURN_IF_ERROR(SaveModelCheckpoint(path, *student, info));
+    if (const auto* scripted = dynamic_cast<const ScriptedModel*>(student.get())) {
+      REFLUX_RETURN_IF_ERROR(scripted->Save(options.directory + "/student.pt"));
+    }
     Tell(&TrainingObserver::OnCheckpoint, step, path);
   }
   communicator.Barrier();

@@ -15,6 +15,7 @@
 #include "distill/optim/sgd.h"
 #include "reflux/v1/config.pb.h"
 #include "student_worker/batch_maker.h"
+#include "student_worker/cache_notes.h"
 #include "student_worker/collectives/communicator.h"
 #include "student_worker/training_checkpoint.h"
 #include "student_worker/training_observer.h"
@@ -27,6 +28,10 @@ struct TrainerOptions {
   int generation = 0;
   // Where the targets come from, null for a job without teacher. Must outlive the trainer.
   TargetSource* source = nullptr;
+  // The same past any cache of this process, for views that never come back; null: `source`.
+  TargetSource* fresh_source = nullptr;
+  // What is kept in the cache beside the targets; null: there is none.
+  CacheNotes* notes = nullptr;
   // Stops after the running step, resumable. May be null.
   std::shared_ptr<Cancellation> stop;
 };

@@ -1,14 +1,21 @@
 // From the job to data, networks, losses, optimiser and batches, and the state to go on from.
 #include <ATen/Parallel.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <thread>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
 #include "common/spec/job_teachers.h"
+#include "distill/checkpoint/backbone_weights.h"
+#include "distill/checkpoint/scripted_model.h"
+#include "distill/data/label_file.h"
 #include "distill/data/manifest.h"
 #include "distill/models/batch_norm.h"
 #include "distill/models/build_model.h"
@@ -19,6 +26,7 @@
 #include "job_plan/student_plan.h"
 #include "student_worker/job_digest.h"
 #include "student_worker/trainer_state.h"
+#include "student_worker/view_start.h"
 
 namespace reflux {
 namespace {
@@ -26,6 +34,29 @@ namespace {
 int IntraOpThreads(const v1::JobSpec& spec) {
   if (spec.train().threads() > 0) return spec.train().threads();
   return std::max<int>(1, std::thread::hardware_concurrency() / std::max(1, spec.run().students()));
+}
+
+// `text` of rank 0, up to 4095 bytes, on every rank.
+std::string FromRankZero(Communicator& communicator, const std::string& text) {
+  torch::Tensor bytes = torch::zeros({4096}, torch::kUInt8);
+  std::copy_n(text.begin(), std::min<size_t>(text.size(), 4095), bytes.data_ptr<uint8_t>());
+  communicator.Broadcast(bytes, 0);
+  return reinterpret_cast<const char*>(bytes.data_ptr<uint8_t>());
+}
+
+std::vector<int32_t> StridesOf(const std::vector<TargetSpec>& specs, const TeacherInfo& teacher) {
+  std::vector<int32_t> strides;
+  for (const TargetSpec& spec : specs) {
+    const auto tap = std::find_if(teacher.taps.begin(), teacher.taps.end(),
+                                  [&](const auto& known) { return known.name == spec.tap; });
+    strides.push_back(tap == teacher.taps.end() ? 1 : std::max(1, tap->stride));
+  }
+  return strides;
+}
+
+bool AnyReadsLabels(const std::vector<TargetSpec>& specs) {
+  return std::any_of(specs.begin(), specs.end(),
+                     [](const TargetSpec& spec) { return ReadsLabels(spec.reduction); });
 }
 
 }  // namespace
@@ -48,6 +79,55 @@ absl::Status Trainer::State::FindTeacher() {
   return absl::OkStatus();
 }
 
+absl::Status Trainer::State::LoadInitialWeights() {
+  const std::string &whole = spec.student().init(), &backbone = spec.student().backbone();
+  if (!whole.empty()) {
+    REFLUX_RETURN_IF_ERROR(LoadModelWeights(whole, *student));
+    initial_weights = TeacherDigest(*student).Hex();
+  }
+  if (backbone.empty()) return absl::OkStatus();
+  REFLUX_ASSIGN_OR_RETURN(const BackboneLoad load, LoadBackboneWeights(backbone, *student));
+  initial_weights = load.digest.Hex();
+  if (communicator.rank() == 0) spdlog::info("backbone of {}: {}", backbone, load.ToString());
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::State::BuildKnownStudent() {
+  REFLUX_ASSIGN_OR_RETURN(student, BuildModel(info.options));
+  REFLUX_ASSIGN_OR_RETURN(info.options, ResolveModelOptions(info.options));
+  InitializeWeights(*student, spec.train().seed());
+  return LoadInitialWeights();
+}
+
+absl::Status Trainer::State::LoadScriptedStudent() {
+  const std::string& path = spec.student().init();
+  REFLUX_ASSIGN_OR_RETURN(ScriptedCheckpoint scripted, LoadScriptedModel(path));
+  const ScriptedModel& model = *scripted.model;
+  if (model.num_classes() != info.options.num_classes) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        path, " has ", model.num_classes(), " classes, the data set ", info.options.num_classes));
+  }
+  if (model.parameters().empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " has no parameters to train (was it frozen?)"));
+  }
+  if (communicator.world_size() > 1 && !model.norms().empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": the batch norms of a TorchScript module cannot be synchronised over ",
+                     communicator.world_size(), " students (", absl::StrJoin(model.norms(), ", "),
+                     "): set run.students: 1"));
+  }
+  if (const auto random = model.random_operators(); !random.empty() && communicator.rank() == 0) {
+    spdlog::warn("{}: {} draws from LibTorch's random state: a resumed run will not repeat it",
+                 path, absl::StrJoin(random, ", "));
+  }
+  info.preprocessing = scripted.preprocessing;
+  initial_weights = TeacherDigest(model).Hex();
+  student = std::move(scripted.model);
+  student->train();
+  return absl::OkStatus();
+}
+
 absl::Status Trainer::State::BuildStudent() {
   const std::string& precision = spec.train().precision();
   if (precision != "fp32" && precision != "bf16" && precision != "fp64") {
@@ -59,13 +139,10 @@ absl::Status Trainer::State::BuildStudent() {
   REFLUX_ASSIGN_OR_RETURN(device, PlanDevice(spec.train().device(), communicator.rank()));
   REFLUX_ASSIGN_OR_RETURN(info.options, PlanModel(spec, train->class_names().size()));
   info.classes = train->class_names();
+  info.preprocessing = PlanPreprocessing(spec.data());
   info.extra["job"] = spec.name();
-  REFLUX_ASSIGN_OR_RETURN(student, BuildModel(info.options));
-  REFLUX_ASSIGN_OR_RETURN(info.options, ResolveModelOptions(info.options));
-  InitializeWeights(*student, spec.train().seed());
-  if (!spec.student().init().empty()) {
-    REFLUX_RETURN_IF_ERROR(LoadModelWeights(spec.student().init(), *student));
-  }
+  REFLUX_RETURN_IF_ERROR(spec.student().model() == kTorchScript ? LoadScriptedStudent()
+                                                                : BuildKnownStudent());
   PlaceModule(*student, device, dtype, spec.train().channels_last());
   if (communicator.world_size() > 1) {
     SetBatchNormSync(*student, std::make_shared<CommunicatorBatchNormSync>(communicator));
@@ -108,7 +185,13 @@ absl::Status Trainer::State::BuildMaker() {
                                   .preprocessing = info.preprocessing,
                                   .rank = communicator.rank(),
                                   .world_size = communicator.world_size()};
-  REFLUX_ASSIGN_OR_RETURN(maker_options.views, PlanViews(spec));
+  if (teacher.has_value()) {
+    REFLUX_ASSIGN_OR_RETURN(maker_options.specs, PlanTargetSpecs(spec.targets(), *losses));
+    maker_options.strides = StridesOf(maker_options.specs, *teacher);
+    maker_options.teacher = teacher->identity;
+  }
+  REFLUX_ASSIGN_OR_RETURN(maker_options.views, ResolveViews(maker_options.specs));
+  REFLUX_ASSIGN_OR_RETURN(maker_options.mix, PlanMix(spec.train()));
   maker_options.stream = {.samples = static_cast<int64_t>(train->samples().size()),
                           .global_batch = spec.train().global_batch(),
                           .replay = maker_options.views.replay,
@@ -118,32 +201,70 @@ absl::Status Trainer::State::BuildMaker() {
         absl::StrCat("train.global_batch: ", maker_options.stream.global_batch,
                      " images cannot be shared by ", communicator.world_size(), " students"));
   }
-  if (teacher.has_value()) {
-    REFLUX_ASSIGN_OR_RETURN(maker_options.specs, PlanTargetSpecs(spec.targets(), *losses));
-    maker_options.teacher = teacher->identity;
-  }
   Tell(&TrainingObserver::OnPhase, std::string("hashing images"));
-  REFLUX_ASSIGN_OR_RETURN(std::vector<Digest> digests,
-                          SampleDigests(*train, options.directory + "/manifests"));
-  maker = std::make_unique<BatchMaker>(*train, std::move(digests), options.source, maker_options);
+  const std::string manifests = options.directory + "/manifests";
+  SampleIdentities digests;
+  REFLUX_ASSIGN_OR_RETURN(digests.images, SampleDigests(*train, manifests));
+  if (AnyReadsLabels(maker_options.specs)) {
+    REFLUX_ASSIGN_OR_RETURN(digests.labels, LabelDigests(*train, manifests));
+  }
+  const bool fresh = maker_options.views.replay == 0 && !maker_options.views.whole;
+  maker = std::make_unique<BatchMaker>(
+      *train, std::move(digests),
+      fresh && options.fresh_source != nullptr ? options.fresh_source : options.source,
+      maker_options);
   return absl::OkStatus();
+}
+
+// Every rank looks at the same figures (they come through the same cache, so once), or those that
+// wait would time out; rank 0's decision counts: a status code and the choice or what is wrong.
+absl::StatusOr<ViewPolicy> Trainer::State::ResolveViews(const std::vector<TargetSpec>& specs) {
+  REFLUX_ASSIGN_OR_RETURN(ViewPolicy policy, PlanViews(spec));
+  if (!policy.whole && !policy.automatic) return policy;
+  std::string told;
+  if (!teacher.has_value()) {
+    told = "0 live";  // without a teacher every draw may be a fresh view
+  } else {
+    const bool leader = communicator.rank() == 0;
+    Tell(&TrainingObserver::OnPhase, std::string("choosing views"));
+    const absl::StatusOr<ViewDecision> decision = DecideViews({.spec = spec,
+                                                               .specs = specs,
+                                                               .teacher = *teacher,
+                                                               .source = *options.source,
+                                                               .train = *train,
+                                                               .val = *val,
+                                                               .notes = options.notes,
+                                                               .total_steps = total_steps,
+                                                               .directory = options.directory,
+                                                               .keep_choice = leader,
+                                                               .stop = options.stop});
+    if (leader && decision.ok())
+      spdlog::info("views: {}: {}", decision->choice.ToString(), decision->why);
+    told = absl::StrCat(decision.status().raw_code(), " ",
+                        decision.ok() ? decision->choice.ToString() : decision.status().message());
+  }
+  const std::pair<std::string, std::string> parts =
+      absl::StrSplit(FromRankZero(communicator, told), absl::MaxSplits(' ', 1));
+  int code = 0;
+  if (!absl::SimpleAtoi(parts.first, &code)) return absl::InternalError("views: no decision came");
+  if (code != 0) return absl::Status(static_cast<absl::StatusCode>(code), parts.second);
+  REFLUX_RETURN_IF_ERROR(ParseViewPolicy(parts.second, &policy));
+  return policy;
 }
 
 // Rank 0 chooses, so that all ranks go on from the same step.
 absl::Status Trainer::State::Resume() {
-  job_digest = JobDigest(spec);
+  job_digest = JobDigest(spec, initial_weights);
   std::string path;
   if (communicator.rank() == 0) path = NewestValidCheckpoint(options.directory + "/checkpoints");
-  torch::Tensor name = torch::zeros({4096}, torch::kUInt8);
-  std::copy_n(path.begin(), std::min<size_t>(path.size(), 4095), name.data_ptr<uint8_t>());
-  communicator.Broadcast(name, 0);
-  path = reinterpret_cast<const char*>(name.data_ptr<uint8_t>());
+  path = FromRankZero(communicator, path);
   if (path.empty()) return absl::OkStatus();
   REFLUX_ASSIGN_OR_RETURN(TrainingState saved, LoadTrainingCheckpoint(path, *student));
   if (saved.job_digest != job_digest) {
     return absl::FailedPreconditionError(
         absl::StrCat(path,
-                     " belongs to a job with other settings: give this one a folder of its own, or "
+                     " belongs to a job with other settings or initial weights: give this one a "
+                     "folder of its own, or "
                      "delete the folder"));
   }
   REFLUX_RETURN_IF_ERROR(optimizer->LoadState(saved.momentum));

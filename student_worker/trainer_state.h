@@ -39,21 +39,27 @@ struct Trainer::State {
   std::shared_ptr<SegmentationModel> student;
   std::shared_ptr<LossSet> losses;
   std::vector<std::string> taps;
-  PolySchedule schedule;
+  LearningRateSchedule schedule;
   std::unique_ptr<Sgd> optimizer;
   std::unique_ptr<GradientReducer> reducer;
   std::unique_ptr<BatchMaker> maker;
+  std::string initial_weights;  // digest of what was read from files; empty: nothing
   std::string job_digest;
   int64_t total_steps = 0;
   int64_t step = 0;  // steps done
 
   absl::Status OpenData();
   absl::Status FindTeacher();
+  absl::Status LoadInitialWeights();
+  absl::Status BuildKnownStudent();
+  absl::Status LoadScriptedStudent();  // runs a program: distill/checkpoint/scripted_model.h
   absl::Status BuildStudent();
   absl::Status BuildLosses();
   absl::Status BuildOptimizer();
   // The losses' own parameters and buffers, by name.
   std::map<std::string, torch::Tensor> LossState() const;
+  // The views that the run trains on, the same on every rank.
+  absl::StatusOr<ViewPolicy> ResolveViews(const std::vector<TargetSpec>& specs);
   absl::Status BuildMaker();
   absl::Status Resume();
   absl::Status Build();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,8 @@ struct EvaluationReport {
   double pixel_accuracy = 0;      // percent
   std::vector<double> class_iou;  // percent, NaN for an absent class
   double seconds = 0;
+  // In classification, in place of the figures above, percent; top5 with more than five classes.
+  std::optional<double> top1, top5;
 };
 
 class TrainingObserver {

@@ -100,7 +100,8 @@ absl::Status Worker::Rendezvous() {
     }
     REFLUX_ASSIGN_OR_RETURN(store_, JoinStore(address, timeout));
   }
-  REFLUX_ASSIGN_OR_RETURN(const torch::Device device, PlanDevice(spec_.train().device(), flags_.rank));
+  REFLUX_ASSIGN_OR_RETURN(const torch::Device device,
+                          PlanDevice(spec_.train().device(), flags_.rank));
   REFLUX_ASSIGN_OR_RETURN(communicator_,
                           Connect({.backend = device.is_cuda() ? "nccl" : "gloo",
                                    .rank = flags_.rank,
@@ -144,13 +145,15 @@ absl::StatusOr<TrainingEnd> Worker::Run() {
       flags_.cache_directory.empty() ? flags_.directory + "/cache" : flags_.cache_directory;
   REFLUX_ASSIGN_OR_RETURN(
       const std::unique_ptr<TargetPath> path,
-      OpenTargetPath(spec_, {.endpoint = flags_.targets, .cache_directory = cache}, registry_.get(),
+      OpenTargetPath(spec_, {.servers = flags_.targets, .cache_directory = cache}, registry_.get(),
                      stop_));
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer,
                           Trainer::Create({.spec = spec_,
                                            .directory = flags_.directory,
                                            .generation = flags_.program.membership.generation,
                                            .source = path ? &path->source() : nullptr,
+                                           .fresh_source = path ? path->fresh_source() : nullptr,
+                                           .notes = path ? path->notes() : nullptr,
                                            .stop = stop_},
                                           *communicator_, observers_));
   REFLUX_ASSIGN_OR_RETURN(const TrainingEnd end, trainer->Run());

@@ -69,6 +69,7 @@ int Run(Flags flags) {
   const auto metrics = StartMetricsPage(flags.program);
   if (!metrics.ok()) return Fail(metrics.status());
   flags.server.data_root = DataRoot(spec->data());
+  flags.server.read_label = PlanLabelReader(spec->data());
   flags.server.miou = *miou;
   flags.server.max_delay = absl::Milliseconds(flags.max_delay_ms);
   auto server = TeacherServer::Start(*std::move(teacher), flags.server, metrics->get());

@@ -38,9 +38,11 @@ absl::StatusOr<std::unique_ptr<TeacherServer>> TeacherServer::Start(
     batching_metrics = BatchingMetrics::Register(*registry);
     service_metrics = TargetServiceMetrics::Register(*registry, "teacher");
   }
-  server->local_ = MakeLocalSource(
-      std::move(teacher), ImageReader(options.data_root),
-      {.miou = options.miou, .build_version = std::string(BuildVersion())}, local_metrics);
+  server->local_ = MakeLocalSource(std::move(teacher), ImageReader(options.data_root),
+                                   {.miou = options.miou,
+                                    .build_version = std::string(BuildVersion()),
+                                    .read_label = options.read_label},
+                                   local_metrics);
   server->batching_ = MakeBatchingSource(
       *server->local_,
       {.max_batch = batch, .max_delay = options.max_delay, .max_queue = options.max_queue},

@@ -17,8 +17,9 @@ struct TeacherServerOptions {
   std::string listen = "127.0.0.1:0";
   std::string endpoint_file;  // where the address is published; empty: nowhere
   bool insecure = false;
-  std::string data_root;  // images are read below it; empty: clients send them
-  double miou = -1;       // of the check, told in TeacherInfo
+  std::string data_root;   // images are read below it; empty: clients send them
+  ReadLabelFn read_label;  // null: clients send labels, where a reduction reads them
+  double miou = -1;        // of the check, told in TeacherInfo
   absl::Duration max_delay = absl::Milliseconds(5);
   int max_queue = 1024;
 };

@@ -28,7 +28,20 @@ std::string Sizes(const DataReport& report) {
   return text;
 }
 
+std::string ImagesOfClasses(const CheckedSplit& split) {
+  size_t first = 7;
+  for (const std::string& name : split.classes) first = std::max(first, name.size());
+  std::string text = absl::StrFormat("  %-*s %8s\n", first, "class", "images");
+  for (size_t c = 0; c < split.classes.size(); ++c) {
+    const int64_t images = split.report.class_images[c];
+    absl::StrAppend(&text, absl::StrFormat("  %-*s %8d%s\n", first, split.classes[c], images,
+                                           images == 0 ? "  (occurs nowhere)" : ""));
+  }
+  return text;
+}
+
 std::string ClassTableText(const CheckedSplit& split) {
+  if (split.report.task == Task::kClassification) return ImagesOfClasses(split);
   size_t first = 7;
   for (const std::string& name : split.classes) first = std::max(first, name.size());
   const std::vector<int64_t>& pixels = split.report.class_pixels;
@@ -72,9 +85,8 @@ std::string FormatCheckJson(const std::vector<CheckedSplit>& splits) {
     const DataReport& report = split.report;
     Json classes = Json::array(), sizes = Json::array();
     for (size_t c = 0; c < split.classes.size(); ++c) {
-      classes.push_back({{"name", split.classes[c]},
-                         {"pixels", report.class_pixels[c]},
-                         {"images", report.class_images[c]}});
+      classes.push_back({{"name", split.classes[c]}, {"images", report.class_images[c]}});
+      if (report.task == Task::kSegmentation) classes.back()["pixels"] = report.class_pixels[c];
     }
     for (const auto& [size, images] : report.sizes) {
       sizes.push_back({{"height", size.first}, {"width", size.second}, {"images", images}});

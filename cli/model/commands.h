@@ -17,6 +17,7 @@ void AddImportCommand(CLI::App& app, int* exit_code);
 void AddInitCommand(CLI::App& app, int* exit_code);
 void AddInspectCommand(CLI::App& app, int* exit_code);
 void AddModelsCommand(CLI::App& app, int* exit_code);
+void AddViewsCommand(CLI::App& app, int* exit_code);
 
 // Logs the error and returns kExitFailed.
 int Fail(const absl::Status& status);

@@ -163,6 +163,12 @@ absl::Status Predictions::WriteMasks() const {
 absl::Status EvaluateAll(const Flags& flags, const Plan& plan) {
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Dataset> dataset, OpenDataset(plan.data));
   REFLUX_RETURN_IF_ERROR(CheckPredictionForm(plan.form, *dataset));
+  if (dataset->task() == Task::kClassification &&
+      (!flags.masks.empty() || !flags.save.empty() || !plan.inference.IsPlain())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--masks, --save, --slide, --scales and --flip are for segmentation; ",
+                     plan.data.format, " labels whole images"));
+  }
   Predictions predictions(flags, plan, *dataset);
   std::vector<Measurement> measurements;
   for (size_t i = 0; i < plan.titles.size(); ++i) {
@@ -195,7 +201,9 @@ int Eval(const Flags& flags) {
 void AddEvalCommand(CLI::App& app, int* exit_code) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand(
-      "eval", "Measures checkpoints on labelled images: mIoU, pixel accuracy, IoU of each class");
+      "eval",
+      "Measures checkpoints on labelled images: mIoU, pixel accuracy, IoU of each class; of "
+      "classifiers top-1 and top-5 accuracy");
   command->add_option("CKPT", flags->checkpoints, "Checkpoints, .safetensors files")->required();
   command->add_option("--data", flags->data, "Data set, e.g. camvid:/data/CamVid, or a job file")
       ->required();

@@ -33,10 +33,9 @@ absl::Status ImportBackbone(const Flags& flags) {
   REFLUX_ASSIGN_OR_RETURN(const BackboneLoad load, LoadBackboneWeights(flags.input, *model));
   info.extra = {{"backbone", flags.input}, {"init_seed", absl::StrCat(flags.seed)}};
   REFLUX_RETURN_IF_ERROR(SaveModelCheckpoint(flags.output, *model, info));
-  std::printf("%s: %s, backbone of %s (%lld tensors, %zu others left), head from seed %llu\n",
-              flags.output.c_str(), flags.backbone_of.c_str(), flags.input.c_str(),
-              static_cast<long long>(load.loaded), load.ignored.size(),
-              static_cast<unsigned long long>(flags.seed));
+  std::printf("%s: %s, backbone of %s, seed %llu: %s\n", flags.output.c_str(),
+              flags.backbone_of.c_str(), flags.input.c_str(),
+              static_cast<unsigned long long>(flags.seed), load.ToString().c_str());
   return absl::OkStatus();
 }
 
@@ -76,9 +75,10 @@ void AddImportCommand(CLI::App& app, int* exit_code) {
   command->add_option("FILE", flags->input, "What torch.save wrote, or a .safetensors file")
       ->required();
   command->add_option("-o,--out", flags->output, "File to write (.safetensors)")->required();
-  command->add_option("--layout", flags->layout,
-                      "Whose weights: cirkd, torchvision or aicsd, which says their preprocessing; "
-                      "recognised by the names unless given");
+  command->add_option(
+      "--layout", flags->layout,
+      "Whose weights: cirkd, torchvision, aicsd or mmseg, which says their preprocessing; "
+      "recognised by the names unless given");
   command
       ->add_option("--architecture", flags->architecture,
                    "Fail unless the file holds this architecture")

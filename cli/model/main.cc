@@ -66,6 +66,7 @@ int main(int argc, char** argv) {
   reflux::AddImportCommand(app, &exit_code);
   reflux::AddInitCommand(app, &exit_code);
   reflux::AddModelsCommand(app, &exit_code);
+  reflux::AddViewsCommand(app, &exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -74,10 +74,14 @@ absl::StatusOr<Measurement> Measure(const std::string& path, const Dataset& data
                           .miou = matrix->MeanIou(),
                           .miou_published = matrix->MeanIouPublished(),
                           .pixel_accuracy = matrix->PixelAccuracy(),
+                          .classification = dataset.task() == Task::kClassification,
+                          .top_five = HasTopFive(dataset)
+                                          ? matrix->TopFiveAccuracy()
+                                          : std::numeric_limits<double>::quiet_NaN(),
                           .class_iou = matrix->ClassIou()};
   if (matrix->counts().sum().item<int64_t>() == 0) {
-    for (double* mean :
-         {&measurement.miou, &measurement.miou_published, &measurement.pixel_accuracy}) {
+    for (double* mean : {&measurement.miou, &measurement.miou_published,
+                         &measurement.pixel_accuracy, &measurement.top_five}) {
       *mean = std::numeric_limits<double>::quiet_NaN();
     }
   }

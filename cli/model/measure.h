@@ -18,7 +18,9 @@ namespace reflux {
 struct Measurement {
   std::string path, title, architecture;
   double miou = 0, miou_published = 0, pixel_accuracy = 0;
-  double agreement = 1;           // pixels where it says what the first checkpoint says
+  bool classification = false;  // pixel accuracy is then top-1 accuracy, the other two say nothing
+  double top_five = 0;          // NaN with fewer than six classes
+  double agreement = 1;         // pixels where it says what the first checkpoint says
   std::vector<double> class_iou;  // NaN: the class occurs nowhere
 };
 

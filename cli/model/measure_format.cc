@@ -36,6 +36,13 @@ std::string FormatTable(const std::vector<Measurement>& measurements,
   for (const Measurement& m : measurements) {
     absl::StrAppend(&table, absl::StrFormat("  %*s", std::max<size_t>(6, m.title.size()), m.title));
   }
+  if (!measurements.empty() && measurements[0].classification) {
+    add_row("top-1", [](const Measurement& m) { return Percent(m.pixel_accuracy); });
+    add_row("top-5", [](const Measurement& m) { return Percent(m.top_five); });
+    if (measurements.size() > 1)
+      add_row("as the first", [](const Measurement& m) { return Percent(m.agreement); });
+    return table + "\n";
+  }
   add_row("mIoU", [](const Measurement& m) { return Percent(m.miou); });
   add_row("mIoU, absent as 0", [](const Measurement& m) { return Percent(m.miou_published); });
   add_row("pixel accuracy", [](const Measurement& m) { return Percent(m.pixel_accuracy); });
@@ -56,6 +63,15 @@ std::string FormatJson(const std::vector<Measurement>& measurements,
                                 {"unit", "percent"},
                                 {"checkpoints", nlohmann::ordered_json::array()}};
   for (const Measurement& m : measurements) {
+    if (m.classification) {
+      all["checkpoints"].push_back({{"path", m.path},
+                                    {"title", m.title},
+                                    {"architecture", m.architecture},
+                                    {"top1", JsonPercent(m.pixel_accuracy)},
+                                    {"top5", JsonPercent(m.top_five)},
+                                    {"agreement_with_first", JsonPercent(m.agreement)}});
+      continue;
+    }
     nlohmann::ordered_json iou = nlohmann::ordered_json::object();
     for (size_t c = 0; c < classes.size(); ++c) {
       iou[classes[c]] = JsonPercent(m.class_iou[c]);

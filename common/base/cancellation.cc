@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
+
 namespace reflux {
 
 void Cancellation::Cancel() {
@@ -45,6 +47,22 @@ void Cancellation::Unregister(int64_t id) {
   MutexLock lock(mutex_);
   callbacks_.erase(id);
   while (running_) idle_.Wait(mutex_);
+}
+
+void SleepUntil(absl::Time until, Cancellation* cancellation) {
+  Mutex mutex;
+  CondVar woken;
+  bool cancelled = false;
+  Cancellation::Registration registration;
+  if (cancellation != nullptr) {
+    registration = cancellation->OnCancel([&] {
+      MutexLock lock(mutex);
+      cancelled = true;
+      woken.NotifyAll();
+    });
+  }
+  MutexLock lock(mutex);
+  while (!cancelled && absl::Now() < until) woken.WaitUntil(mutex, until);
 }
 
 void AwaitCancelled(std::initializer_list<Cancellation*> any) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 
+#include "absl/time/time.h"
 #include "common/base/mutex.h"
 
 namespace reflux {
@@ -30,6 +31,9 @@ class Cancellation {
   int64_t next_id_ REFLUX_GUARDED_BY(mutex_) = 0;
   std::map<int64_t, std::function<void()>> callbacks_ REFLUX_GUARDED_BY(mutex_);
 };
+
+// Sleeps until `until`, or less when `cancellation` (which may be null) is cancelled.
+void SleepUntil(absl::Time until, Cancellation* cancellation);
 
 // Blocks until one of them is cancelled; null ones are left out.
 void AwaitCancelled(std::initializer_list<Cancellation*> any);

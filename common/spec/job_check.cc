@@ -2,17 +2,17 @@
 
 #include <algorithm>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 #include "common/spec/field_options.h"
 #include "common/spec/job_teachers.h"
 #include "common/spec/loss_fields.h"
 #include "common/spec/spec_reader.h"
+#include "common/spec/task_check.h"
 #include "common/targets/codec.h"
-#include "common/targets/target.h"
+#include "common/targets/view_choice.h"
 
 namespace reflux {
 namespace {
@@ -120,20 +120,8 @@ bool IsName(const std::string& name) {
 }
 
 void CheckViews(const std::string& views, Checker& check) {
-  if (views == "live") return;
-  if (views == "whole" || views == "auto") {
-    check.Unavailable("targets.views", absl::StrCat("views ", views));
-    return;
-  }
-  absl::string_view count = views;
-  int replay = 0;
-  if (!absl::ConsumePrefix(&count, "replay:") || !absl::SimpleAtoi(count, &replay) || replay < 1 ||
-      replay > kMaxReplayedViews) {
-    check.Bad("targets.views", absl::StrCat("`", views,
-                                            "` is not allowed; `replay: K` with K from "
-                                            "1 to ",
-                                            kMaxReplayedViews, ", or `live`"));
-  }
+  const absl::Status status = ParseViews(views).status();
+  if (!status.ok()) check.Bad("targets.views", std::string(status.message()));
 }
 
 void CheckCodec(const std::string& codec, Checker& check) {
@@ -189,8 +177,9 @@ void CheckEvaluation(const v1::DataSpec& data, Checker& check) {
 
 void CheckData(const v1::DataSpec& data, Checker& check) {
   if (data.format().empty()) {
-    check.Bad("data.format",
-              "missing; one of camvid, cityscapes, voc, ade20k, coco_stuff, folders");
+    check.Bad(
+        "data.format",
+        "missing; one of camvid, cityscapes, voc, ade20k, coco_stuff, folders, cifar10, cifar100");
   }
   if (data.root().empty() && data.format() != "folders")
     check.Bad("data.root", "missing: the folder of the data set");
@@ -202,12 +191,29 @@ void CheckData(const v1::DataSpec& data, Checker& check) {
   }
 }
 
+void CheckScriptedStudent(const v1::StudentSpec& student, Checker& check) {
+  if (student.model() != "torchscript") return;
+  if (student.init().empty()) {
+    check.Bad("student.init", "missing: the file of the TorchScript module");
+  }
+  if (!student.backbone().empty()) {
+    check.Bad("student.backbone", "a TorchScript module has its weights in init");
+  }
+  if (student.output_stride() != 0 || student.aspp_width() != 0) {
+    check.Bad("student", "output_stride and aspp_width are the TorchScript module's own");
+  }
+}
+
 void CheckStudent(const v1::StudentSpec& student, Checker& check) {
   if (student.model().empty()) {
     const FieldFacts facts = FactsOf(*student.GetDescriptor()->FindFieldByName("model"));
     check.Bad("student.model",
               absl::StrCat("missing; one of ", absl::StrJoin(facts.allowed, ", ")));
   }
+  if (!student.init().empty() && !student.backbone().empty()) {
+    check.Bad("student.backbone", "init has weights for the whole student: give one of them");
+  }
+  CheckScriptedStudent(student, check);
   const int32_t stride = student.output_stride();
   if (stride != 0 && stride != 8 && stride != 16) {
     check.Bad("student.output_stride", absl::StrCat(stride, " is not 8 or 16"));
@@ -239,7 +245,8 @@ void CheckHeightWidth(const std::string& path, const google::protobuf::RepeatedF
 void CheckLosses(const v1::JobSpec& spec, Checker& check) {
   const v1::LossesSpec& losses = spec.losses();
   const std::vector<LossTeacher> teachers = TeachersOfLosses(losses);
-  if (!losses.has_ce() && !losses.has_frskd() && teachers.empty()) {
+  if (!losses.has_ce() && !losses.has_frskd() && !losses.has_frskd_classifier() &&
+      !losses.has_sla() && teachers.empty()) {
     check.Bad("losses", "no term is left: nothing to train on");
   }
   for (const auto& [loss, teacher] : teachers) CheckTeacherOf(spec, loss, teacher, check);
@@ -308,6 +315,7 @@ SpecProblems CheckJob(const v1::JobSpec& spec) {
   }
   CheckData(spec.data(), check);
   CheckStudent(spec.student(), check);
+  for (const auto& [path, text] : TaskProblems(spec)) check.Bad(path, text);
   CheckTeachers(spec, check);
   CheckLosses(spec, check);
   CheckTrain(spec, check);

@@ -13,6 +13,7 @@
 #include "common/spec/spec_node.h"
 #include "common/spec/spec_reader.h"
 #include "common/spec/sweep_check.h"
+#include "common/spec/task_check.h"
 
 namespace reflux {
 namespace {
@@ -79,6 +80,17 @@ void AddPresentBlocks(const SpecNode& node, Message& message) {
   }
 }
 
+// What is usual for the format of the data, where the job says nothing.
+void FillFormatDefaults(v1::JobSpec& spec) {
+  if (!IsClassification(spec.data())) return;
+  v1::DataSpec& data = *spec.mutable_data();
+  if (data.crop().empty())
+    for (int i = 0; i < 2; ++i) data.add_crop(32);
+  if (data.scale().empty())
+    for (int i = 0; i < 2; ++i) data.add_scale(1);
+  if (!data.has_padding()) data.set_padding(4);
+}
+
 // Gives a problem the place of its field, or of the nearest block around it, and calls the teacher
 // what the file calls it.
 void Locate(const SpecNode& root, SpecProblem& problem) {
@@ -107,6 +119,7 @@ absl::StatusOr<v1::JobSpec> ReadJob(const SpecNode& root, const std::string& def
   v1::JobSpec spec;
   SpecReader(problems).ReadBlock(root, "", spec);
   AddPresentBlocks(root, spec);
+  FillFormatDefaults(spec);
   FillDefaults(spec);
   if (spec.name().empty()) spec.set_name(default_name);
   for (SpecProblem& problem : CheckJob(spec)) {
@@ -157,6 +170,7 @@ absl::StatusOr<v1::JobSpec> ParseJob(const JobText& job,
 
 absl::StatusOr<v1::JobSpec> ResolveJob(v1::JobSpec spec) {
   AddBlocksOfJob(spec);
+  FillFormatDefaults(spec);
   FillDefaults(spec);
   REFLUX_RETURN_IF_ERROR(ValidateJob(spec));
   return spec;

@@ -10,7 +10,7 @@
 namespace reflux {
 
 struct LossTeacher {
-  std::string loss, teacher;  // "icsd", "default"
+  std::string loss, teacher;  // "icsd" or "own.NAME", "default"
 };
 
 // The losses that are present and read a teacher, in the order of their fields.

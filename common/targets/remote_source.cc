@@ -30,26 +30,32 @@ bool IsRetryable(const absl::Status& status) {
   }
 }
 
-// Sleeps until `until`, or less when the caller cancels.
-void Pause(const FetchContext& context, absl::Time until) {
-  Mutex mutex;
-  CondVar woken;
-  bool cancelled = false;
-  Cancellation::Registration registration;
-  if (context.cancellation != nullptr) {
-    registration = context.cancellation->OnCancel([&] {
-      MutexLock lock(mutex);
-      cancelled = true;
-      woken.NotifyAll();
-    });
+// How long a server has not been reached.
+class Outage {
+ public:
+  explicit Outage(absl::Duration give_up_after) : give_up_after_(give_up_after) {}
+  // True when the tries, of which the last ended with `status`, have failed for long enough.
+  bool GiveUp(const absl::Status& status) {
+    if (!absl::IsUnavailable(status)) {
+      since_ = absl::InfiniteFuture();
+      return false;
+    }
+    const absl::Time now = absl::Now();
+    since_ = std::min(since_, now);
+    return now - since_ >= give_up_after_;
   }
-  MutexLock lock(mutex);
-  while (!cancelled && absl::Now() < until) woken.WaitUntil(mutex, until);
-}
+
+ private:
+  const absl::Duration give_up_after_;
+  absl::Time since_ = absl::InfiniteFuture();
+};
 
 // Puts the parts of one stream together into targets. One target is in memory at a time.
 class Assembler {
  public:
+  // `discard`: as the call asked.
+  explicit Assembler(bool discard) : discard_(discard) {}
+
   // Calls `deliver(sample, spec, target)` when a target is complete. DataLoss for a stream that
   // breaks the protocol.
   template <typename DeliverFn>
@@ -59,6 +65,9 @@ class Assembler {
       if (header_.has_error()) {
         pending_ = false;
         deliver(header_.sample(), header_.spec(), ErrorOf(header_.error()));
+      } else if (header_.has_stored()) {
+        pending_ = false;
+        deliver(header_.sample(), header_.spec(), EncodedTarget());
       }
       return absl::OkStatus();
     }
@@ -79,7 +88,7 @@ class Assembler {
     header_ = std::move(header);
     pending_ = true;
     bytes_ = std::string();
-    if (header_.has_error()) return absl::OkStatus();
+    if (header_.has_error() || (discard_ && header_.has_stored())) return absl::OkStatus();
     const auto& payload = header_.payload();
     if (!header_.has_payload() || payload.bytes() <= 0 ||
         payload.bytes() > EncodedTarget::kMaxBytes || payload.shape_size() != 3 ||
@@ -109,6 +118,7 @@ class Assembler {
     return error.sample_needed() ? SampleNeededError(SampleRef{}) : status;
   }
 
+  const bool discard_;
   v1::TargetHeader header_;
   std::string bytes_;
   bool pending_ = false;
@@ -140,6 +150,7 @@ class RemoteSource : public TargetSource {
   Attempt Read(grpc::ClientReader<v1::FetchResponse>& reader, const std::vector<size_t>& asked,
                TargetRequest& request, Missing& missing, TargetSink& sink);
   bool SupplyImage(SampleRef& sample, absl::Status& failure);
+  absl::Status SupplyLabel(SampleRef& sample);
   absl::Time TryDeadline(const FetchContext& context) const {
     return std::min(context.deadline, absl::Now() + options_.try_timeout);
   }
@@ -185,6 +196,7 @@ absl::Status RemoteSource::Fetch(const FetchContext& context, const TargetReques
   const size_t all = missing.size();
   absl::Duration backoff = options_.min_backoff;
   absl::Status failure;
+  Outage outage(options_.give_up_after);
   while (!missing.empty()) {
     if (absl::Status stop = context.Check(); !stop.ok()) {
       failure = failure.ok()
@@ -203,9 +215,13 @@ absl::Status RemoteSource::Fetch(const FetchContext& context, const TargetReques
     // A try that hung is tried again while the caller has time left.
     const bool hung = absl::IsDeadlineExceeded(attempt.status) && absl::Now() < context.deadline;
     if (!attempt.status.ok() && !IsRetryable(attempt.status) && !hung) break;
+    if (outage.GiveUp(hung ? absl::UnavailableError(attempt.status.message()) : attempt.status)) {
+      failure = absl::UnavailableError(failure.message());
+      break;
+    }
     metrics_.retries.Increment();
     if (missing.size() < before) backoff = options_.min_backoff;
-    Pause(context, std::min(context.deadline, absl::Now() + backoff));
+    SleepUntil(std::min(context.deadline, absl::Now() + backoff), context.cancellation.get());
     backoff = std::min(options_.max_backoff, backoff * 2);
   }
   if (missing.empty()) return absl::OkStatus();
@@ -232,7 +248,9 @@ RemoteSource::Attempt RemoteSource::TryOnce(const FetchContext& context, TargetR
   if (context.cancellation != nullptr) {
     on_cancel = context.cancellation->OnCancel([&call] { call.TryCancel(); });
   }
-  auto reader = (*stub)->Fetch(&call, ToProto(partial, context.priority));
+  v1::FetchRequest message = ToProto(partial, context.priority);
+  message.set_discard(options_.discard);
+  auto reader = (*stub)->Fetch(&call, message);
   Attempt attempt = Read(*reader, asked, request, missing, sink);
   if (!attempt.status.ok()) call.TryCancel();
   const absl::Status finished = FromGrpc(reader->Finish());
@@ -244,7 +262,7 @@ RemoteSource::Attempt RemoteSource::Read(grpc::ClientReader<v1::FetchResponse>& 
                                          const std::vector<size_t>& asked, TargetRequest& request,
                                          Missing& missing, TargetSink& sink) {
   Attempt attempt;
-  Assembler assembler;
+  Assembler assembler(options_.discard);
   std::vector<bool> had_image;  // a server that got the image and still asks for it is refused
   for (size_t sample : asked) had_image.push_back(request.samples[sample].image != nullptr);
   const auto deliver = [&](size_t index, size_t spec, absl::StatusOr<EncodedTarget> target) {
@@ -290,13 +308,31 @@ bool RemoteSource::SupplyImage(SampleRef& sample, absl::Status& failure) {
         absl::StrCat(sample.locator.path, " has changed since its digest was taken"));
     return false;
   }
+  if (const absl::Status label = SupplyLabel(sample); !label.ok()) {
+    failure = label;
+    return false;
+  }
   metrics_.images_sent.Increment();
   sample.image = std::make_shared<const std::string>(*std::move(image));
   return true;
 }
 
+// The label beside the image, where a reduction reads it.
+absl::Status RemoteSource::SupplyLabel(SampleRef& sample) {
+  if (sample.label_digest.empty() || sample.label != nullptr) return absl::OkStatus();
+  if (options_.read_label == nullptr) return SampleNeededError(sample);
+  REFLUX_ASSIGN_OR_RETURN(LabelFile label, options_.read_label(sample.locator));
+  if (LabelDigest(label) != sample.label_digest) {
+    return absl::FailedPreconditionError(absl::StrCat("the label of ", sample.locator.path,
+                                                      " has changed since its digest was taken"));
+  }
+  sample.label = std::make_shared<const LabelFile>(std::move(label));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<TeacherInfo> RemoteSource::GetTeacherInfo(const FetchContext& context) {
   absl::Duration backoff = options_.min_backoff;
+  Outage outage(options_.give_up_after);
   while (true) {
     REFLUX_RETURN_IF_ERROR(context.Check());
     absl::Status status;
@@ -311,7 +347,8 @@ absl::StatusOr<TeacherInfo> RemoteSource::GetTeacherInfo(const FetchContext& con
       status = stub.status();
     }
     if (!IsRetryable(status) || absl::Now() + backoff >= context.deadline) return status;
-    Pause(context, absl::Now() + backoff);
+    if (outage.GiveUp(status)) return status;
+    SleepUntil(absl::Now() + backoff, context.cancellation.get());
     backoff = std::min(options_.max_backoff, backoff * 2);
   }
 }

@@ -19,8 +19,15 @@ struct RemoteSourceOptions {
   absl::Duration max_backoff = absl::Seconds(2);
   // Deadline of a single try: a server that hangs costs this much.
   absl::Duration try_timeout = absl::Minutes(5);
+  // A server that has not been reached for this long, counted from the first failed try, is given
+  // up: UNAVAILABLE for what is missing. For callers that have another server to ask.
+  absl::Duration give_up_after = absl::InfiniteDuration();
   // Reads an image when the server answers SAMPLE_NEEDED. Null: the answer goes on to the caller.
   std::function<absl::StatusOr<std::string>(const Locator&)> read_image;
+  // Reads the label that goes with it, when the request has a label digest.
+  ReadLabelFn read_label;
+  // Ask a cache server to store the targets and to send no bytes: they are delivered empty.
+  bool discard = false;
 };
 
 struct RemoteSourceMetrics {

@@ -21,8 +21,9 @@ absl::Status View::Validate() const {
     return absl::InvalidArgumentError(
         absl::StrCat("view: sides must be in 1..", kMaxSide, " pixels"));
   }
-  if (crop_y < 0 || crop_x < 0 || crop_y >= resized_height || crop_x >= resized_width) {
-    return absl::InvalidArgumentError("view: the crop must begin inside the resized image");
+  if (crop_y <= -crop_height || crop_x <= -crop_width || crop_y >= resized_height ||
+      crop_x >= resized_width) {
+    return absl::InvalidArgumentError("view: the crop must cover a part of the resized image");
   }
   return absl::OkStatus();
 }
@@ -36,18 +37,40 @@ absl::Status TargetRequest::Validate() const {
     return absl::InvalidArgumentError(
         absl::StrCat("specs: a request has 1..", kMaxSpecs, ", not ", specs.size()));
   }
+  bool labels = false;
   for (const TargetSpec& spec : specs) {
     if (spec.tap.empty() || spec.tap.size() > kMaxTapName) {
       return absl::InvalidArgumentError(absl::StrCat("specs.tap: 1..", kMaxTapName, " bytes"));
     }
+    labels = labels || ReadsLabels(spec.reduction);
   }
   for (const SampleRef& sample : samples) {
     REFLUX_RETURN_IF_ERROR(sample.view.Validate());
     if (sample.locator.path.size() > kMaxPath || sample.locator.dataset.size() > kMaxPath) {
       return absl::InvalidArgumentError(absl::StrCat("samples.locator: over ", kMaxPath, " bytes"));
     }
+    if (labels && sample.label_digest.empty()) {
+      return absl::InvalidArgumentError(
+          "samples.label_digest: missing, and a reduction reads the label");
+    }
   }
   return absl::OkStatus();
+}
+
+std::string TargetName(absl::string_view tap, Reduction reduction) {
+  if (reduction == Reduction::kNone) return std::string(tap);
+  return absl::StrCat(tap, "|", Name(reduction));
+}
+
+std::string TargetSpec::name() const { return TargetName(tap, reduction); }
+
+absl::StatusOr<TargetSpec> ParseTargetName(absl::string_view name) {
+  const size_t bar = name.find('|');
+  TargetSpec spec{.tap = std::string(name.substr(0, bar))};
+  if (bar != absl::string_view::npos) {
+    REFLUX_ASSIGN_OR_RETURN(spec.reduction, ParseReduction(name.substr(bar + 1)));
+  }
+  return spec;
 }
 
 uint64_t TargetChecksum(absl::string_view bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }

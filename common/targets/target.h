@@ -17,14 +17,16 @@
 #include "common/base/cancellation.h"
 #include "common/base/digest.h"
 #include "common/targets/codec.h"
+#include "common/targets/label.h"
+#include "common/targets/reduction.h"
 
 namespace reflux {
 
 // How an image becomes network input, resolved to integers (pixels): resize the whole image to
 // resized_height x resized_width (bilinear), then take the window [crop_y, crop_y + crop_height) x
 // [crop_x, crop_x + crop_width), then mirror it left-right if `flip`. What of the window lies
-// beyond the resized image (only to the right and below) is padding: the preprocessing's mean
-// colour in the image, the ignore index in the label.
+// beyond the resized image is padding: the preprocessing's mean colour in the image, the ignore
+// index in the label. An origin below 0 pads above and to the left.
 struct View {
   int32_t resized_height = 0, resized_width = 0;
   int32_t crop_y = 0, crop_x = 0;
@@ -32,7 +34,7 @@ struct View {
   bool flip = false;
   auto operator<=>(const View&) const = default;
 
-  // Everything positive, at most kMaxSide, and the window begins inside the resized image.
+  // Sides positive and at most kMaxSide; the window covers a part of the resized image.
   absl::Status Validate() const;
   static constexpr int32_t kMaxSide = 16384;
 };
@@ -53,17 +55,26 @@ struct SampleRef {
   Locator locator;
   // The encoded image, only when a teacher answered kSampleNeeded; shared, never copied.
   std::shared_ptr<const std::string> image;
+  // LabelDigest of the sample's label, where a spec's reduction reads it; empty otherwise.
+  Digest label_digest;
+  std::shared_ptr<const LabelFile> label;  // sent beside `image`, when there is a label_digest
 };
 
-enum class Reduction : uint8_t { kNone = 1 };  // never renumber
-
-// Which map of the teacher, and how it is stored.
+// Which map of the teacher, what is kept of it, and how that is stored.
 struct TargetSpec {
   std::string tap;  // "logits", "aspp", "c4", ... (SegmentationModel::taps)
   Reduction reduction = Reduction::kNone;
   Codec codec = Codec::kFp32;
   auto operator<=>(const TargetSpec&) const = default;
+
+  // How batches and losses call it: the tap, and after '|' the reduction, if there is one:
+  // "aspp", "aspp|class_sums".
+  std::string name() const;
 };
+// The name of TargetSpec::name; `tap` holds no '|'.
+std::string TargetName(absl::string_view tap, Reduction reduction);
+// Tap and reduction of such a name; InvalidArgument for an unknown reduction.
+absl::StatusOr<TargetSpec> ParseTargetName(absl::string_view name);
 
 // What belongs to a checkpoint besides its weights: (pixel / divisor - mean) / deviation, per
 // channel in `order`.
@@ -115,7 +126,7 @@ struct EncodedTarget {
   std::shared_ptr<const void> owner;  // keeps `bytes` alive: heap, RocksDB slice, gRPC slice
   DType dtype = DType::kFloat32;
   Codec codec = Codec::kFp32;
-  std::array<int32_t, 3> shape = {0, 0, 0};  // [C, h, w]
+  std::array<int32_t, 3> shape = {0, 0, 0};  // [C, h, w], of the map once reduced (reduction.h)
   uint64_t checksum = 0;                     // XXH3-64 of `bytes`
 
   // Takes ownership of `bytes` and computes the checksum.

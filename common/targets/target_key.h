@@ -26,12 +26,12 @@ struct TargetKey {
   }
 };
 
-// The bytes that are hashed. `label_digest` belongs to reductions that read labels, empty
-// otherwise. Of `sample` only digest and view count: neither path nor image bytes.
+// The bytes that are hashed. Of `sample` only digest and view count, and with a reduction that
+// reads labels the label digest: neither path nor image bytes.
 std::string TargetKeyBytes(const TeacherIdentity& teacher, const SampleRef& sample,
-                           const TargetSpec& spec, const Digest& label_digest = {});
+                           const TargetSpec& spec);
 TargetKey MakeTargetKey(const TeacherIdentity& teacher, const SampleRef& sample,
-                        const TargetSpec& spec, const Digest& label_digest = {});
+                        const TargetSpec& spec);
 
 // What people see of a cache: the targets of one data set from one teacher at one tap.
 struct TargetSet {

@@ -12,6 +12,7 @@ namespace {
 constexpr int32_t kMaxThreadsOrBatch = 1024;
 constexpr size_t kMaxImageBytes = size_t{64} << 20;
 constexpr int kMaxTaps = 4096;
+constexpr int kMaxLabelValues = 65536;
 
 absl::StatusOr<std::array<double, 3>> ThreeValues(
     const google::protobuf::RepeatedField<double>& values, const char* field) {
@@ -73,14 +74,43 @@ View FromProto(const v1::View& message) {
               .flip = message.flip()};
 }
 
+absl::StatusOr<LabelFile> FromProto(v1::LabelFile&& message) {
+  if (message.map().values_size() > kMaxLabelValues) {
+    return absl::InvalidArgumentError("samples.label: too many values");
+  }
+  LabelMap map{.num_classes = message.map().num_classes(),
+               .ignore_index = message.map().ignore_index()};
+  for (const auto& [value, index] : message.map().values()) map.values[value] = index;
+  REFLUX_RETURN_IF_ERROR(map.Validate());
+  return LabelFile{.bytes = std::move(*message.mutable_bytes()),
+                   .map = std::make_shared<const LabelMap>(std::move(map))};
+}
+
+v1::LabelFile ToProto(const LabelFile& label) {
+  v1::LabelFile message;
+  message.set_bytes(label.bytes);
+  message.mutable_map()->set_num_classes(label.map->num_classes);
+  message.mutable_map()->set_ignore_index(label.map->ignore_index);
+  for (const auto& [value, index] : label.map->values)
+    (*message.mutable_map()->mutable_values())[value] = index;
+  return message;
+}
+
 absl::StatusOr<SampleRef> FromProto(v1::Sample&& message) {
   SampleRef sample;
   REFLUX_ASSIGN_OR_RETURN(sample.digest, Digest::FromBytes(message.digest()));
   sample.view = FromProto(message.view());
   sample.locator.dataset = std::move(*message.mutable_dataset());
   sample.locator.path = std::move(*message.mutable_path());
-  if (message.image().size() > kMaxImageBytes) {
-    return absl::InvalidArgumentError("samples.image: over 64 MiB");
+  if (message.image().size() + message.label().bytes().size() > kMaxImageBytes) {
+    return absl::InvalidArgumentError("samples.image: over 64 MiB, with its label");
+  }
+  if (!message.label_digest().empty()) {
+    REFLUX_ASSIGN_OR_RETURN(sample.label_digest, Digest::FromBytes(message.label_digest()));
+  }
+  if (message.has_label()) {
+    REFLUX_ASSIGN_OR_RETURN(LabelFile label, FromProto(std::move(*message.mutable_label())));
+    sample.label = std::make_shared<const LabelFile>(std::move(label));
   }
   if (!message.image().empty()) {
     sample.image = std::make_shared<const std::string>(std::move(*message.mutable_image()));
@@ -94,6 +124,9 @@ void SetSample(const SampleRef& sample, v1::Sample* message) {
   message->set_dataset(sample.locator.dataset);
   message->set_path(sample.locator.path);
   if (sample.image != nullptr) message->set_image(*sample.image);
+  if (!sample.label_digest.empty())
+    message->set_label_digest(sample.label_digest.AsBytes().data(), Digest::kSize);
+  if (sample.label != nullptr) *message->mutable_label() = ToProto(*sample.label);
 }
 
 }  // namespace
@@ -181,7 +214,7 @@ absl::StatusOr<TeacherIdentity> FromProto(const v1::TeacherIdentity& message) {
 }
 
 absl::StatusOr<TargetSpec> FromProto(const v1::TargetSpec& message) {
-  if (message.reduction() != v1::REDUCTION_NONE) {
+  if (!IsReduction(message.reduction())) {
     return absl::InvalidArgumentError("specs.reduction: unknown value");
   }
   if (!IsCodec(message.codec())) {

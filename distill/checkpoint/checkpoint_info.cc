@@ -40,25 +40,6 @@ bool IsTriple(const json& value) {
          value[2].is_number();
 }
 
-absl::StatusOr<Preprocessing> ParsePreprocessing(const WeightFile& file, const std::string& text) {
-  const json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!value.is_object() || !value.contains("order") || !value.contains("divisor") ||
-      !value.contains("mean") || !value.contains("deviation") || !value["divisor"].is_number() ||
-      !IsTriple(value["mean"]) || !IsTriple(value["deviation"]) ||
-      (value["order"] != "RGB" && value["order"] != "BGR")) {
-    return Invalid(file, absl::StrCat("metadata 'preprocessing' is malformed: ", text));
-  }
-  Preprocessing p;
-  p.bgr = value["order"] == "BGR";
-  p.divisor = value["divisor"];
-  p.mean = value["mean"];
-  p.deviation = value["deviation"];
-  bool usable = std::isfinite(p.divisor) && p.divisor != 0;
-  for (const double d : p.deviation) usable = usable && std::isfinite(d) && d != 0;
-  if (!usable) return Invalid(file, "preprocessing divides by zero or is not finite");
-  return p;
-}
-
 absl::StatusOr<std::vector<std::string>> ParseClasses(const WeightFile& file,
                                                       const std::string& text) {
   const json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
@@ -79,7 +60,11 @@ int64_t FirstSize(const WeightFile& file, const std::string& name) {
 
 absl::StatusOr<ModelOptions> OptionsFromTensors(const WeightFile& file) {
   const Architecture* const architecture =
-      RecogniseArchitecture([&](const std::string& name) { return file.Contains(name); });
+      RecogniseArchitecture([&](const std::string& name) -> std::optional<std::vector<int64_t>> {
+        const auto found = file.entries().find(name);
+        if (found == file.entries().end()) return std::nullopt;
+        return found->second.shape;
+      });
   if (architecture == nullptr) {
     return absl::NotFoundError(
         absl::StrCat(file.path(), ": its tensor names belong to no known network; known are ",
@@ -136,13 +121,40 @@ StringMap EncodeCheckpointInfo(const CheckpointInfo& info) {
   return metadata;
 }
 
+absl::StatusOr<Preprocessing> ParsePreprocessing(const std::string& path, const std::string& text) {
+  const json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!value.is_object() || !value.contains("order") || !value.contains("divisor") ||
+      !value.contains("mean") || !value.contains("deviation") || !value["divisor"].is_number() ||
+      !IsTriple(value["mean"]) || !IsTriple(value["deviation"]) ||
+      (value["order"] != "RGB" && value["order"] != "BGR")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": metadata 'preprocessing' is malformed: ", text));
+  }
+  Preprocessing p;
+  p.bgr = value["order"] == "BGR";
+  p.divisor = value["divisor"];
+  p.mean = value["mean"];
+  p.deviation = value["deviation"];
+  bool usable = std::isfinite(p.divisor) && p.divisor != 0;
+  for (const double d : p.deviation) usable = usable && std::isfinite(d) && d != 0;
+  if (!usable) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": preprocessing divides by zero or is not finite"));
+  }
+  return p;
+}
+
+bool IsOwnFormat(const StringMap& metadata) {
+  const auto format = metadata.find("format");
+  return format != metadata.end() && format->second == kFormat;
+}
+
 StringMap LayoutMetadata(const Preprocessing& preprocessing) {
   return {{"format", kFormat}, {"preprocessing", EncodePreprocessing(preprocessing).dump()}};
 }
 
 absl::StatusOr<CheckpointInfo> ReadCheckpointInfo(const WeightFile& file) {
   const StringMap& metadata = file.metadata();
-  const auto format = metadata.find("format");
   if (const auto found = metadata.find("architecture"); found != metadata.end()) {
     ModelOptions known;
     known.architecture = found->second;
@@ -151,14 +163,14 @@ absl::StatusOr<CheckpointInfo> ReadCheckpointInfo(const WeightFile& file) {
   CheckpointInfo info;
   REFLUX_ASSIGN_OR_RETURN(info.options, OptionsFromTensors(file));
   // Another program's metadata ("format": "pt") says nothing about our fields.
-  const bool ours = format != metadata.end() && format->second == kFormat;
+  const bool ours = IsOwnFormat(metadata);
   if (ours) REFLUX_RETURN_IF_ERROR(ReadOptions(file, info.options));
   const absl::StatusOr<ModelOptions> resolved = ResolveModelOptions(info.options);
   if (!resolved.ok()) return Invalid(file, std::string(resolved.status().message()));
   info.options = *resolved;
   if (!ours) return info;
   if (const auto found = metadata.find("preprocessing"); found != metadata.end()) {
-    REFLUX_ASSIGN_OR_RETURN(info.preprocessing, ParsePreprocessing(file, found->second));
+    REFLUX_ASSIGN_OR_RETURN(info.preprocessing, ParsePreprocessing(file.path(), found->second));
   }
   if (const auto found = metadata.find("classes"); found != metadata.end()) {
     REFLUX_ASSIGN_OR_RETURN(info.classes, ParseClasses(file, found->second));

@@ -12,7 +12,7 @@
 namespace reflux {
 
 struct CheckpointLayout {
-  std::string name;    // "cirkd", "torchvision", "aicsd"
+  std::string name;    // "cirkd", "torchvision", "aicsd", "mmseg"
   std::string source;  // whose, for people
   // Recognised when every one of these begins a name.
   std::vector<std::string> marks;
@@ -25,5 +25,12 @@ const std::vector<CheckpointLayout>& CheckpointLayouts();
 const CheckpointLayout* RecogniseLayout(const std::vector<std::string>& names);
 // Null for an unknown name.
 const CheckpointLayout* FindLayout(absl::string_view name);
+// "cirkd, torchvision, ...".
+std::string LayoutNames();
+
+// Whether both give a network the same numbers, up to rounding.
+bool SamePreprocessing(const Preprocessing& a, const Preprocessing& b);
+// "BGR, mean subtracted", "RGB, mean and deviation".
+std::string DescribePreprocessing(const Preprocessing& preprocessing);
 
 }  // namespace reflux

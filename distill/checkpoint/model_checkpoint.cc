@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "distill/checkpoint/checkpoint_info.h"
+#include "distill/models/architectures.h"
 #include "distill/models/build_model.h"
 
 namespace reflux {
@@ -18,6 +19,8 @@ NamedTensors StateDict(const SegmentationModel& model) {
   for (const auto& item : model.named_buffers()) state[item.key()] = item.value();
   return state;
 }
+
+constexpr char kConfiguration[] = "configuration";
 
 bool IsCounter(const std::string& name) { return absl::EndsWith(name, "num_batches_tracked"); }
 
@@ -80,6 +83,19 @@ absl::Status CheckSameNetwork(const WeightFile& file, const CheckpointInfo& info
   return absl::OkStatus();
 }
 
+// Of weights for a network that no table describes: a TorchScript module.
+absl::Status CheckSameProgram(const WeightFile& file, const SegmentationModel& model) {
+  const StringMap& metadata = file.metadata();
+  const auto architecture = metadata.find("architecture"), made_by = metadata.find(kConfiguration);
+  if (architecture != metadata.end() && architecture->second == model.architecture() &&
+      made_by != metadata.end() && made_by->second == model.configuration()) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(file.path(), " does not hold weights of this ",
+                                                    model.architecture(), " (",
+                                                    model.configuration(), ")"));
+}
+
 absl::Status CopyWeights(const WeightFile& file, SegmentationModel& model) {
   const NamedTensors state = StateDict(model);
   REFLUX_RETURN_IF_ERROR(CheckNames(file, state));
@@ -116,6 +132,16 @@ const char* DTypeCode(torch::Dtype dtype) {
       return "BF16";
     case torch::kInt64:
       return "I64";
+    case torch::kInt32:
+      return "I32";
+    case torch::kInt16:
+      return "I16";
+    case torch::kInt8:
+      return "I8";
+    case torch::kUInt8:
+      return "U8";
+    case torch::kBool:
+      return "BOOL";
     default:
       TORCH_CHECK(false, "no digest is defined for weights of dtype ", torch::toString(dtype));
   }
@@ -126,7 +152,11 @@ const char* DTypeCode(torch::Dtype dtype) {
 absl::Status SaveModelCheckpoint(const std::string& path, const SegmentationModel& model,
                                  const CheckpointInfo& info) {
   CheckpointInfo resolved = info;
-  REFLUX_ASSIGN_OR_RETURN(resolved.options, ResolveModelOptions(info.options));
+  if (FindArchitecture(model.architecture()) != nullptr) {
+    REFLUX_ASSIGN_OR_RETURN(resolved.options, ResolveModelOptions(info.options));
+  } else {
+    resolved.extra[kConfiguration] = model.configuration();
+  }
   if (resolved.options.architecture != model.architecture() ||
       resolved.options.num_classes != model.num_classes() ||
       (!info.classes.empty() && static_cast<int64_t>(info.classes.size()) != model.num_classes())) {
@@ -148,13 +178,18 @@ absl::StatusOr<ModelCheckpoint> LoadModelCheckpoint(const WeightFile& file) {
   return checkpoint;
 }
 
-absl::StatusOr<ModelCheckpoint> LoadModelCheckpoint(const std::string& path) {
-  REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<WeightFile> file, OpenWeightFile(path));
+absl::StatusOr<ModelCheckpoint> LoadModelCheckpoint(const std::string& path,
+                                                    const std::string& layout) {
+  REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<WeightFile> file, OpenWeightFile(path, layout));
   return LoadModelCheckpoint(*file);
 }
 
 absl::Status LoadModelWeights(const std::string& path, SegmentationModel& model) {
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<WeightFile> file, OpenWeightFile(path));
+  if (FindArchitecture(model.architecture()) == nullptr) {
+    REFLUX_RETURN_IF_ERROR(CheckSameProgram(*file, model));
+    return CopyWeights(*file, model);
+  }
   REFLUX_ASSIGN_OR_RETURN(const CheckpointInfo info, ReadCheckpointInfo(*file));
   REFLUX_RETURN_IF_ERROR(CheckSameNetwork(*file, info, model));
   return CopyWeights(*file, model);

@@ -39,16 +39,19 @@ struct ModelCheckpoint {
 };
 
 // Writes atomically (WriteSafetensors). `info.options` must describe `model`: InvalidArgument when
-// architecture, class count or the number of class names differ.
+// architecture, class count or the number of class names differ. The weights of a network that is
+// not in the table of architectures (a TorchScript module) are written with its configuration();
+// only LoadModelWeights reads them, into the same network.
 absl::Status SaveModelCheckpoint(const std::string& path, const SegmentationModel& model,
                                  const CheckpointInfo& info);
 
 // Builds the network that the file holds: safetensors, or what torch.save wrote in a layout of
-// checkpoint_layout.h, whose preprocessing is then the network's. Besides the errors of
-// OpenWeightFile: NotFound for an unknown architecture, InvalidArgument when metadata and weights
-// contradict each other.
+// checkpoint_layout.h, whose preprocessing is then the network's; `layout` as in OpenWeightFile.
+// Besides the errors of OpenWeightFile: NotFound for an unknown architecture, InvalidArgument when
+// metadata and weights contradict each other.
 absl::StatusOr<ModelCheckpoint> LoadModelCheckpoint(const WeightFile& file);
-absl::StatusOr<ModelCheckpoint> LoadModelCheckpoint(const std::string& path);
+absl::StatusOr<ModelCheckpoint> LoadModelCheckpoint(const std::string& path,
+                                                    const std::string& layout = "");
 
 // Copies the weights into `model` (any device and floating dtype). FailedPrecondition when the file
 // holds another architecture or class count; InvalidArgument for missing, unexpected (up to five

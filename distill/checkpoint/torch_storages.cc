@@ -77,10 +77,11 @@ class ZipStorages : public TorchStorages {
       if (name != "data.pkl" && !absl::EndsWith(name, "/data.pkl")) continue;
       root_ = name.substr(0, name.size() - absl::string_view("data.pkl").size());
       if (!archive_.Contains(root_ + "constants.pkl")) return absl::OkStatus();
-      return absl::UnimplementedError(
-          absl::StrCat(source_->name(),
-                       ": this is a TorchScript module, not a state dict; save the state dict of "
-                       "the original network"));
+      return absl::UnimplementedError(absl::StrCat(
+          source_->name(),
+          ": this is a TorchScript module, a program: a teacher's is run with `layout: "
+          "torchscript`; or save the state dict of "
+          "the original network"));
     }
     return absl::InvalidArgumentError(absl::StrCat(
         source_->name(), ": a zip file without data.pkl, so not written by torch.save"));

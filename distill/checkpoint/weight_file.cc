@@ -37,9 +37,10 @@ torch::Dtype TorchDType(ElementType type) {
 
 class SafetensorsWeights : public WeightFile {
  public:
-  explicit SafetensorsWeights(SafetensorsFile file)
+  SafetensorsWeights(SafetensorsFile file, const CheckpointLayout* layout)
       : WeightFile(file.path()), file_(std::move(file)) {
     metadata_ = file_.metadata();
+    if (layout != nullptr) SetLayout(*layout);
     for (const auto& [name, entry] : file_.entries()) entries_[name] = {entry.dtype, entry.shape};
     remarks_ = {"format: safetensors"};
   }
@@ -61,9 +62,7 @@ class TorchWeights : public WeightFile {
       entries_[name] = {TorchDType(tensor.type), tensor.shape};
       tensors_[name] = std::move(tensor);
     }
-    if (layout == nullptr) return;
-    metadata_ = LayoutMetadata(layout->preprocessing);
-    metadata_["layout"] = layout->name;
+    if (layout != nullptr) SetLayout(*layout);
   }
 
   absl::StatusOr<torch::Tensor> Load(const std::string& name) const override {
@@ -108,31 +107,49 @@ class TorchWeights : public WeightFile {
   std::map<std::string, StoredTensor> tensors_;
 };
 
-absl::StatusOr<const CheckpointLayout*> ChooseLayout(const TorchFile& file,
-                                                     const std::string& wanted) {
-  if (!wanted.empty()) {
-    if (const CheckpointLayout* const layout = FindLayout(wanted)) return layout;
-    std::vector<std::string> known;
-    for (const CheckpointLayout& layout : CheckpointLayouts()) known.push_back(layout.name);
-    return absl::InvalidArgumentError(
-        absl::StrCat("unknown layout '", wanted, "'; known are ", absl::StrJoin(known, ", ")));
-  }
+constexpr char kOwnLayout[] = "reflux";
+
+// The layout that was asked for; null: the file's own.
+absl::StatusOr<const CheckpointLayout*> WantedLayout(const std::string& wanted) {
+  if (wanted.empty() || wanted == "auto" || wanted == kOwnLayout) return nullptr;
+  if (const CheckpointLayout* const layout = FindLayout(wanted)) return layout;
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown layout '", wanted, "'; known are ", LayoutNames(), ", ", kOwnLayout));
+}
+
+const CheckpointLayout* LayoutByNames(const TorchFile& file) {
   std::vector<std::string> names;
   for (const auto& [name, tensor] : file.tensors) names.push_back(name);
   return RecogniseLayout(names);
 }
 
+absl::Status NotOurs(const std::string& path) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(path,
+                   ": layout reflux is for checkpoints that Reflux wrote, and this file's "
+                   "metadata do not say so; try layout auto, or one of ",
+                   LayoutNames()));
+}
+
 }  // namespace
+
+void WeightFile::SetLayout(const CheckpointLayout& layout) {
+  for (auto& [key, value] : LayoutMetadata(layout.preprocessing)) metadata_[key] = value;
+  metadata_["layout"] = layout.name;
+}
 
 absl::StatusOr<std::unique_ptr<WeightFile>> OpenWeightFile(const std::string& path,
                                                            const std::string& layout) {
   REFLUX_ASSIGN_OR_RETURN(const std::shared_ptr<const ByteSource> source, OpenByteSource(path));
+  REFLUX_ASSIGN_OR_RETURN(const CheckpointLayout* const wanted, WantedLayout(layout));
   if (!LooksLikeTorchFile(*source)) {
     REFLUX_ASSIGN_OR_RETURN(SafetensorsFile file, SafetensorsFile::Open(path));
-    return std::make_unique<SafetensorsWeights>(std::move(file));
+    if (layout == kOwnLayout && !IsOwnFormat(file.metadata())) return NotOurs(path);
+    return std::make_unique<SafetensorsWeights>(std::move(file), wanted);
   }
+  if (layout == kOwnLayout) return NotOurs(path);
   REFLUX_ASSIGN_OR_RETURN(TorchFile file, ReadTorchFile(source));
-  REFLUX_ASSIGN_OR_RETURN(const CheckpointLayout* const chosen, ChooseLayout(file, layout));
+  const CheckpointLayout* const chosen = wanted != nullptr ? wanted : LayoutByNames(file);
   return std::make_unique<TorchWeights>(source, std::move(file), chosen);
 }
 

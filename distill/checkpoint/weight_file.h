@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "distill/checkpoint/checkpoint_layout.h"
 #include "distill/tensors/safetensors.h"
 
 namespace reflux {
@@ -36,15 +37,17 @@ class WeightFile {
 
  protected:
   explicit WeightFile(std::string path) : path_(std::move(path)) {}
+  void SetLayout(const CheckpointLayout& layout);  // in the metadata
   std::string path_;
   StringMap metadata_;
   std::map<std::string, WeightEntry> entries_;
   std::vector<std::string> remarks_;
 };
 
-// By content, whatever its name. Errors as SafetensorsFile::Open and ReadTorchFile. With `layout`
-// (a name of checkpoint_layout.h) that one is used for a torch.save file instead of the recognised;
-// InvalidArgument for an unknown one.
+// By content, whatever its name. Errors as SafetensorsFile::Open and ReadTorchFile. `layout`: ""
+// and "auto" take what the file says, a torch.save file by its names; "reflux" wants a checkpoint
+// of our own (FailedPrecondition for another); a name of checkpoint_layout.h gives that layout's
+// preprocessing whatever the file says; InvalidArgument for an unknown one.
 absl::StatusOr<std::unique_ptr<WeightFile>> OpenWeightFile(const std::string& path,
                                                            const std::string& layout = "");
 

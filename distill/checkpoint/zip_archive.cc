@@ -145,6 +145,15 @@ absl::StatusOr<ZipArchive::Range> ZipArchive::Locate(const std::string& name) co
                      "' is compressed or encrypted, which PyTorch does not write; only stored "
                      "entries are read"));
   }
+  return LocateStored(name);
+}
+
+absl::StatusOr<ZipArchive::Range> ZipArchive::LocateStored(const std::string& name) const {
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) {
+    return absl::NotFoundError(absl::StrCat(source_->name(), ": it has no entry '", name, "'"));
+  }
+  const Entry& entry = found->second;
   REFLUX_ASSIGN_OR_RETURN(const std::string local,
                           source_->ReadString(entry.header, kLocalBytes, kLocalBytes));
   if (Number<uint32_t>(local, 0) != kLocalHeader) {
@@ -152,10 +161,10 @@ absl::StatusOr<ZipArchive::Range> ZipArchive::Locate(const std::string& name) co
   }
   const uint64_t begin =
       entry.header + kLocalBytes + Number<uint16_t>(local, 26) + Number<uint16_t>(local, 28);
-  if (begin > source_->size() || entry.bytes > source_->size() - begin) {
+  if (begin > source_->size() || entry.stored_bytes > source_->size() - begin) {
     return Broken(*source_, absl::StrCat("'", name, "' goes beyond the end of the file"));
   }
-  return Range{begin, entry.bytes, entry.crc};
+  return Range{begin, entry.stored_bytes, entry.crc};
 }
 
 }  // namespace reflux

@@ -37,6 +37,8 @@ class ZipArchive {
   // Where the content of an entry lies. NotFound; Unimplemented for a compressed or encrypted one;
   // DataLoss when it does not lie within the file.
   absl::StatusOr<Range> Locate(const std::string& name) const;
+  // The same for any entry, as it is stored: perhaps compressed.
+  absl::StatusOr<Range> LocateStored(const std::string& name) const;
 
  private:
   absl::Status ReadDirectory();

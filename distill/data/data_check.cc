@@ -30,7 +30,7 @@ void Count(const Dataset& dataset, size_t index, const LabelledImage& sample, Da
 }  // namespace
 
 DataReport CheckDataset(const Dataset& dataset, const std::function<void(int64_t)>& progress) {
-  DataReport report;
+  DataReport report{.task = dataset.task()};
   report.class_pixels.resize(dataset.class_names().size());
   report.class_images.resize(dataset.class_names().size());
   for (size_t i = 0; i < dataset.samples().size(); ++i) {
@@ -46,6 +46,10 @@ DataReport CheckDataset(const Dataset& dataset, const std::function<void(int64_t
 }
 
 absl::StatusOr<cv::Mat> OverlayPicture(const Dataset& dataset, int64_t count) {
+  if (dataset.task() != Task::kSegmentation) {
+    return absl::FailedPreconditionError(dataset.format() +
+                                         " labels whole images: there is nothing to lay over them");
+  }
   const auto all = static_cast<int64_t>(dataset.samples().size());
   std::vector<std::vector<cv::Mat>> rows;
   for (int64_t wanted = 0; wanted < std::min(count, all); ++wanted) {

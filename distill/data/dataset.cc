@@ -6,7 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
+#include "distill/data/cifar.h"
 #include "distill/data/layout.h"
+#include "distill/data/view.h"
 
 namespace reflux {
 namespace {
@@ -21,7 +23,14 @@ absl::StatusOr<cv::Mat> WithPath(const std::string& path, absl::StatusOr<cv::Mat
 class FileDataset : public Dataset {
  public:
   FileDataset(Layout layout, std::vector<SampleFiles> samples)
-      : layout_(std::move(layout)), samples_(std::move(samples)) {}
+      : layout_(std::move(layout)), samples_(std::move(samples)) {
+    for (const LabelValues& values : layout_.values) {
+      maps_.push_back(std::make_shared<const LabelMap>(
+          LabelMap{.num_classes = static_cast<int32_t>(layout_.classes.names.size()),
+                   .ignore_index = layout_.ignore_index,
+                   .values = values.Entries()}));
+    }
+  }
 
   const std::string& format() const override { return layout_.format; }
   const std::vector<SampleFiles>& samples() const override { return samples_; }
@@ -37,15 +46,30 @@ class FileDataset : public Dataset {
   absl::StatusOr<cv::Mat> ReadLabel(size_t index) const override {
     const SampleFiles& files = samples_[index];
     if (files.label_path.empty()) return cv::Mat();
-    const std::string path = (std::filesystem::path(layout_.root) / files.label_path).string();
+    const std::string path = LabelPath(files);
     REFLUX_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxLabelBytes));
     REFLUX_ASSIGN_OR_RETURN(const cv::Mat raw, WithPath(path, DecodeLabel(bytes)));
     return WithPath(path, layout_.values[files.values].Apply(raw));
   }
 
+  absl::StatusOr<LabelFile> ReadLabelFile(size_t index) const override {
+    LabelFile label{.map = LabelMapOf(index)};
+    if (samples_[index].label_path.empty()) return label;
+    REFLUX_ASSIGN_OR_RETURN(label.bytes, ReadFile(LabelPath(samples_[index]), kMaxLabelBytes));
+    return label;
+  }
+  const std::shared_ptr<const LabelMap>& LabelMapOf(size_t index) const override {
+    return maps_[samples_[index].values];
+  }
+
  private:
+  std::string LabelPath(const SampleFiles& files) const {
+    return (std::filesystem::path(layout_.root) / files.label_path).string();
+  }
+
   const Layout layout_;
   const std::vector<SampleFiles> samples_;
+  std::vector<std::shared_ptr<const LabelMap>> maps_;  // of layout_.values
 };
 
 }  // namespace
@@ -57,6 +81,7 @@ std::string DataRoot(const DatasetOptions& options) {
 
 absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const DatasetOptions& options,
                                                      std::vector<std::string>* problems) {
+  if (IsCifar(options.format)) return OpenCifar(options);
   REFLUX_ASSIGN_OR_RETURN(Layout layout, LayoutOf(options));
   if (options.without_labels) {
     for (ImagePlace& place : layout.places) place.labels.clear();
@@ -76,6 +101,19 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const DatasetOptions& optio
   return std::make_unique<FileDataset>(std::move(layout), std::move(listing.samples));
 }
 
+std::array<int64_t, 2> LabelSize(const Dataset& dataset, int64_t height, int64_t width) {
+  if (dataset.task() == Task::kClassification) return {1, 1};
+  return {height, width};
+}
+
+void WriteLabel(const Dataset& dataset, const cv::Mat& label, const View& view, int64_t* out) {
+  if (dataset.task() == Task::kClassification) {
+    *out = label.at<uint8_t>(0, 0);
+  } else {
+    ApplyViewToLabel(label, view, dataset.ignore_index(), out);
+  }
+}
+
 absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t index,
                                                 const Digest* expected) {
   const std::string& path = dataset.samples()[index].image.path;
@@ -87,9 +125,12 @@ absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t i
   }
   REFLUX_ASSIGN_OR_RETURN(sample.image, WithPath(path, DecodeImage(sample.bytes)));
   REFLUX_ASSIGN_OR_RETURN(sample.label, dataset.ReadLabel(index));
-  if (sample.label.empty())
-    sample.label = cv::Mat(sample.image.size(), CV_8UC1, cv::Scalar(dataset.ignore_index()));
-  if (sample.image.size == sample.label.size) return sample;
+  const bool whole = dataset.task() == Task::kClassification;
+  if (sample.label.empty()) {
+    sample.label = cv::Mat(whole ? cv::Size(1, 1) : sample.image.size(), CV_8UC1,
+                           cv::Scalar(dataset.ignore_index()));
+  }
+  if (whole || sample.image.size == sample.label.size) return sample;
   return absl::InvalidArgumentError(absl::StrCat(
       path, ": the image has ", sample.image.rows, "x", sample.image.cols, " pixels, its label ",
       sample.label.rows, "x", sample.label.cols, "; both need the same size"));

@@ -1,6 +1,7 @@
 // Labelled images on disk. Torch-free. Thread-safe after opening.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -13,6 +14,9 @@
 #include "common/targets/target.h"
 
 namespace reflux {
+
+// What a label says: a class of each pixel, or one of the whole image.
+enum class Task { kSegmentation, kClassification };
 
 inline constexpr int kCamVidIgnore = 11;
 // Cityscapes' label id of each trainId.
@@ -46,6 +50,7 @@ struct SampleFiles {
 class Dataset {
  public:
   virtual ~Dataset() = default;
+  virtual Task task() const { return Task::kSegmentation; }
   virtual const std::string& format() const = 0;
   virtual const std::vector<SampleFiles>& samples() const = 0;
   virtual const std::vector<std::string>& class_names() const = 0;
@@ -53,13 +58,19 @@ class Dataset {
   virtual const std::vector<cv::Vec3b>& palette() const = 0;
   virtual int ignore_index() const = 0;
   // Label of sample `index` as class indices, 8-bit single-channel, ignored pixels =
-  // ignore_index(); empty when it has none. InvalidArgument names file, value and pixel of a value
-  // out of range; DataLoss a broken file.
+  // ignore_index(), 1x1 for classification; empty when it has none. InvalidArgument names file,
+  // value and pixel of a value out of range; DataLoss a broken file.
   virtual absl::StatusOr<cv::Mat> ReadLabel(size_t index) const = 0;
+  // The same label as its file holds it, and the meaning of its values: what a teacher that reads
+  // labels is sent. Empty bytes when the sample has none.
+  virtual absl::StatusOr<LabelFile> ReadLabelFile(size_t index) const = 0;
+  virtual const std::shared_ptr<const LabelMap>& LabelMapOf(size_t index) const = 0;
   // Encoded image bytes.
   virtual absl::StatusOr<std::string> ReadImage(size_t index) const = 0;
   // What paths of samples are relative to.
   virtual const std::string& root() const = 0;
+  // The file, relative to the root, that sample `index` is in: what its digest was taken from.
+  virtual std::string FileOf(size_t index) const { return samples()[index].image.path; }
 };
 
 // Checks the structure only: folders, a label for each image, at least one sample. Errors say what
@@ -73,13 +84,13 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const DatasetOptions& optio
 // the options say none.
 std::string DataRoot(const DatasetOptions& options);
 
-// The encoded image at `locator` under `root`. InvalidArgument for a path that leaves the root,
-// NotFound, ResourceExhausted over 64 MiB.
+// The encoded image at `locator` under `root`; "FILE.bin#N" is record N of a CIFAR file (cifar.h).
+// InvalidArgument for a path that leaves the root, NotFound, ResourceExhausted over 64 MiB.
 absl::StatusOr<std::string> ReadImageFile(const std::string& root, const Locator& locator);
 
-// Decodes JPEG or PNG to 8-bit BGR; an EXIF orientation is ignored, since the label has none.
-// DataLoss for broken or truncated data (which OpenCV would fill with grey), ResourceExhausted over
-// View::kMaxSide pixels a side, found before anything is decoded.
+// Decodes JPEG, PNG or PPM (ppm.h) to 8-bit BGR; an EXIF orientation is ignored, since the label
+// has none. DataLoss for broken or truncated data (which OpenCV would fill with grey),
+// ResourceExhausted over View::kMaxSide pixels a side, found before anything is decoded.
 absl::StatusOr<cv::Mat> DecodeImage(const std::string& bytes);
 
 // Decodes a label to the values that it holds, single-channel of 8 or 16 bits; of a palette PNG
@@ -92,9 +103,15 @@ absl::StatusOr<cv::Mat> DecodeLabel(const std::string& bytes);
 struct LabelledImage {
   std::string bytes;  // as encoded: what the sample digest is of
   cv::Mat image;      // 8-bit BGR
-  cv::Mat label;      // 8-bit class indices; all ignored if the sample has no label
+  cv::Mat label;      // 8-bit class indices (1x1: of the image); all ignored without a label
 };
 absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t index,
                                                 const Digest* expected = nullptr);
+
+// Height and width of the labels of views of height x width: 1 and 1 in classification.
+std::array<int64_t, 2> LabelSize(const Dataset& dataset, int64_t height, int64_t width);
+// `label` of a sample as `view` shows it, LabelSize class indices (ApplyViewToLabel; in
+// classification the image's own).
+void WriteLabel(const Dataset& dataset, const cv::Mat& label, const View& view, int64_t* out);
 
 }  // namespace reflux

@@ -2,13 +2,16 @@
 #include <filesystem>
 #include <opencv2/imgcodecs.hpp>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
+#include "distill/data/cifar.h"
 #include "distill/data/dataset.h"
 #include "distill/data/image_header.h"
 #include "distill/data/png_palette.h"
+#include "distill/data/ppm.h"
 
 namespace reflux {
 namespace {
@@ -36,10 +39,12 @@ absl::StatusOr<std::string> ReadImageFile(const std::string& root, const Locator
           absl::StrCat("'", locator.path, "' is not a path below the data set's root"));
     }
   }
+  if (IsCifarRecord(locator.path)) return ReadCifarImage(root, locator.path);
   return ReadFile((std::filesystem::path(root) / locator.path).string(), kMaxImageBytes);
 }
 
 absl::StatusOr<cv::Mat> DecodeImage(const std::string& bytes) {
+  if (absl::StartsWith(bytes, kPpmStart)) return DecodePpm(bytes);
   return Decode(bytes, cv::IMREAD_COLOR | cv::IMREAD_IGNORE_ORIENTATION);
 }
 

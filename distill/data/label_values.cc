@@ -43,6 +43,14 @@ LabelValues LabelValues::Map(const std::map<int, int>& map, int ignore_index) {
   return values;
 }
 
+std::map<int, int> LabelValues::Entries() const {
+  std::map<int, int> entries;
+  for (size_t value = 0; value < table_.size(); ++value) {
+    if (table_[value] >= 0) entries.emplace(static_cast<int>(value), table_[value]);
+  }
+  return entries;
+}
+
 absl::StatusOr<cv::Mat> LabelValues::Apply(const cv::Mat& raw) const {
   if (raw.type() == CV_8UC1) return ApplyTo<uint8_t>(raw);
   if (raw.type() == CV_16UC1) return ApplyTo<uint16_t>(raw);

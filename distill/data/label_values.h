@@ -19,6 +19,9 @@ class LabelValues {
   // is an error.
   static LabelValues Map(const std::map<int, int>& map, int ignore_index);
 
+  // Every value that is allowed and what it becomes.
+  std::map<int, int> Entries() const;
+
   // `raw` is single-channel, 8 or 16 bits; the result 8-bit class indices. InvalidArgument names
   // the first pixel whose value is none of these, and how many there are, of which values.
   absl::StatusOr<cv::Mat> Apply(const cv::Mat& raw) const;

@@ -6,7 +6,25 @@
 namespace reflux {
 
 ConfusionMatrix::ConfusionMatrix(int64_t num_classes)
-    : counts_(torch::zeros({num_classes, num_classes}, torch::kInt64)) {}
+    : counts_(torch::zeros({num_classes, num_classes}, torch::kInt64)),
+      top_five_counts_(torch::zeros({2}, torch::kInt64)) {}
+
+void ConfusionMatrix::AddTopFive(const torch::Tensor& logits, const torch::Tensor& labels,
+                                 int64_t ignore_index) {
+  const torch::Tensor label = labels.flatten(1), valid = label.ne(ignore_index);
+  const torch::Tensor scores = logits.flatten(1);
+  // A class is among the five when fewer than five are above it, or equal and before it.
+  const torch::Tensor own = scores.gather(1, label.masked_fill(label.eq(ignore_index), 0));
+  const torch::Tensor index = torch::arange(scores.size(1)).unsqueeze(0);
+  const torch::Tensor above = scores.gt(own) | (scores.eq(own) & index.lt(label));
+  const torch::Tensor right = above.sum(1, /*keepdim=*/true).lt(5) & valid;
+  top_five_counts_ += torch::stack({right.sum(), valid.sum()});
+}
+
+double ConfusionMatrix::TopFiveAccuracy() const {
+  const auto counted = top_five_counts_[1].item<int64_t>();
+  return counted == 0 ? 0 : top_five_counts_[0].item<double>() / static_cast<double>(counted);
+}
 
 void ConfusionMatrix::Add(const torch::Tensor& predictions, const torch::Tensor& labels,
                           int64_t ignore_index) {

@@ -17,9 +17,16 @@ class ConfusionMatrix {
   // Throws c10::Error for another number of classes.
   void Merge(const ConfusionMatrix& other);
 
+  // Counts, of images labelled as a whole, those whose label is among the five highest `logits`
+  // [N,C,1,1] (of equal ones the first), C >= 5; `labels` [N,1,1].
+  void AddTopFive(const torch::Tensor& logits, const torch::Tensor& labels, int64_t ignore_index);
+
   // [C,C] int64, row = label, column = prediction. Writable, so that ranks can sum it.
   torch::Tensor& counts() { return counts_; }
   const torch::Tensor& counts() const { return counts_; }
+
+  // [2] int64: right, counted. Writable.
+  torch::Tensor& top_five_counts() { return top_five_counts_; }
 
   // Intersection over union of each class; NaN for a class in neither labels nor predictions.
   std::vector<double> ClassIou() const;
@@ -29,9 +36,10 @@ class ConfusionMatrix {
   double MeanIouPublished() const;
   // Right pixels over counted pixels. 0 when none was counted.
   double PixelAccuracy() const;
+  double TopFiveAccuracy() const;  // likewise
 
  private:
-  torch::Tensor counts_;
+  torch::Tensor counts_, top_five_counts_;
 };
 
 }  // namespace reflux

@@ -24,14 +24,15 @@ absl::StatusOr<Example> LoadExample(const Dataset& dataset, size_t index,
   REFLUX_ASSIGN_OR_RETURN(const LabelledImage sample, ReadLabelledImage(dataset, index));
   const View view = WholeView(options.height > 0 ? options.height : sample.image.rows,
                               options.width > 0 ? options.width : sample.image.cols);
-  Example example{static_cast<int64_t>(index), torch::empty({3, view.crop_height, view.crop_width}),
-                  torch::empty({view.crop_height, view.crop_width}, torch::kInt64)};
+  Example example{
+      static_cast<int64_t>(index), torch::empty({3, view.crop_height, view.crop_width}),
+      torch::empty(LabelSize(dataset, view.crop_height, view.crop_width), torch::kInt64)};
   ApplyView(sample.image, view, preprocessing, example.image.data_ptr<float>());
-  ApplyViewToLabel(sample.label, view, dataset.ignore_index(), example.label.data_ptr<int64_t>());
+  WriteLabel(dataset, sample.label, view, example.label.data_ptr<int64_t>());
   return example;
 }
 
-absl::Status AddBatch(const std::vector<Example>& batch, int64_t ignore_index,
+absl::Status AddBatch(const std::vector<Example>& batch, const Dataset& dataset,
                       const EvaluationOptions& options, const PredictFn& predict,
                       ConfusionMatrix& matrix) {
   std::vector<torch::Tensor> images, labels;
@@ -43,7 +44,10 @@ absl::Status AddBatch(const std::vector<Example>& batch, int64_t ignore_index,
   REFLUX_ASSIGN_OR_RETURN(const torch::Tensor logits, predict(torch::stack(images)));
   const torch::Tensor classes =
       PredictedClasses(logits, label.size(1), label.size(2), options.align_corners);
-  matrix.Add(classes, label, ignore_index);
+  matrix.Add(classes, label, dataset.ignore_index());
+  if (HasTopFive(dataset)) {
+    matrix.AddTopFive(logits.to(torch::kCPU, torch::kFloat32), label, dataset.ignore_index());
+  }
   if (!options.on_prediction) return absl::OkStatus();
   for (size_t i = 0; i < batch.size(); ++i) {
     REFLUX_RETURN_IF_ERROR(options.on_prediction(batch[i].index, classes[static_cast<int64_t>(i)]));
@@ -52,6 +56,10 @@ absl::Status AddBatch(const std::vector<Example>& batch, int64_t ignore_index,
 }
 
 }  // namespace
+
+bool HasTopFive(const Dataset& dataset) {
+  return dataset.task() == Task::kClassification && dataset.class_names().size() > 5;
+}
 
 torch::Tensor PredictedClasses(const torch::Tensor& logits, int64_t height, int64_t width,
                                bool align_corners) {
@@ -72,9 +80,7 @@ absl::StatusOr<ConfusionMatrix> Evaluate(const Dataset& dataset, const Preproces
   const auto all = static_cast<int64_t>(dataset.samples().size());
   const int64_t end = options.end < 0 ? all : std::min(options.end, all);
   std::vector<Example> batch;
-  const auto flush = [&] {
-    return AddBatch(batch, dataset.ignore_index(), options, predict, matrix);
-  };
+  const auto flush = [&] { return AddBatch(batch, dataset, options, predict, matrix); };
   for (int64_t i = options.begin; i < end; ++i) {
     if (cancellation != nullptr && cancellation->cancelled())
       return absl::CancelledError("evaluation stopped");

@@ -24,13 +24,17 @@ struct EvaluationOptions {
 // Logits [N,C,h,w] of preprocessed images [N,3,H,W].
 using PredictFn = std::function<absl::StatusOr<torch::Tensor>(const torch::Tensor&)>;
 
-// Logits are resized bilinearly to the image's size and compared by arg-max.
+// Logits are resized bilinearly to the image's size and compared by arg-max. In classification they
+// have one position: pixel accuracy is then top-1 accuracy, and top-5 accuracy is counted too.
 // `num_classes` is the network's: InvalidArgument when the data set has another number. Cancelled
 // when `cancellation` (may be null) fires. `progress(done)` may be null.
 absl::StatusOr<ConfusionMatrix> Evaluate(const Dataset& dataset, const Preprocessing& preprocessing,
                                          int64_t num_classes, const EvaluationOptions& options,
                                          const PredictFn& predict, const Cancellation* cancellation,
                                          const std::function<void(int64_t)>& progress = nullptr);
+
+// Whether top-5 accuracy says something: in classification with more than five classes.
+bool HasTopFive(const Dataset& dataset);
 
 // Class indices [N,H,W] of `logits`, resized to height x width.
 torch::Tensor PredictedClasses(const torch::Tensor& logits, int64_t height, int64_t width,

@@ -14,6 +14,7 @@ namespace {
 
 constexpr int64_t kIrVersion = 8;  // the format's own version that goes with opset 17
 
+// A batch of images, maps or, with one free size, vectors.
 void Describe(onnx::ValueInfoProto& value, const std::string& name,
               const std::vector<std::string>& free_sizes, int64_t channels) {
   value.set_name(name);
@@ -22,8 +23,14 @@ void Describe(onnx::ValueInfoProto& value, const std::string& name,
   auto& shape = *tensor.mutable_shape();
   shape.add_dim()->set_dim_param(free_sizes[0]);
   shape.add_dim()->set_dim_value(channels);
-  shape.add_dim()->set_dim_param(free_sizes[1]);
-  shape.add_dim()->set_dim_param(free_sizes[2]);
+  for (size_t i = 1; i < free_sizes.size(); ++i) shape.add_dim()->set_dim_param(free_sizes[i]);
+}
+
+bool IsClassifier(const SegmentationModel& model) {
+  for (const TapInfo& tap : model.taps()) {
+    if (tap.name == "logits") return tap.stride == 0;
+  }
+  return false;
 }
 
 void AddMetadata(const CheckpointInfo& info, onnx::ModelProto& onnx) {
@@ -45,7 +52,10 @@ onnx::ModelProto Translate(const ModelCheckpoint& checkpoint) {
   auto& graph = *model.mutable_graph();
   graph.set_name(checkpoint.model->architecture());
   Describe(*graph.add_input(), "image", {"batch", "height", "width"}, 3);
-  Describe(*graph.add_output(), "logits", {"batch", "rows", "columns"},
+  const bool classifier = IsClassifier(*checkpoint.model);
+  Describe(*graph.add_output(), "logits",
+           classifier ? std::vector<std::string>{"batch"}
+                      : std::vector<std::string>{"batch", "rows", "columns"},
            checkpoint.model->num_classes());
 
   const TracedNetwork network = TraceNetwork(*checkpoint.model);
@@ -60,7 +70,7 @@ onnx::ModelProto Translate(const ModelCheckpoint& checkpoint) {
   const std::string logits =
       OnnxTranslator(builder, std::move(weights)).Translate(network, "image");
   auto& last = *graph.add_node();
-  last.set_op_type("Identity");
+  last.set_op_type(classifier ? "Flatten" : "Identity");
   last.set_name("logits");
   last.add_input(logits);
   last.add_output("logits");

@@ -11,9 +11,9 @@ namespace reflux {
 constexpr int64_t kOnnxOpset = 17;
 
 // Writes the evaluation-mode network: input "image" [batch,3,height,width] in float32,
-// preprocessed; output "logits" [batch,classes,rows,columns] at the network's stride. All sizes but
-// the channels are free. The metadata are the checkpoint's (preprocessing, classes, architecture,
-// output_stride).
+// preprocessed; output "logits" [batch,classes,rows,columns] at the network's stride, of a
+// classifier [batch,classes]. All sizes but the channels are free. The metadata are the
+// checkpoint's (preprocessing, classes, architecture, output_stride).
 //
 // The graph is that of the network's own forward, traced by LibTorch at two image sizes: a size
 // that differs between the traces is computed from the map that has it in both. Unimplemented names

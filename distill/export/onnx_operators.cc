@@ -74,7 +74,10 @@ const std::map<std::string, OnnxTranslator::Translation>& OnnxTranslator::Transl
       {"aten::adaptive_avg_pool2d", &OnnxTranslator::AdaptiveAveragePool},
       {"aten::upsample_bilinear2d", &OnnxTranslator::UpsampleBilinear},
       {"aten::constant_pad_nd", &OnnxTranslator::Pad},
-      {"aten::expand", &OnnxTranslator::Expand}};
+      {"aten::expand", &OnnxTranslator::Expand},
+      {"aten::mean", &OnnxTranslator::Mean},
+      {"aten::linear", &OnnxTranslator::Linear},
+      {"aten::unsqueeze", &OnnxTranslator::Unsqueeze}};
   return *table;
 }
 
@@ -267,6 +270,27 @@ void OnnxTranslator::UpsampleBilinear(const TracedNode& traced) {
                   .String("coordinate_transformation_mode",
                           Bool(node.input(2)) ? "align_corners" : "pytorch_half_pixel")
                   .output());
+}
+
+void OnnxTranslator::Mean(const TracedNode& traced) {
+  const Node& node = *traced.first;
+  Set(traced, graph_.Add("ReduceMean", {Name(node.input(0))})
+                  .Ints("axes", Ints(node.input(1)))
+                  .Int("keepdims", Bool(node.input(2)))
+                  .output());
+}
+
+void OnnxTranslator::Linear(const TracedNode& traced) {
+  const Node& node = *traced.first;
+  std::vector<std::string> inputs = {Name(node.input(0)), Name(node.input(1))};
+  if (const std::string bias = Name(node.input(2)); !bias.empty()) inputs.push_back(bias);
+  Set(traced, graph_.Add("Gemm", inputs).Int("transB", 1).output());
+}
+
+void OnnxTranslator::Unsqueeze(const TracedNode& traced) {
+  const Node& node = *traced.first;
+  const std::string axis = graph_.Integers({Int(node.input(1))});
+  Set(traced, graph_.Output("Unsqueeze", {Name(node.input(0)), axis}));
 }
 
 // ONNX broadcasts: a size of 1 keeps the map's.

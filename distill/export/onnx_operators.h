@@ -38,13 +38,17 @@ class OnnxTranslator {
   void UpsampleBilinear(const TracedNode& traced);
   void Pad(const TracedNode& traced);
   void Expand(const TracedNode& traced);
+  void Mean(const TracedNode& traced);
+  void Linear(const TracedNode& traced);
+  void Unsqueeze(const TracedNode& traced);
 
   // The ONNX name of a traced tensor; constants become initializers. Empty for None.
   std::string Name(const torch::jit::Value* value);
   void Set(const TracedNode& traced, const std::string& name);
   // [2] int64: the height and width that maps of these sizes have, computed from one of them.
   std::string HeightAndWidth(const MapSizes& sizes);
-  // [bins, size]: a product with it pools adaptively, as torch does, along `axis` (2 or 3) of `map`.
+  // [bins, size]: a product with it pools adaptively, as torch does, along `axis` (2 or 3) of
+  // `map`.
   std::string PoolingMatrix(const std::string& map, int64_t axis, int64_t bins);
 
   struct Map {

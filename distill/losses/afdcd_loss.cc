@@ -6,6 +6,7 @@
 #include "common/base/choose.h"
 #include "common/base/counter_random.h"
 #include "common/base/status_macros.h"
+#include "common/targets/target.h"
 #include "distill/losses/cross_entropy_loss.h"
 #include "distill/models/build_model.h"
 
@@ -45,6 +46,12 @@ absl::Status AfdcdOptions::Validate() const {
     return bad("groups: ", contrast.groups, " does not divide the ", teacher_channels,
                " channels of the teacher's ", tap);
   }
+  if (reduced && (feature_weight > 0 || !Poolable(contrast))) {
+    return bad(
+        "feature_weight, pool: a teacher that pools its map needs feature_weight 0 and a pool "
+        "of 2 to ",
+        kMaxPoolWindow, " that fits into the crop");
+  }
   return absl::OkStatus();
 }
 
@@ -76,7 +83,8 @@ AfdcdLoss::AfdcdLoss(const AfdcdOptions& options) : options_(options) {
 }
 
 Tensor AfdcdLoss::MaskFor(const LossInputs& inputs) const {
-  const Tensor& map = RequireMap(inputs.teacher, options_.tap, "teacher");
+  const Tensor& map = options_.reduced ? RequireMap(inputs.student, options_.tap, "student")
+                                       : RequireMap(inputs.teacher, options_.tap, "teacher");
   const Tensor mask =
       options_.mask == AfdcdOptions::Mask::kCentre
           ? CentreMask(map.size(0), map.size(2), map.size(3))
@@ -85,16 +93,38 @@ Tensor AfdcdLoss::MaskFor(const LossInputs& inputs) const {
   return mask.to(map.options());
 }
 
+Tensor AfdcdLoss::Project(const Tensor& student, const Tensor& mask) {
+  const Tensor aligned = align_.is_empty() ? student : align_->forward(student);
+  return projector_->forward(aligned * mask);
+}
+
 AfdcdLoss::Summands AfdcdLoss::PartsOf(const Tensor& student, const Tensor& teacher,
                                        const Tensor& mask) {
-  const Tensor aligned = align_.is_empty() ? student : align_->forward(student);
-  Summands parts{.projected = projector_->forward(aligned * mask)};
+  Summands parts{.projected = Project(student, mask)};
   parts.feature = (parts.projected - teacher).square().sum();
   parts.contrast = DenseContrastSum(parts.projected, teacher, options_.contrast);
   return parts;
 }
 
+std::vector<std::string> AfdcdLoss::teacher_taps() const {
+  if (!options_.reduced) return {options_.tap};
+  return {TargetName(options_.tap, MaxPool(static_cast<int32_t>(options_.contrast.pool)))};
+}
+
+LossStatistics AfdcdLoss::LocalFromPooled(const LossInputs& inputs) {
+  const Tensor teacher = RequireMap(inputs.teacher, teacher_taps()[0], "teacher").detach();
+  const Tensor projected =
+      Project(RequireMap(inputs.student, options_.tap, "student"), MaskFor(inputs));
+  const Tensor contrast =
+      ContrastedSum(ContrastMap(projected, options_.contrast),
+                    ContrastMapOfPooled(teacher, options_.contrast), options_.contrast);
+  return {(options_.contrast_weight * contrast).reshape({1}),
+          torch::cat({CountOf(teacher.size(0)),
+                      contrast.detach().reshape({1}).to(torch::kCPU, torch::kFloat64)})};
+}
+
 LossStatistics AfdcdLoss::Local(const LossInputs& inputs) {
+  if (options_.reduced) return LocalFromPooled(inputs);
   const Tensor teacher = RequireMap(inputs.teacher, options_.tap, "teacher").detach();
   const Tensor student = ResizeLike(RequireMap(inputs.student, options_.tap, "student"), teacher);
   const Summands parts = PartsOf(student, teacher, MaskFor(inputs));
@@ -108,6 +138,7 @@ LossStatistics AfdcdLoss::Local(const LossInputs& inputs) {
 
 std::map<std::string, double> AfdcdLoss::Parts(const LossStatistics& global) {
   const double images = std::max(global.counts[0].item<double>(), 1.0);
+  if (options_.reduced) return {{"contrast", global.counts[1].item<double>() / images}};
   return {{"feature", global.counts[1].item<double>() / images},
           {"contrast", global.counts[2].item<double>() / images}};
 }

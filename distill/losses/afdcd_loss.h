@@ -29,6 +29,11 @@ struct AfdcdOptions {
   // Channels of the tap on both sides. When they differ a 1x1 convolution `align` comes first.
   int64_t student_channels = 0, teacher_channels = 0;
   uint64_t seed = 0;  // of the parameters and of the random mask
+  // The teacher sends its map max-pooled (reduction max_pool:pool) and nothing else: the same loss
+  // to the bit where the mimicking, which needs the whole map, has no weight (feature_weight 0),
+  // and the student's map has the size of the teacher's. The codec must keep the order of numbers,
+  // as fp32, fp16 and bf16 do.
+  bool reduced = false;
 
   absl::Status Validate() const;
 };
@@ -51,9 +56,9 @@ class AfdcdLoss : public Loss {
   torch::Tensor Finish(const LossStatistics& global) override;
   bool additive() const override { return true; }
   std::vector<std::string> student_taps() const override { return {options_.tap}; }
-  std::vector<std::string> teacher_taps() const override { return {options_.tap}; }
+  std::vector<std::string> teacher_taps() const override;
 
-  // "feature", "contrast": means over images, before their weights.
+  // "feature" (not when reduced), "contrast": means over images, before their weights.
   std::map<std::string, double> Parts(const LossStatistics& global) override;
 
   // Sums over images, before their weights; `projected` is P. `mask` [N,1,h,w].
@@ -61,11 +66,15 @@ class AfdcdLoss : public Loss {
     torch::Tensor projected, feature, contrast;
   };
   Summands PartsOf(const torch::Tensor& student, const torch::Tensor& teacher,
-                const torch::Tensor& mask);
-  // [N,1,h,w] for the teacher's map of `inputs`, in its type and on its device.
+                   const torch::Tensor& mask);
+  // [N,1,h,w] for the teacher's map of `inputs` (when reduced, the student's), in its type and on
+  // its device.
   torch::Tensor MaskFor(const LossInputs& inputs) const;
 
  private:
+  LossStatistics LocalFromPooled(const LossInputs& inputs);
+  torch::Tensor Project(const torch::Tensor& student, const torch::Tensor& mask);
+
   const AfdcdOptions options_;
   torch::nn::Conv2d align_{nullptr};
   std::shared_ptr<AfdcdProjector> projector_;

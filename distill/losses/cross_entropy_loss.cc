@@ -23,6 +23,16 @@ torch::Tensor CrossEntropySum(const torch::Tensor& logits, const torch::Tensor& 
       F::CrossEntropyFuncOptions().ignore_index(ignore_index).reduction(torch::kSum));
 }
 
+torch::Tensor LabelCrossEntropySum(const torch::Tensor& logits, const LossInputs& inputs,
+                                   bool align_corners) {
+  const torch::Tensor own =
+      CrossEntropySum(logits, inputs.labels, inputs.ignore_index, align_corners);
+  if (!inputs.mixed_labels.defined()) return own;
+  const torch::Tensor other =
+      CrossEntropySum(logits, inputs.mixed_labels, inputs.ignore_index, align_corners);
+  return inputs.label_share * own + (1 - inputs.label_share) * other;
+}
+
 torch::Tensor ResizeToLabels(const torch::Tensor& logits, const torch::Tensor& labels,
                              bool align_corners) {
   return ResizeBilinear(logits, labels.size(1), labels.size(2), align_corners);
@@ -42,8 +52,8 @@ torch::Tensor ResizeLike(const torch::Tensor& map, const torch::Tensor& referenc
 
 LossStatistics CrossEntropyLoss::Local(const LossInputs& inputs) {
   const torch::Tensor& labels = inputs.labels;
-  torch::Tensor sum = CrossEntropySum(RequireMap(inputs.student, "logits", "student"), labels,
-                                      inputs.ignore_index, options_.align_corners);
+  torch::Tensor sum = LabelCrossEntropySum(RequireMap(inputs.student, "logits", "student"), inputs,
+                                           options_.align_corners);
   if (options_.aux_weight > 0) {
     sum = sum + options_.aux_weight * CrossEntropySum(RequireMap(inputs.student, "aux", "student"),
                                                       labels, inputs.ignore_index,

@@ -33,6 +33,11 @@ class CrossEntropyLoss : public Loss {
 torch::Tensor CrossEntropySum(const torch::Tensor& logits, const torch::Tensor& labels,
                               int64_t ignore_index, bool align_corners);
 
+// The same for the labels of a batch; of mixed images (LossInputs::mixed_labels) both labels'
+// sums, by their shares.
+torch::Tensor LabelCrossEntropySum(const torch::Tensor& logits, const LossInputs& inputs,
+                                   bool align_corners);
+
 // [N,C,h,w] -> [N,C,H,W], bilinear, for labels [N,H,W].
 torch::Tensor ResizeToLabels(const torch::Tensor& logits, const torch::Tensor& labels,
                              bool align_corners);

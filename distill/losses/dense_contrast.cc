@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/choose.h"
+#include "common/targets/reduction.h"
 
 namespace reflux {
 namespace {
@@ -31,6 +32,12 @@ CellGrid GridOf(const Tensor& map, const DenseContrastOptions& options) {
       return {options.groups, 1, 1};
   }
   return {1, 1, 1};
+}
+
+Tensor WholePatches(const Tensor& map, const DenseContrastOptions& options) {
+  const CellGrid grid = GridOf(map, options);
+  return map.slice(2, 0, map.size(2) / grid.height * grid.height)
+      .slice(3, 0, map.size(3) / grid.width * grid.width);
 }
 
 // True where cell y is neither positive nor negative of anchor x: same group, another pixel.
@@ -75,9 +82,22 @@ Tensor ContrastMap(const Tensor& map, const DenseContrastOptions& options) {
     const int64_t columns = std::min(options.pool, out.size(3));
     out = torch::max_pool2d(out, {rows, columns}, {rows, columns});
   }
-  const CellGrid grid = GridOf(out, options);
-  return out.slice(2, 0, out.size(2) / grid.height * grid.height)
-      .slice(3, 0, out.size(3) / grid.width * grid.width);
+  return WholePatches(out, options);
+}
+
+Tensor ContrastMapOfPooled(const Tensor& pooled, const DenseContrastOptions& options) {
+  Tensor out = pooled;
+  if (options.crop_height > 0) {
+    out = out.slice(2, 0, options.crop_height / options.pool)
+              .slice(3, 0, options.crop_width / options.pool);
+  }
+  return WholePatches(out, options);
+}
+
+bool Poolable(const DenseContrastOptions& options) {
+  const bool cropped = options.crop_height > 0;
+  return options.pool > 1 && options.pool <= kMaxPoolWindow &&
+         (!cropped || std::min(options.crop_height, options.crop_width) >= options.pool);
 }
 
 Tensor ContrastCells(const Tensor& map, const DenseContrastOptions& options) {
@@ -91,16 +111,23 @@ Tensor ContrastCells(const Tensor& map, const DenseContrastOptions& options) {
 
 Tensor DenseContrastSum(const Tensor& student, const Tensor& teacher,
                         const DenseContrastOptions& options) {
-  const Tensor of_student = ContrastMap(student, options);
-  const Tensor from = ContrastCells(of_student, options);
-  const Tensor to = ContrastCells(ContrastMap(teacher, options), options);
+  return ContrastedSum(ContrastMap(student, options), ContrastMap(teacher, options), options);
+}
+
+Tensor ContrastedSum(const Tensor& student, const Tensor& teacher,
+                     const DenseContrastOptions& options) {
+  TORCH_CHECK(student.sizes() == teacher.sizes(),
+              "afdcd: the maps to contrast differ in size: ", student.sizes(), " and ",
+              teacher.sizes());
+  const Tensor from = ContrastCells(student, options);
+  const Tensor to = ContrastCells(teacher, options);
   Tensor similarity = torch::cdist(from, to, 1) / -options.temperature;
   const Tensor positive = similarity.diagonal(0, 1, 2);
   if (options.negatives == Negatives::kOmni) {
     similarity = similarity.masked_fill(LeftOut(from.size(1), options.groups, from.device()),
                                         -std::numeric_limits<double>::infinity());
   }
-  const double positions = static_cast<double>(of_student.size(2) * of_student.size(3));
+  const double positions = static_cast<double>(student.size(2) * student.size(3));
   return (similarity.logsumexp(2) - positive).sum() / positions;
 }
 

@@ -40,6 +40,13 @@ absl::StatusOr<DenseContrastOptions::Negatives> ParseContrastNegatives(absl::str
 // The map that is contrasted: cropped, pooled, cut to whole patches.
 torch::Tensor ContrastMap(const torch::Tensor& map, const DenseContrastOptions& options);
 
+// The same from a map that a teacher has pooled already (reduction max_pool:pool of the whole map):
+// equal to the bit, since the windows of a corner are those of the whole. `options` must be
+// Poolable.
+torch::Tensor ContrastMapOfPooled(const torch::Tensor& pooled, const DenseContrastOptions& options);
+// Whether pooling may come before the crop: there is a pool, and no crop smaller than its window.
+bool Poolable(const DenseContrastOptions& options);
+
 // Cells of a contrasted map [N,C,h,w]: [patches, pixels x groups, C / groups], patches in the
 // order (image, row, column), cells pixel by pixel. Without groups for the spatial negatives,
 // with patches of one pixel for channel.
@@ -49,5 +56,8 @@ torch::Tensor ContrastCells(const torch::Tensor& map, const DenseContrastOptions
 // at y = x; `student`, `teacher` [N,C,H,W], h x w the contrasted size. Memory: patches x cells^2.
 torch::Tensor DenseContrastSum(const torch::Tensor& student, const torch::Tensor& teacher,
                                const DenseContrastOptions& options);
+// The same of two contrasted maps [N,C,h,w]; throws c10::Error when their sizes differ.
+torch::Tensor ContrastedSum(const torch::Tensor& student, const torch::Tensor& teacher,
+                            const DenseContrastOptions& options);
 
 }  // namespace reflux

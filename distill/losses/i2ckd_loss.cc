@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/choose.h"
+#include "common/targets/target.h"
 #include "distill/losses/cross_entropy_loss.h"
 #include "distill/models/build_model.h"
 
@@ -13,6 +14,12 @@ namespace {
 // Sums [N,K,C] to means where there are pixels, 0 elsewhere.
 torch::Tensor MeanOf(const torch::Tensor& sums, const torch::Tensor& counts) {
   return sums / counts.clamp_min(1).to(sums.dtype()).unsqueeze(-1);
+}
+
+ClassSums SumsOf(const torch::Tensor& map, const torch::Tensor& labels, int64_t num_classes,
+                 int64_t ignore_index) {
+  return SumByClass(map, DownsampleLabels(labels, map.size(2), map.size(3)), num_classes,
+                    ignore_index);
 }
 
 }  // namespace
@@ -54,6 +61,10 @@ absl::Status I2ckdOptions::Validate() const {
     return absl::InvalidArgumentError(
         absl::StrCat("losses.i2ckd.tap: '", tap, "' has no channels"));
   }
+  if (reduced && labels == Labels::kTeacher) {
+    return absl::InvalidArgumentError(
+        "losses.i2ckd.labels: the teacher sums by the ground truth, not by its own logits");
+  }
   return absl::OkStatus();
 }
 
@@ -65,6 +76,7 @@ I2ckdLoss::I2ckdLoss(const I2ckdOptions& options) : options_(options) {
 }
 
 std::vector<std::string> I2ckdLoss::teacher_taps() const {
+  if (options_.reduced) return {TargetName(options_.tap, Reduction::kClassSums)};
   if (options_.labels == I2ckdOptions::Labels::kGroundTruth || options_.tap == "logits")
     return {options_.tap};
   return {options_.tap, "logits"};
@@ -75,16 +87,24 @@ torch::Tensor I2ckdLoss::LabelsOf(const LossInputs& inputs) const {
   return RequireMap(inputs.teacher, "logits", "teacher").argmax(1);
 }
 
+ClassSums I2ckdLoss::TeacherSums(const LossInputs& inputs, const torch::Tensor& labels) const {
+  const torch::Tensor map = RequireMap(inputs.teacher, teacher_taps()[0], "teacher").detach();
+  if (!options_.reduced) return SumsOf(map, labels, options_.num_classes, inputs.ignore_index);
+  // [N,C+1,K,1]: sums, then counts.
+  TORCH_CHECK(map.size(2) == options_.num_classes, "i2ckd: the teacher summed ", map.size(2),
+              " classes, the labels have ", options_.num_classes);
+  const torch::Tensor sums = map.squeeze(3);
+  const int64_t channels = sums.size(1) - 1;
+  return {sums.narrow(1, 0, channels).transpose(1, 2),
+          sums.select(1, channels).to(torch::kFloat64)};
+}
+
 LossStatistics I2ckdLoss::Local(const LossInputs& inputs) {
   torch::Tensor student = RequireMap(inputs.student, options_.tap, "student");
-  const torch::Tensor teacher = RequireMap(inputs.teacher, options_.tap, "teacher").detach();
   if (!align_.is_empty()) student = align_->forward(student);
   const torch::Tensor labels = LabelsOf(inputs);
-  const auto sum = [&](const torch::Tensor& map) {
-    return SumByClass(map, DownsampleLabels(labels, map.size(2), map.size(3)), options_.num_classes,
-                      inputs.ignore_index);
-  };
-  const ClassSums of_student = sum(student), of_teacher = sum(teacher);
+  const ClassSums of_student = SumsOf(student, labels, options_.num_classes, inputs.ignore_index);
+  const ClassSums of_teacher = TeacherSums(inputs, labels);
   switch (options_.mean) {
     case I2ckdOptions::Mean::kPerImage:
       return PerImage(of_student, of_teacher);

@@ -28,6 +28,9 @@ struct I2ckdOptions {
   // the loss, drawn from `seed`) maps the student's to the teacher's.
   int64_t student_channels = 0, teacher_channels = 0;
   uint64_t seed = 0;
+  // The teacher sends the class sums of its map (reduction.h) instead of the map: the same loss,
+  // for each sum is rounded once more, to float32. With labels from the ground truth alone.
+  bool reduced = false;
 
   absl::Status Validate() const;
 };
@@ -62,6 +65,7 @@ class I2ckdLoss : public Loss {
 
  private:
   torch::Tensor LabelsOf(const LossInputs& inputs) const;
+  ClassSums TeacherSums(const LossInputs& inputs, const torch::Tensor& labels) const;
   LossStatistics PerImage(const ClassSums& student, const ClassSums& teacher) const;
   const I2ckdOptions options_;
   torch::nn::Conv2d align_{nullptr};

@@ -22,14 +22,24 @@ namespace reflux {
 // One batch as the losses see it.
 struct LossInputs {
   std::map<std::string, torch::Tensor> student;  // tap -> [N,C,h,w], requires grad
-  std::map<std::string, torch::Tensor> teacher;  // tap -> [N,C,h,w], constant
-  torch::Tensor labels;                          // [N,H,W] int64
+  std::map<std::string, torch::Tensor> teacher;  // TargetSpec::name -> [N,C,h,w], constant
+  torch::Tensor labels;                          // [N,H,W] int64; [N,1,1] of whole images
   int64_t ignore_index = 255;
+  // [N,H,W] bool: pixels beyond the image, of which a derived map of the teacher knows nothing;
+  // undefined: none. Terms that read a teacher see 0 there on both sides (LossSet).
+  torch::Tensor padding;
   // What random numbers of a loss are drawn from: the training step and the position of this
   // rank's first image in the global batch.
   uint64_t step = 0, first_position = 0;
   int64_t global_batch = 0;  // images of all ranks; 0: this share is all of them
   int64_t total_steps = 0;   // of the run, for terms that grow or fade; 0: has no end
+  // A classifier's images that were mixed with others (distill/data/mixing.h): the labels of those,
+  // as `labels`, and the share of the first; undefined: they were not.
+  torch::Tensor mixed_labels;
+  double label_share = 1;
+  // The student's maps of the four rotations of each image, rotation k of image i in row 4 i + k;
+  // there when a loss reads_rotations().
+  std::map<std::string, torch::Tensor> rotated;
 };
 
 struct LossStatistics {
@@ -48,9 +58,11 @@ class Loss : public torch::nn::Module {
   // What the value is made of, by name, before any weight: reported beside it. From statistics
   // summed over all ranks; called after Finish, without gradient.
   virtual std::map<std::string, double> Parts(const LossStatistics& /*global*/) { return {}; }
-  // Taps it reads from each side.
+  // Taps it reads from each side; of the teacher, where a reduction of the map is enough, the name
+  // of that target: "aspp|class_sums" (TargetName in common/targets/target.h).
   virtual std::vector<std::string> student_taps() const = 0;
   virtual std::vector<std::string> teacher_taps() const = 0;
+  virtual bool reads_rotations() const { return false; }  // LossInputs::rotated
 };
 
 // The map of `tap`; throws a c10::Error that names the tap and `side` ("student") if it is missing.
@@ -59,6 +71,11 @@ const torch::Tensor& RequireMap(const std::map<std::string, torch::Tensor>& maps
 
 // The images of all ranks, of which this rank has `share` (LossInputs::global_batch).
 int64_t GlobalBatch(const LossInputs& inputs, int64_t share);
+
+// What a term that compares with a teacher's derived maps sees: every position of both sides whose
+// pixel (at the map's stride) is padding is 0, so that it teaches nothing. Without padding,
+// `inputs`.
+LossInputs WithoutPadding(const LossInputs& inputs);
 
 // `map` with every vector along `dim` divided by its length, or by 1e-12 where that is larger.
 torch::Tensor UnitVectors(const torch::Tensor& map, int64_t dim);

@@ -1,5 +1,6 @@
 #include "distill/losses/loss_set.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -68,7 +69,9 @@ LossSet::LossSet(std::vector<LossTerm> terms) : terms_(std::move(terms)) {
 LossResult LossSet::Compute(const LossInputs& inputs, int64_t step, int64_t total_steps,
                             LossCollectives& collectives, bool stop_requested) {
   std::vector<LossStatistics> local;
-  for (const LossTerm& term : terms_) local.push_back(term.loss->Local(inputs));
+  const LossInputs compared = WithoutPadding(inputs);
+  for (const LossTerm& term : terms_)
+    local.push_back(term.loss->Local(term.loss->teacher_taps().empty() ? inputs : compared));
 
   torch::Tensor counts = PackCounts(terms_, local, stop_requested);
   collectives.AllReduceSum(counts);
@@ -111,6 +114,10 @@ void LossSet::ClipGradients() {
 
 std::vector<std::string> LossSet::student_taps() const {
   return Union(terms_, &Loss::student_taps);
+}
+bool LossSet::reads_rotations() const {
+  return std::any_of(terms_.begin(), terms_.end(),
+                     [](const LossTerm& term) { return term.loss->reads_rotations(); });
 }
 std::vector<std::string> LossSet::teacher_taps() const {
   return Union(terms_, &Loss::teacher_taps);

@@ -69,6 +69,7 @@ class LossSet : public torch::nn::Module {
   // The union of the terms' taps, sorted.
   std::vector<std::string> student_taps() const;
   std::vector<std::string> teacher_taps() const;
+  bool reads_rotations() const;  // one of them does
 
  private:
   const std::vector<LossTerm> terms_;

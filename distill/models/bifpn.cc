@@ -26,10 +26,13 @@ class BlockImpl : public torch::nn::Module {
       const int64_t from = i == 0 ? in : out;
       step->push_back(Convolution({.in = from, .out = from, .kernel = 3, .groups = from}));
       step->push_back(Convolution({.in = from, .out = out}));
-      step->push_back(norm());
+      final_norm_ = norm();
+      step->push_back(final_norm_);
       Append(step);
     }
   }
+  // What a block with a depth ends with.
+  BatchNorm2d final_norm() const { return final_norm_; }
   Tensor forward(Tensor map) {
     for (torch::nn::Sequential& step : steps_) map = step->forward(map);
     return map;
@@ -43,6 +46,7 @@ class BlockImpl : public torch::nn::Module {
 
   torch::nn::ModuleList conv_;
   std::vector<torch::nn::Sequential> steps_;
+  BatchNorm2d final_norm_{nullptr};
 };
 TORCH_MODULE(Block);
 
@@ -71,6 +75,7 @@ class BlockList {
   }
   Tensor Run(size_t i, const Tensor& map) { return blocks_[i]->forward(map); }
   bool empty() const { return blocks_.empty(); }
+  BatchNorm2d FinalNorm(size_t i) const { return blocks_[i]->final_norm(); }
 
  private:
   torch::nn::ModuleList list_;
@@ -84,6 +89,7 @@ class BifpnLayer : public torch::nn::Module {
   // `in` are the channels of its inputs; the first layer has a lateral block for each.
   BifpnLayer(const std::vector<int64_t>& in, bool first, const BifpnOptions& options);
   std::vector<Tensor> forward(const std::vector<Tensor>& inputs, bool before_relu);
+  std::vector<BatchNorm2d> final_norms() const;
 
  private:
   void AddLevel(size_t level, const std::vector<int64_t>& in, bool first);
@@ -131,6 +137,12 @@ Tensor BifpnLayer::Fuse(const Tensor& weights, const std::vector<Tensor>& maps) 
   Tensor sum = shares[0] * maps[0];
   for (size_t i = 1; i < maps.size(); ++i) sum = sum + shares[static_cast<int64_t>(i)] * maps[i];
   return sum;
+}
+
+std::vector<BatchNorm2d> BifpnLayer::final_norms() const {
+  std::vector<BatchNorm2d> norms = {up_.FinalNorm(0)};
+  for (size_t i = 0; i < down_weights_->size(); ++i) norms.push_back(down_.FinalNorm(i));
+  return norms;
 }
 
 // Maps after their ReLU to fused maps before it.
@@ -194,6 +206,10 @@ BifpnImpl::BifpnImpl(const BifpnOptions& options) {
   }
   classifier_ = register_module(options.width > 0 ? "fc" : "linear",
                                 torch::nn::Linear(options.widths().back(), options.num_classes));
+}
+
+std::vector<BatchNorm2d> BifpnImpl::final_norms() const {
+  return layers_->at<BifpnLayer>(layers_->size() - 1).final_norms();
 }
 
 BifpnOutputs BifpnImpl::forward(const std::vector<Tensor>& maps, bool before_relu) {

@@ -43,6 +43,8 @@ class BifpnImpl : public torch::nn::Module {
   // `maps` [N,channels[i],h_i,w_i]. With `before_relu` the refined maps are those before their
   // ReLU.
   BifpnOutputs forward(const std::vector<torch::Tensor>& maps, bool before_relu = false);
+  // The norms of the refined maps, before their ReLU.
+  std::vector<BatchNorm2d> final_norms() const;
 
  private:
   torch::nn::ModuleList layers_{nullptr};

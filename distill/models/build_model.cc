@@ -22,8 +22,9 @@ absl::Status ModelOptions::Validate() const {
   if (num_classes < 2 || num_classes > kMaxClasses) {
     return OutOfRange("num_classes", num_classes, absl::StrCat("2 to ", kMaxClasses));
   }
-  if (output_stride != 0 && output_stride != 8 && output_stride != 16) {
-    return OutOfRange("output_stride", output_stride, "8 or 16, or 0 for the architecture's own");
+  if (output_stride != 0 && output_stride != 8 && output_stride != 16 && output_stride != 32) {
+    return OutOfRange("output_stride", output_stride,
+                      "8 or 16, or 32 or 0 for the architecture's own");
   }
   if (aspp_width < 0 || aspp_width > kMaxWidth) {
     return OutOfRange("aspp_width", aspp_width,
@@ -53,6 +54,10 @@ absl::StatusOr<ModelOptions> ResolveModelOptions(ModelOptions options) {
     return absl::NotFoundError(absl::StrCat("unknown architecture '", options.architecture,
                                             "'; known are ",
                                             absl::StrJoin(KnownArchitectures(), ", ")));
+  }
+  if (options.aspp_width > 0 && architecture->aspp_width == 0) {
+    return OutOfRange("aspp_width", options.aspp_width,
+                      absl::StrCat("0 for ", options.architecture, ", which has no such head"));
   }
   if (options.aspp_width == 0) options.aspp_width = architecture->aspp_width;
   const std::vector<int64_t>& strides = architecture->output_strides;

@@ -36,7 +36,8 @@ class ReluFirstBlock : public torch::nn::Module {
 
 }  // namespace
 
-CifarResNet18::CifarResNet18(const ClassifierOptions& options, Stem stem) : stem_(stem) {
+CifarResNet18::CifarResNet18(const ClassifierOptions& options, Stem stem)
+    : ImageClassifier(options), stem_(stem) {
   const bool cifar = stem == Stem::kCifar;
   conv1_ =
       register_module("conv1", cifar ? Convolution({.in = 3, .out = 64, .kernel = 3})
@@ -53,7 +54,7 @@ CifarResNet18::CifarResNet18(const ClassifierOptions& options, Stem stem) : stem
   fc_ = register_module("fc", torch::nn::Linear(in, options.num_classes));
 }
 
-ClassifierOutputs CifarResNet18::Forward(const Tensor& images) {
+ClassifierOutputs CifarResNet18::Classify(const Tensor& images) {
   Tensor x = bn1_(conv1_(images));
   if (stem_ == Stem::kImageNet) {
     x = torch::max_pool2d(x, /*kernel_size=*/3, /*stride=*/2, /*padding=*/1);
@@ -61,6 +62,7 @@ ClassifierOutputs CifarResNet18::Forward(const Tensor& images) {
   ClassifierOutputs outputs;
   for (torch::nn::Sequential& stage : stages_) {
     x = stage->forward(x);
+    outputs.before_relu.push_back(x);
     outputs.maps.push_back(torch::relu(x));
   }
   outputs.logits = fc_(outputs.maps.back().mean({2, 3}));

@@ -14,8 +14,9 @@ class CifarResNet18 : public ImageClassifier {
     kImageNet,  // 7x7 convolution of stride 2, norm, 3x3 max-pool of stride 2
   };
   CifarResNet18(const ClassifierOptions& options, Stem stem);
-  ClassifierOutputs Forward(const torch::Tensor& images) override;
+  ClassifierOutputs Classify(const torch::Tensor& images) override;
   std::vector<int64_t> channels() const override { return {64, 128, 256, 512}; }
+  int64_t first_stride() const override { return stem_ == Stem::kCifar ? 1 : 4; }
 
  private:
   const Stem stem_;

@@ -6,6 +6,7 @@
 #include "distill/models/batch_norm.h"
 #include "distill/models/build_model.h"
 #include "distill/models/layers.h"
+#include "distill/models/wide_resnet.h"
 
 namespace reflux {
 namespace {
@@ -39,11 +40,25 @@ bool IsDeepLabV3PlusHead(const std::string& name) {
   return absl::StartsWith(name, "aspp.") || absl::StartsWith(name, "decoder.");
 }
 
-void InitializeConvolution(const std::string& name, torch::nn::Conv2dImpl& conv, uint64_t seed) {
+void InitializeLinear(const std::string& name, torch::nn::LinearImpl& linear, bool zero_bias,
+                      uint64_t seed) {
+  const double bound = 1 / std::sqrt(static_cast<double>(linear.weight.size(1)));
+  FillUniform(CounterRandom(seed, absl::StrCat("init:", name, ".weight")), bound, linear.weight);
+  if (!linear.bias.defined()) return;
+  if (zero_bias) {
+    linear.bias.zero_();
+  } else {
+    FillUniform(CounterRandom(seed, absl::StrCat("init:", name, ".bias")), bound, linear.bias);
+  }
+}
+
+// `wide` for wide ResNets, whose code draws every convolution as backbones are drawn.
+void InitializeConvolution(const std::string& name, torch::nn::Conv2dImpl& conv, bool wide,
+                           uint64_t seed) {
   const double fan_out = conv.weight.numel() / static_cast<double>(conv.weight.size(1));
   const double fan_in = conv.weight.numel() / static_cast<double>(conv.weight.size(0));
   const CounterRandom random(seed, absl::StrCat("init:", name, ".weight"));
-  if (IsBackbone(name)) {
+  if (wide || IsBackbone(name)) {
     FillNormal(random, std::sqrt(2 / fan_out), conv.weight);
   } else if (IsDeepLabV3PlusHead(name)) {
     FillNormal(random, std::sqrt(2 / fan_in), conv.weight);
@@ -71,9 +86,14 @@ void ResetNorm(BatchNorm2dImpl& norm) {
 
 void InitializeWeights(torch::nn::Module& model, uint64_t seed) {
   torch::NoGradGuard no_grad;
+  const bool wide = dynamic_cast<const WideResNet*>(&model) != nullptr;
   for (const auto& item : model.named_modules("", /*include_self=*/false)) {
     if (auto* conv = item.value()->as<torch::nn::Conv2dImpl>()) {
-      InitializeConvolution(item.key(), *conv, seed);
+      InitializeConvolution(item.key(), *conv, wide, seed);
+    } else if (auto* linear = item.value()->as<torch::nn::LinearImpl>()) {
+      InitializeLinear(item.key(), *linear, wide, seed);
+    } else if (auto* weights = item.value()->as<torch::nn::ParameterListImpl>()) {
+      for (torch::Tensor& weight : weights->parameters()) weight.fill_(1);  // of a pyramid's sums
     } else if (auto* norm = item.value()->as<BatchNorm2dImpl>()) {
       ResetNorm(*norm);
     } else {

@@ -2,6 +2,7 @@
 
 #include <torch/csrc/autograd/functions/accumulate_grad.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <vector>
@@ -12,7 +13,12 @@ namespace {
 using torch::autograd::AccumulateGrad;
 using torch::autograd::Node;
 
-constexpr int64_t kProbe = 32;  // pixels; every stride divides it
+// Side of the smaller probe in pixels: every stride divides it, also of maps below the taps.
+int64_t ProbeSide(const SegmentationModel& model) {
+  int64_t coarsest = 8;
+  for (const TapInfo& tap : model.taps()) coarsest = std::max(coarsest, tap.stride);
+  return 4 * coarsest;
+}
 
 // Of a weight that a forward convolves with: the side of the square map that comes out.
 using OutputSides = std::map<c10::TensorImpl*, int64_t>;
@@ -56,11 +62,12 @@ ModelCost MeasureCost(SegmentationModel& model, int64_t height, int64_t width) {
   model.eval();
   ModelCost cost;
   for (const auto& parameter : model.parameters()) cost.parameters += parameter.numel();
-  const OutputSides small = Probe(model, kProbe), large = Probe(model, 2 * kProbe);
+  const int64_t probe = ProbeSide(model);
+  const OutputSides small = Probe(model, probe), large = Probe(model, 2 * probe);
   for (const auto& [weight, side] : small) {
     // A map that does not grow with the image is one of pooled bins.
     const bool fixed = side == large.at(weight);
-    const int64_t stride = kProbe / side;
+    const int64_t stride = probe / side;
     const int64_t positions =
         fixed ? side * side : CeilDivide(height, stride) * CeilDivide(width, stride);
     cost.multiply_adds += weight->numel() * positions;

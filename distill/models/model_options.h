@@ -12,7 +12,7 @@ namespace reflux {
 struct ModelOptions {
   std::string architecture = "deeplabv3_resnet18";  // one of KnownArchitectures()
   int64_t num_classes = 19;
-  // Input pixels per position of c4: 8 or 16, which not every architecture has; 0: its own.
+  // Input pixels per position of c4: 8, 16 or 32, which not every architecture has; 0: its own.
   int64_t output_stride = 0;
   // Channels of the head: of the ASPP branches and of its last map; with a PSPNet of the last map
   // alone. 0: the architecture's own (128 for DeepLabV3 on ResNet-18, 256 on ResNet-101 as in

@@ -10,9 +10,9 @@ using torch::Tensor;
 
 struct BlockOptions {
   int64_t in = 0, planes = 0, stride = 1;
-  int64_t dilation = 1;        // of the stage's blocks after the first
-  int64_t first_dilation = 1;  // of this block's strided convolution
-  bool project = false;        // the shortcut has a 1x1 convolution
+  int64_t first_dilation = 1;   // of the convolution that carries the stride
+  int64_t second_dilation = 1;  // of a basic block's second convolution
+  bool project = false;         // the shortcut has a 1x1 convolution
   NormOptions norm;
 };
 
@@ -39,7 +39,7 @@ class BasicBlock : public ResidualBlock {
     bn1_ = register_module("bn1", Norm(o.planes, o.norm));
     conv2_ = register_module(
         "conv2",
-        Convolution({.in = o.planes, .out = o.planes, .kernel = 3, .dilation = o.dilation}));
+        Convolution({.in = o.planes, .out = o.planes, .kernel = 3, .dilation = o.second_dilation}));
     bn2_ = register_module("bn2", Norm(o.planes, o.norm));
     if (o.project) downsample_ = register_module("downsample", Shortcut(o, o.planes));
   }
@@ -96,7 +96,7 @@ void Append(torch::nn::Sequential& stage, const BlockOptions& options, bool bott
 }  // namespace
 
 ResNet::ResNet(const ResNetOptions& options)
-    : options_(options), in_channels_(options.deep_stem ? 128 : 64) {
+    : options_(options), in_channels_(options.stem == ResNetStem::kDeep ? 128 : 64) {
   MakeStem();
   const bool wide = options.output_stride == 16;
   stages_ = {MakeStage(0, 1, 1), MakeStage(1, 2, 1), MakeStage(2, wide ? 2 : 1, wide ? 1 : 2),
@@ -104,15 +104,34 @@ ResNet::ResNet(const ResNetOptions& options)
 }
 
 void ResNet::MakeStem() {
-  const int64_t first = options_.deep_stem ? 3 : 7;
-  conv1_ =
-      register_module("conv1", Convolution({.in = 3, .out = 64, .kernel = first, .stride = 2}));
-  bn1_ = register_module("bn1", Norm(64, options_.norm));
-  if (!options_.deep_stem) return;
-  conv2_ = register_module("conv2", Convolution({.in = 64, .out = 64, .kernel = 3}));
-  bn2_ = register_module("bn2", Norm(64, options_.norm));
-  conv3_ = register_module("conv3", Convolution({.in = 64, .out = 128, .kernel = 3}));
-  bn3_ = register_module("bn3", Norm(128, options_.norm));
+  const auto convolution = [&](int i, int64_t in, int64_t out, int64_t kernel) {
+    convolutions_[i] =
+        Convolution({.in = in, .out = out, .kernel = kernel, .stride = i == 0 ? 2 : 1});
+    norms_[i] = Norm(out, options_.norm);
+  };
+  const int64_t half = in_channels_ / 2;
+  if (options_.stem == ResNetStem::kSeven) {
+    convolution(0, 3, in_channels_, 7);
+  } else {
+    convolution(0, 3, half, 3);
+    convolution(1, half, half, 3);
+    convolution(2, half, in_channels_, 3);
+  }
+  RegisterStem();
+}
+
+void ResNet::RegisterStem() {
+  const bool sequence = options_.stem == ResNetStem::kV1c;
+  auto parent = sequence ? register_module("stem", std::make_shared<torch::nn::Module>()) : nullptr;
+  for (int i = 0; i < 3 && !convolutions_[i].is_empty(); ++i) {
+    if (sequence) {  // an activation follows each pair
+      parent->register_module(std::to_string(3 * i), convolutions_[i]);
+      parent->register_module(std::to_string(3 * i + 1), norms_[i]);
+    } else {
+      register_module("conv" + std::to_string(i + 1), convolutions_[i]);
+      register_module("bn" + std::to_string(i + 1), norms_[i]);
+    }
+  }
 }
 
 int64_t ResNet::Channels(int stage) const {
@@ -139,7 +158,8 @@ torch::nn::Sequential ResNet::MakeStage(int stage, int64_t stride, int64_t dilat
     block.in = in_channels_;
     block.planes = int64_t{64} << stage;
     block.stride = i == 0 ? stride : 1;
-    block.dilation = block.first_dilation = Dilation(stage, i, dilation);
+    block.first_dilation = block.second_dilation = Dilation(stage, i, dilation);
+    if (!options_.dilate_second) block.second_dilation = 1;
     if (i == 0 && options_.halve_first_dilation) {
       block.first_dilation = std::max<int64_t>(dilation / 2, 1);
     }
@@ -152,8 +172,10 @@ torch::nn::Sequential ResNet::MakeStage(int stage, int64_t stride, int64_t dilat
 }
 
 Tensor ResNet::Stem(const Tensor& images) {
-  Tensor x = Relu(bn1_(conv1_(images)));
-  if (options_.deep_stem) x = Relu(bn3_(conv3_(Relu(bn2_(conv2_(x))))));
+  Tensor x = images;
+  for (int i = 0; i < 3 && !convolutions_[i].is_empty(); ++i) {
+    x = Relu(norms_[i](convolutions_[i](x)));
+  }
   return torch::max_pool2d(x, /*kernel_size=*/3, /*stride=*/2, /*padding=*/1);
 }
 

@@ -1,5 +1,5 @@
-// The seam that every dense-prediction network meets. Torch modules, not thread-safe in training
-// mode; `Forward` of an eval-mode model may run from several threads.
+// The seam that every network meets; a classifier's logits have one position. Torch modules, not
+// thread-safe in training mode; `Forward` of an eval-mode model may run from several threads.
 #pragma once
 
 #include <torch/torch.h>
@@ -14,7 +14,7 @@ namespace reflux {
 struct TapInfo {
   std::string name;  // "logits", "aspp", "c1".."c4", "aux"; see docs/models.md
   int64_t channels = 0;
-  int64_t stride = 0;  // input pixels per map position
+  int64_t stride = 0;  // input pixels per map position; 0: one position for all
 };
 
 // Tap name -> [N,C,h,w].

@@ -35,7 +35,7 @@ class WideBlock : public torch::nn::Module {
 }  // namespace
 
 WideResNet::WideResNet(const ClassifierOptions& options, int64_t depth, int64_t widening)
-    : channels_({16 * widening, 32 * widening, 64 * widening}) {
+    : ImageClassifier(options), channels_({16 * widening, 32 * widening, 64 * widening}) {
   TORCH_CHECK_VALUE(depth >= 10 && depth % 6 == 4, "a wide ResNet has 6 n + 4 layers, not ", depth);
   const auto norm = [&](int64_t channels) {
     return BatchNorm2d(channels, options.norm_epsilon, options.norm_momentum);
@@ -60,11 +60,12 @@ WideResNet::WideResNet(const ClassifierOptions& options, int64_t depth, int64_t 
   fc_ = register_module("fc", torch::nn::Linear(in, options.num_classes));
 }
 
-ClassifierOutputs WideResNet::Forward(const Tensor& images) {
+ClassifierOutputs WideResNet::Classify(const Tensor& images) {
   Tensor x = conv1_(images);
   ClassifierOutputs outputs;
   for (size_t i = 0; i < stages_.size(); ++i) {
     x = norms_[i](stages_[i]->forward(x));
+    outputs.before_relu.push_back(x);
     outputs.maps.push_back(torch::relu(x));
   }
   outputs.logits = fc_(outputs.maps.back().mean({2, 3}));

@@ -11,7 +11,7 @@ class WideResNet : public ImageClassifier {
  public:
   // `depth` is 6 n + 4: n blocks of two convolutions in each stage.
   WideResNet(const ClassifierOptions& options, int64_t depth, int64_t widening);
-  ClassifierOutputs Forward(const torch::Tensor& images) override;
+  ClassifierOutputs Classify(const torch::Tensor& images) override;
   std::vector<int64_t> channels() const override { return channels_; }
 
  private:

@@ -34,13 +34,21 @@ torch::Tensor MomentumBuffer(const torch::optim::SGD& sgd, const torch::Tensor& 
 
 }  // namespace
 
-double PolySchedule::LearningRate(int64_t step) const {
+double LearningRateSchedule::LearningRate(int64_t step) const {
   if (step >= total_steps) return 0;
-  return base_lr *
-         std::pow(1 - static_cast<double>(step) / static_cast<double>(total_steps), power);
+  double rate =
+      base_lr * std::pow(1 - static_cast<double>(step) / static_cast<double>(total_steps), power);
+  for (const double share : milestones) {
+    if (step >= std::llround(share * static_cast<double>(total_steps))) rate *= decay;
+  }
+  return rate;
 }
 
-absl::Status PolySchedule::Validate() const {
+absl::Status LearningRateSchedule::Validate() const {
+  for (const double share : milestones) {
+    if (!(share > 0 && share < 1)) return OutOfRange("milestones", share, "between 0 and 1");
+  }
+  if (!(decay > 0 && decay <= 1)) return OutOfRange("decay", decay, "above 0 and at most 1");
   if (!std::isfinite(base_lr) || base_lr <= 0) return OutOfRange("lr", base_lr, "positive");
   if (!IsNonNegative(power)) return OutOfRange("power", power, "at least 0");
   if (total_steps < 1) return OutOfRange("total_steps", total_steps, "at least 1");

@@ -1,5 +1,5 @@
-// Stochastic gradient descent with momentum and the polynomial learning rate of the segmentation
-// code bases (CIRKD, Af-DCD, AICSD). Not thread-safe.
+// Stochastic gradient descent with momentum, and the learning rates of the code bases: polynomial
+// (CIRKD, Af-DCD, AICSD) or in steps (FRSKD's classifiers). Not thread-safe.
 #pragma once
 
 #include <torch/torch.h>
@@ -15,11 +15,14 @@
 
 namespace reflux {
 
-// base_lr * (1 - step / total_steps)^power.
-struct PolySchedule {
+// base_lr * (1 - step / total_steps)^power, times decay for each milestone that was passed. With
+// power 0 it falls in steps alone.
+struct LearningRateSchedule {
   double base_lr = 0.02;
   double power = 0.9;  // 0: constant until the last step
   int64_t total_steps = 1;
+  std::vector<double> milestones = {};  // shares of the run, between 0 and 1
+  double decay = 0.1;
 
   // For the update number `step`, from 0; zero from total_steps on.
   double LearningRate(int64_t step) const;
@@ -28,7 +31,7 @@ struct PolySchedule {
 };
 
 struct SgdOptions {
-  PolySchedule schedule;
+  LearningRateSchedule schedule;
   double momentum = 0.9;
   double weight_decay = 1e-4;
   double head_lr_multiplier = 1;  // for every parameter outside the backbone
@@ -43,8 +46,8 @@ class Sgd {
   using NamedParameters = std::map<std::string, torch::Tensor>;
 
   // `parameters` by their qualified name; a name of which one dotted part is "pretrained" or
-  // "backbone" is the backbone's. InvalidArgument for invalid options or no parameters. The tensors are shared
-  // and must stay the module's: move it to its device first.
+  // "backbone" is the backbone's. InvalidArgument for invalid options or no parameters. The tensors
+  // are shared and must stay the module's: move it to its device first.
   static absl::StatusOr<std::unique_ptr<Sgd>> Create(const NamedParameters& parameters,
                                                      const SgdOptions& options);
 

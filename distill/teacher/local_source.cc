@@ -13,8 +13,10 @@
 #include "distill/checkpoint/model_checkpoint.h"
 #include "distill/codec/target_codec.h"
 #include "distill/data/dataset.h"
+#include "distill/data/label_file.h"
 #include "distill/data/view.h"
 #include "distill/models/placement.h"
+#include "distill/teacher/reduce_map.h"
 #include "distill/teacher/teacher_numerics.h"
 
 namespace reflux {
@@ -54,6 +56,12 @@ TapOutputs Forward(const Teacher& teacher, torch::Tensor images,
   return result;
 }
 
+absl::StatusOr<EncodedTarget> Encode(const torch::Tensor& map, const TargetSpec& spec,
+                                     const MapLabel& label) {
+  REFLUX_ASSIGN_OR_RETURN(const torch::Tensor reduced, ReduceMap(map, spec.reduction, label));
+  return EncodeMap(reduced, spec.codec);
+}
+
 class LocalSource : public TargetSource {
  public:
   LocalSource(Teacher teacher, ReadImageFn read_image, const LocalSourceOptions& options,
@@ -73,9 +81,15 @@ class LocalSource : public TargetSource {
     int32_t height, width;
     std::vector<size_t> samples;
     std::vector<torch::Tensor> images;
+    std::vector<MapLabel> labels;
+  };
+  struct Loaded {
+    torch::Tensor image;
+    MapLabel label;
   };
 
-  absl::StatusOr<torch::Tensor> LoadSample(const SampleRef& sample) const;
+  absl::StatusOr<Loaded> LoadSample(const SampleRef& sample, bool with_label) const;
+  absl::StatusOr<MapLabel> LoadLabel(const SampleRef& sample, cv::Size size) const;
   void RunGroup(const TargetRequest& request, const Group& group, TargetSink& sink);
 
   const Teacher teacher_;
@@ -97,7 +111,11 @@ absl::Status LocalSource::Fetch(const FetchContext& context, const TargetRequest
                                                            : ""));
   }
   std::vector<std::string> taps;
-  for (const TargetSpec& spec : request.specs) taps.push_back(spec.tap);
+  bool with_labels = false;
+  for (const TargetSpec& spec : request.specs) {
+    taps.push_back(spec.tap);
+    with_labels = with_labels || ReadsLabels(spec.reduction);
+  }
   REFLUX_RETURN_IF_ERROR(CheckTaps(*teacher_.model, taps));
   REFLUX_RETURN_IF_ERROR(context.Check());
 
@@ -105,15 +123,16 @@ absl::Status LocalSource::Fetch(const FetchContext& context, const TargetRequest
   std::map<std::pair<int32_t, int32_t>, Group> groups;
   for (size_t i = 0; i < request.samples.size(); ++i) {
     const SampleRef& sample = request.samples[i];
-    absl::StatusOr<torch::Tensor> image = LoadSample(sample);
-    if (!image.ok()) {
+    absl::StatusOr<Loaded> loaded = LoadSample(sample, with_labels);
+    if (!loaded.ok()) {
       metrics_.refused_samples.Increment();
-      for (size_t j = 0; j < request.specs.size(); ++j) sink.Deliver(i, j, image.status());
+      for (size_t j = 0; j < request.specs.size(); ++j) sink.Deliver(i, j, loaded.status());
       continue;
     }
     Group& group = groups[{sample.view.crop_height, sample.view.crop_width}];
     group.samples.push_back(i);
-    group.images.push_back(*std::move(image));
+    group.images.push_back(std::move(loaded->image));
+    group.labels.push_back(std::move(loaded->label));
     if (group.samples.size() == batch) {
       RunGroup(request, group, sink);
       group = {};
@@ -125,7 +144,8 @@ absl::Status LocalSource::Fetch(const FetchContext& context, const TargetRequest
   return absl::OkStatus();
 }
 
-absl::StatusOr<torch::Tensor> LocalSource::LoadSample(const SampleRef& sample) const {
+absl::StatusOr<LocalSource::Loaded> LocalSource::LoadSample(const SampleRef& sample,
+                                                            bool with_label) const {
   std::shared_ptr<const std::string> bytes = sample.image;
   if (bytes == nullptr) {
     absl::StatusOr<std::string> read = read_image_(sample.locator);
@@ -137,9 +157,33 @@ absl::StatusOr<torch::Tensor> LocalSource::LoadSample(const SampleRef& sample) c
     return absl::InvalidArgumentError("the image's bytes do not match the sample's digest");
   }
   REFLUX_ASSIGN_OR_RETURN(const cv::Mat decoded, DecodeImage(*bytes));
-  torch::Tensor image = torch::empty({3, sample.view.crop_height, sample.view.crop_width});
-  ApplyView(decoded, sample.view, teacher_.identity.preprocessing, image.data_ptr<float>());
-  return image;
+  Loaded loaded{.image = torch::empty({3, sample.view.crop_height, sample.view.crop_width})};
+  ApplyView(decoded, sample.view, teacher_.identity.preprocessing, loaded.image.data_ptr<float>());
+  if (with_label) {
+    REFLUX_ASSIGN_OR_RETURN(loaded.label, LoadLabel(sample, decoded.size()));
+  }
+  return loaded;
+}
+
+absl::StatusOr<MapLabel> LocalSource::LoadLabel(const SampleRef& sample, cv::Size size) const {
+  std::shared_ptr<const LabelFile> file = sample.label;
+  if (file == nullptr) {
+    if (options_.read_label == nullptr) return SampleNeededError(sample);
+    absl::StatusOr<LabelFile> read = options_.read_label(sample.locator);
+    if (!read.ok()) return SampleNeededError(sample);
+    file = std::make_shared<const LabelFile>(*std::move(read));
+  }
+  if (LabelDigest(*file) != sample.label_digest) {
+    if (sample.label == nullptr) return SampleNeededError(sample);
+    return absl::InvalidArgumentError("the label does not match the sample's label digest");
+  }
+  REFLUX_ASSIGN_OR_RETURN(const cv::Mat label, DecodeLabelFile(*file, size));
+  const View& view = sample.view;
+  MapLabel result{.classes = torch::empty({view.crop_height, view.crop_width}, torch::kInt64),
+                  .num_classes = file->map->num_classes,
+                  .ignore_index = file->map->ignore_index};
+  ApplyViewToLabel(label, view, result.ignore_index, result.classes.data_ptr<int64_t>());
+  return result;
 }
 
 void LocalSource::RunGroup(const TargetRequest& request, const Group& group, TargetSink& sink) {
@@ -157,7 +201,7 @@ void LocalSource::RunGroup(const TargetRequest& request, const Group& group, Tar
   for (size_t j = 0; j < request.specs.size(); ++j) {
     for (size_t k = 0; k < group.samples.size(); ++k) {
       sink.Deliver(group.samples[k], j,
-                   outputs.ok() ? EncodeMap(outputs->at(taps[j])[k], request.specs[j].codec)
+                   outputs.ok() ? Encode(outputs->at(taps[j])[k], request.specs[j], group.labels[k])
                                 : absl::StatusOr<EncodedTarget>(outputs.status()));
     }
   }

@@ -39,6 +39,8 @@ struct LocalSourceOptions {
   // TeacherInfo fields that the source cannot know.
   double miou = -1;
   std::string build_version;
+  // Reads the label of an image, for reductions that need it; null: labels are always asked for.
+  ReadLabelFn read_label;
 };
 
 struct LocalSourceMetrics {
@@ -49,7 +51,8 @@ struct LocalSourceMetrics {
 
 // Thread-safe; forwards run one at a time. A request for another identity is refused
 // (FAILED_PRECONDITION), an unknown tap too (NOT_FOUND, lists those that exist). A sample whose
-// file is missing or has another digest is answered by SampleNeededError.
+// file, or label where a reduction reads it, is missing or has another digest is answered by
+// SampleNeededError.
 std::unique_ptr<TargetSource> MakeLocalSource(Teacher teacher, ReadImageFn read_image,
                                               const LocalSourceOptions& options,
                                               const LocalSourceMetrics& metrics = {});

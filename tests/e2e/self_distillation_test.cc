@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "absl/strings/match.h"
@@ -116,6 +117,20 @@ TEST_F(SelfDistillationTest, TheSelfTeacherIsKeptInCheckpointsAndLeftBehindOnExp
   for (const std::string& name : file->names()) {
     EXPECT_FALSE(absl::StrContains(name, "self_teacher")) << name;
   }
+}
+
+// FRSKD's own segmentation network, whose pyramid the self-teacher refines level by level.
+TEST_F(SelfDistillationTest, EfficientDetLearnsFromItsSelfTeacher) {
+  v1::JobSpec spec = Job("fp32", "at");
+  spec.mutable_student()->set_model("efficientdet_b0_seg");
+  v1::FrskdSpec* const frskd = spec.mutable_losses()->mutable_frskd();
+  frskd->set_width(64);
+  frskd->clear_taps();
+  for (const char* tap : {"p2", "p3", "p4", "p5", "p6", "p7"}) frskd->add_taps(tap);
+  const std::vector<double> terms = Train(spec, "efficientdet", 1, TrainingEnd::kDone);
+  ASSERT_EQ(terms.size(), kSteps);
+  for (const double term : terms) EXPECT_TRUE(std::isfinite(term));
+  EXPECT_LT(terms[kSteps / 2 - 1], terms[0]);  // cross entropy alone until the terms set in
 }
 
 TEST_F(SelfDistillationTest, OneAndTwoRanksAgreeInDouble) {

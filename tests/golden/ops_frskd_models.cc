@@ -22,7 +22,9 @@ constexpr int64_t kSegLevels = 6;
 std::shared_ptr<ImageClassifier> Classifier(const GoldenCase& golden) {
   ClassifierOptions options;
   const auto model = golden.Param<std::string>("model");
-  options.architecture = std::string(absl::StripPrefix(model, "frskd_"));
+  options.architecture = model == "frskd_cifarresnet18"
+                             ? "cifar_resnet18"
+                             : std::string(absl::StripPrefix(model, "frskd_"));
   options.num_classes = golden.Param<int64_t>("num_classes");
   options.norm_epsilon = golden.params.value("norm_epsilon", options.norm_epsilon);
   options.norm_momentum = golden.params.value("norm_momentum", options.norm_momentum);
@@ -65,7 +67,7 @@ GoldenOutcome Classify(const GoldenCase& golden) {
   const torch::NoGradGuard no_gradients;
   const auto model = Classifier(golden);
   Prepare(*model, golden);
-  const ClassifierOutputs outputs = model->Forward(golden.Input("images"));
+  const ClassifierOutputs outputs = model->Classify(golden.Input("images"));
   GoldenOutcome outcome;
   outcome.outputs["logits"] = outputs.logits;
   for (size_t i = 0; i < outputs.maps.size(); ++i) {
@@ -160,7 +162,7 @@ GoldenOutcome SelfDistillationSteps(const GoldenCase& golden) {
   GoldenOutcome first;
   std::vector<Tensor> totals;
   for (int64_t step = 0; step < golden.Param<int64_t>("steps"); ++step) {
-    const ClassifierOutputs student = model->Forward(golden.Input("images"));
+    const ClassifierOutputs student = model->Classify(golden.Input("images"));
     GoldenOutcome outcome;
     const Tensor total =
         SelfDistillation(golden, student, self_teacher->forward(student.maps), outcome);

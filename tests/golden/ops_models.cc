@@ -21,7 +21,8 @@ int64_t CirkdWidth(absl::string_view architecture) {
   return architecture == "psp_resnet50" || architecture == "psp_resnet101" ? 256 : 0;
 }
 
-// The golden model names are "<code base>_<architecture>", torchvision's whole as ours.
+// The golden model names are "<code base>_<architecture>", those of torchvision, mmseg and FRSKD's segmentation whole as
+// ours.
 std::optional<ModelOptions> OptionsFor(const std::string& model) {
   ModelOptions options;
   absl::string_view architecture = model;
@@ -29,7 +30,9 @@ std::optional<ModelOptions> OptionsFor(const std::string& model) {
     options.aspp_width = CirkdWidth(architecture);
   } else if (!absl::ConsumePrefix(&architecture, "afdcd_") &&
              !absl::ConsumePrefix(&architecture, "aicsd_") &&
-             !absl::StartsWith(architecture, "torchvision_")) {
+             !absl::StartsWith(architecture, "torchvision_") &&
+             !absl::StartsWith(architecture, "mmseg_") &&
+             !absl::StartsWith(architecture, "efficientdet_")) {
     return std::nullopt;
   }
   options.architecture = std::string(architecture);

@@ -56,9 +56,25 @@ void WriteImage(const fs::path& path, const cv::Mat& image) {
   ASSERT_TRUE(cv::imwrite(path.string(), image)) << path;
 }
 
+void WriteTinyCifar100(const std::string& root) {
+  fs::create_directories(root);
+  for (const char* name : {"train.bin", "test.bin"}) {
+    cv::theRNG().state = 7;
+    cv::Mat records(2, 2 + 3 * 32 * 32, CV_8UC1);
+    cv::randu(records, 0, 256);
+    for (int i = 0; i < records.rows; ++i) {
+      records.at<uint8_t>(i, 0) = 1;                             // coarse label
+      records.at<uint8_t>(i, 1) = static_cast<uint8_t>(99 * i);  // fine label
+    }
+    std::ofstream(fs::path(root) / name, std::ios::binary)
+        .write(reinterpret_cast<const char*>(records.data), records.rows * records.cols);
+  }
+}
+
 }  // namespace
 
 void WriteTinyDataSet(const std::string& format, const std::string& root, int height, int width) {
+  if (format == "cifar100") return WriteTinyCifar100(root);
   for (const Split& split : SplitsOf(format)) {
     for (const char* name : {"000001", "000002"}) {
       cv::Mat image(height, width, CV_8UC3), label(height, width, CV_8UC1, cv::Scalar(split.left));

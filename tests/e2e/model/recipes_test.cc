@@ -32,6 +32,8 @@ using nlohmann::json;
 
 constexpr int kSide = 128;  // a map of 16x16 at stride 8: Af-DCD pools by 4 and takes patches of 4
 
+constexpr char kSmallViews[] = ", crop: [128, 128], eval_size: [64, 64]";
+
 std::vector<std::string> RecipeNames() {
   std::vector<std::string> names;
   for (const Recipe& recipe : Recipes("/nowhere")) names.push_back(recipe.name);
@@ -39,8 +41,9 @@ std::vector<std::string> RecipeNames() {
 }
 
 int Classes(const std::string& format) {
-  static const auto* const classes = new std::map<std::string, int>{
-      {"camvid", 11}, {"cityscapes", 19}, {"voc", 21}, {"ade20k", 150}, {"coco_stuff", 171}};
+  static const auto* const classes =
+      new std::map<std::string, int>{{"camvid", 11},  {"cityscapes", 19},  {"voc", 21},
+                                     {"ade20k", 150}, {"coco_stuff", 171}, {"cifar100", 100}};
   return classes->at(format);
 }
 
@@ -86,13 +89,14 @@ class RecipesTest : public testing::TestWithParam<std::string> {
   static std::string SmallJob(const std::string& recipe) {
     const v1::JobSpec spec = Published(recipe);
     const std::string format = spec.data().format();
-    std::string text = absl::StrFormat(R"(name: %s
+    std::string text =
+        absl::StrFormat(R"(name: %s
 extends: recipes/%s
-data: {root: %s, crop: [%d, %d], eval_size: [64, 64]}
+data: {root: %s%s}
 targets: {cache: none}
 train: {steps: 2, epochs: 0, global_batch: 2, eval_every: 0, threads: 2, log_every: 1}
 )",
-                                       recipe, recipe, DataSet(format), kSide, kSide);
+                        recipe, recipe, DataSet(format), format == "cifar100" ? "" : kSmallViews);
     if (NeedsTeacher(spec.losses())) {
       const char* teacher = absl::StrContains(spec.student().model(), "plus")
                                 ? "deeplabv3plus_resnet101"

@@ -6,6 +6,7 @@
 #include "cache/caching_source.h"
 #include "common/metrics/prometheus_registry.h"
 #include "common/targets/remote_source.h"
+#include "common/targets/rendezvous_source.h"
 #include "common/targets/target_service.h"
 #include "distill/teacher/local_source.h"
 #include "student_worker/observers.h"
@@ -53,6 +54,7 @@ TEST_F(TrainingMetricsTest, TheWorkersPageIsTheDocuments) {
   Serve({{"job_id", "job-1"}, {"rank", "0"}});
   MetricsObserver observer(*registry_, 0);
   RemoteSourceMetrics::Register(*registry_, "worker");
+  RendezvousMetrics::Register(*registry_, "worker");
   Observe(observer);
   const MetricLines shown = Shown({"job_id", "rank"});
   EXPECT_EQ(shown, Documented("reflux-worker"));

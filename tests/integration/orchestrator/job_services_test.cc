@@ -2,7 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "common/base/exit_codes.h"
 #include "tests/integration/orchestrator/job_service_fixture.h"
 
@@ -35,6 +39,43 @@ TEST_F(JobServiceTest, StartsTheSharedServicesFirstAndWiresThem) {
   const v1::Job second = MustSubmit(DistilSpec());
   processes_.Await(second.job_id() + ".g1.r0");
   EXPECT_THAT(processes_.Living(), SizeIs(6)) << "teacher and cache are shared";
+}
+
+TEST_F(JobServiceTest, WorkersAreToldOfSeveralCaches) {
+  v1::JobSpec spec = DistilSpec();
+  spec.mutable_run()->set_caches(3);
+  const v1::Job job = MustSubmit(spec);
+  const auto teacher = processes_.Await("teacher-");
+  RegisterService(teacher, ValueOf(teacher.spec, "--role"));
+  const auto second = processes_.Await(".1.n1"), third = processes_.Await(".2.n1");
+  const auto first = processes_.Get(absl::StrReplaceAll(second.spec.launch_id, {{".1.n1", ".n1"}}));
+  std::vector<std::string> endpoints, folders;
+  for (const auto& cache : {first, second, third}) {
+    endpoints.push_back("@" + ValueOf(cache.spec, "--endpoint-file"));
+    folders.push_back(ValueOf(cache.spec, "--dir"));
+    RegisterService(cache, ValueOf(cache.spec, "--role"));
+  }
+  EXPECT_THAT(std::set<std::string>(folders.begin(), folders.end()), SizeIs(3));
+  const LaunchSpec worker = processes_.Await(job.job_id() + ".g1.r0").spec;
+  EXPECT_EQ(ValueOf(worker, "--targets"), absl::StrJoin(endpoints, ","));
+}
+
+TEST_F(JobServiceTest, CachesShareTheStoreOfTheSite) {
+  StopOrchestrator();
+  options_.cache_site = {.store = "rados:targets", .ceph_conf = "/etc/site.conf"};
+  StartOrchestrator();
+  v1::JobSpec spec = DistilSpec();
+  spec.mutable_run()->set_caches(2);
+  MustSubmit(spec);
+  const LaunchSpec second = processes_.Await(".1.n1").spec;
+  const LaunchSpec first =
+      processes_.Get(absl::StrReplaceAll(second.launch_id, {{".1.n1", ".n1"}})).spec;
+  for (const LaunchSpec& cache : {first, second}) {
+    EXPECT_THAT(ValueOf(cache, "--store"), testing::StartsWith("rados:targets/default."));
+    EXPECT_EQ(ValueOf(cache, "--ceph-conf"), "/etc/site.conf");
+    EXPECT_EQ(ValueOf(cache, "--dir"), "");
+  }
+  EXPECT_EQ(ValueOf(first, "--store"), ValueOf(second, "--store"));
 }
 
 TEST_F(JobServiceTest, WithoutACacheWorkersAskTheTeacher) {

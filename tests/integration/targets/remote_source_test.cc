@@ -47,6 +47,39 @@ TEST(RemoteSource, DeliversEveryTargetOnceAndWhole) {
   }
 }
 
+TEST(RemoteSource, SendsTheLabelBesideTheImage) {
+  const LabelFile label{.bytes = "a png",
+                        .map = std::make_shared<const LabelMap>(LabelMap{
+                            .num_classes = 3, .ignore_index = 255, .values = {{0, 2}, {9, 255}}})};
+  FakeSource source([&](const SampleRef& s, const TargetSpec&) -> absl::StatusOr<EncodedTarget> {
+    if (s.label == nullptr) return SampleNeededError(s);
+    const bool same = s.label->bytes == label.bytes && *s.label->map == *label.map &&
+                      s.label_digest == LabelDigest(label);
+    if (!same) return absl::InternalError("another label arrived");
+    return MakeTarget(s, 10);
+  });
+  Served served(source);
+  RemoteSourceOptions options = Fast(served.server->address());
+  options.read_image = [](const Locator& locator) { return locator.path; };
+  TargetRequest request = MakeRequest(2, {"aspp"});
+  request.specs[0].reduction = Reduction::kClassSums;
+  for (SampleRef& sample : request.samples) sample.label_digest = LabelDigest(label);
+  for (const bool changed : {false, true}) {
+    options.read_label = [&](const Locator&) {
+      LabelFile read = label;
+      if (changed) read.bytes += "!";
+      return read;
+    };
+    CollectingSink sink;
+    EXPECT_TRUE(MakeRemoteSource(options)->Fetch(Within(absl::Seconds(20)), request, sink).ok());
+    ASSERT_EQ(sink.targets.size(), 2);
+    for (const auto& [index, target] : sink.targets)
+      EXPECT_EQ(target.status().code(),
+                changed ? absl::StatusCode::kFailedPrecondition : absl::StatusCode::kOk)
+          << target.status();
+  }
+}
+
 TEST(RemoteSource, CarriesAMapOf134MegabytesInChunks) {
   constexpr int32_t kElements = 2048 * 128 * 128;
   FakeSource source([](const SampleRef& s, const TargetSpec&) { return MakeTarget(s, kElements); });

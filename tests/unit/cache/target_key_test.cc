@@ -37,7 +37,6 @@ struct Inputs {
                             .crop_width = 512,
                             .flip = true}};
   TargetSpec spec{.tap = "aspp", .codec = Codec::kFp16};
-  Digest labels;
 };
 
 // The bytes of docs/cache_format.md, written by an independent program.
@@ -48,6 +47,14 @@ constexpr char kGoldenKeyBytes[] =
     "040000000f01020000000002000000080000000105000000206465666768696a6b6c6d6e6f7071727374"
     "75767778797a7b7c7d7e7f80818283060000001900000168000001e00000001000000020000001000000"
     "0200010700000004617370700800000001010900000001030a00000000";
+// The end of the key of aspp's class sums in float32: tap, reduction, codec, label digest.
+constexpr char kGoldenClassSumsEnd[] =
+    "0700000004617370700800000001020900000001010a000000201a432e84329607f777a43822a771e947"
+    "e88377a984a5d52b9728e48271c05892";
+constexpr char kGoldenLabelBytes[] =
+    "000000000c7265666c75782e6c6162656c0100000004000000010c00000020c8c9cacbcccdcecfd0d1d2"
+    "d3d4d5d6d7d8d9dadbdcdddedfe0e1e2e3e4e5e6e70d0000002000000002000000ff0000000000000000"
+    "00000007000000010000012c000000ff";
 constexpr char kGoldenSetBytes[] =
     "000000000a7265666c75782e736574010000000400000001020000002000010203040506070809"
     "0a0b0c0d0e0f101112131415161718191a1b1c1d1e1f0300000039013ff0000000000000405a00000000"
@@ -61,6 +68,58 @@ TEST(TargetKeyTest, MatchesTheGoldenBytes) {
             kGoldenKeyBytes);
   EXPECT_EQ(MakeTargetKey(in.teacher, in.sample, in.spec).digest.Hex(),
             "9d1e8b42f8daa106fbfde017f46309cf4468a0437ca2ef4c335e1e680db57853");
+}
+
+LabelMap ThreeValues() {
+  return {.num_classes = 2, .ignore_index = 255, .values = {{0, 0}, {7, 1}, {300, 255}}};
+}
+
+TEST(TargetKeyTest, ALabelMatchesTheGoldenBytes) {
+  EXPECT_EQ(absl::BytesToHexString(LabelDigestBytes(Ascending(200), ThreeValues())),
+            kGoldenLabelBytes);
+}
+
+TEST(TargetKeyTest, ReductionsMatchTheGoldenBytes) {
+  Inputs in;
+  in.sample.label_digest = LabelDigest(Ascending(200), ThreeValues());
+  in.spec = {.tap = "aspp", .reduction = Reduction::kClassSums, .codec = Codec::kFp32};
+  const std::string end = absl::HexStringToBytes(kGoldenClassSumsEnd);
+  EXPECT_EQ(absl::BytesToHexString(
+                absl::string_view(TargetKeyBytes(in.teacher, in.sample, in.spec)).substr(0, 213)),
+            absl::string_view(kGoldenKeyBytes).substr(0, 426));
+  EXPECT_EQ(TargetKeyBytes(in.teacher, in.sample, in.spec).substr(213), end);
+  EXPECT_EQ(MakeTargetKey(in.teacher, in.sample, in.spec).digest.Hex(),
+            "c0947bd6b6edffc193b4b593c19d54e2a192ec9abbb6811657296241d506df0c");
+  in.spec = {.tap = "aspp", .reduction = MaxPool(4), .codec = Codec::kFp16};
+  EXPECT_EQ(MakeTargetKey(in.teacher, in.sample, in.spec).digest.Hex(),
+            "d747b6050c57ea5528dfc658c865d3819c99d0c7f20f3e60a5cd20895e786b8d");
+}
+
+TEST(TargetKeyTest, TheLabelCountsWhereAReductionReadsItAndOnlyThere) {
+  Inputs before, after;
+  before.sample.label_digest = LabelDigest(Ascending(200), ThreeValues());
+  std::set<Digest> digests = {before.sample.label_digest};
+  const auto differs = [&](const Digest& encoded, const LabelMap& map) {
+    after.sample.label_digest = LabelDigest(encoded, map);
+    EXPECT_TRUE(digests.insert(after.sample.label_digest).second);
+    for (const Reduction reduction : {Reduction::kNone, Reduction::kClassSums, MaxPool(4)}) {
+      before.spec.reduction = after.spec.reduction = reduction;
+      const bool same = MakeTargetKey(before.teacher, before.sample, before.spec) ==
+                        MakeTargetKey(after.teacher, after.sample, after.spec);
+      EXPECT_EQ(same, reduction != Reduction::kClassSums) << Name(reduction);
+    }
+  };
+  LabelMap map = ThreeValues();
+  differs(Ascending(201), map);
+  differs(Digest(), map);
+  map.num_classes = 3;
+  differs(Ascending(200), map);
+  map = ThreeValues();
+  map.ignore_index = 254;
+  differs(Ascending(200), map);
+  map = ThreeValues();
+  map.values[7] = 0;
+  differs(Ascending(200), map);
 }
 
 TEST(TargetKeyTest, TargetSetMatchesTheGoldenBytes) {
@@ -98,12 +157,14 @@ TEST(TargetKeyTest, EveryFieldOfTheIdentityCounts) {
       [](Inputs& in) { in.spec.codec = Compressed(Codec::kFp16); },
       [](Inputs& in) { in.spec.codec = *ParseCodec("topk:3"); },
       [](Inputs& in) { in.spec.codec = *ParseCodec("topk:4"); },
-      [](Inputs& in) { in.labels.bytes[0] = 1; }};
+      [](Inputs& in) { in.spec.reduction = Reduction::kClassSums; },
+      [](Inputs& in) { in.spec.reduction = MaxPool(2); },
+      [](Inputs& in) { in.spec.reduction = MaxPool(3); }};
   std::set<TargetKey> keys;
   for (const auto& change : changes) {
     Inputs in;
     change(in);
-    keys.insert(MakeTargetKey(in.teacher, in.sample, in.spec, in.labels));
+    keys.insert(MakeTargetKey(in.teacher, in.sample, in.spec));
   }
   EXPECT_EQ(keys.size(), changes.size());
 }

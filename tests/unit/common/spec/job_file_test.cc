@@ -195,19 +195,33 @@ TEST(JobFileTest, FilesGiveTheirNameAndAreBounded) {
 
 TEST(JobFileTest, EveryRecipeOfTheSourceTreeMakesAJob) {
   const std::vector<Recipe> recipes = Recipes(testing::TempDir());
-  EXPECT_GE(recipes.size(), 22u);
+  EXPECT_GE(recipes.size(), 24u);
   for (const Recipe& recipe : recipes) {
-    const auto spec = Parse("extends: recipes/" + recipe.name +
-                            "\ndata: {root: d}\nteacher: {checkpoint: t}\n");
+    const auto spec =
+        Parse("extends: recipes/" + recipe.name + "\ndata: {root: d}\nteacher: {checkpoint: t}\n");
     ASSERT_TRUE(spec.ok()) << recipe.name << ": " << spec.status();
     EXPECT_NE(recipe.summary, "") << recipe.name;
     const auto is = [&](const char* method) { return absl::StartsWith(recipe.name, method); };
     EXPECT_EQ(spec->losses().has_i2ckd(), is("i2ckd-")) << recipe.name;
     EXPECT_EQ(spec->losses().has_icsd(), is("icsd-") || is("aicsd-")) << recipe.name;
     EXPECT_EQ(spec->losses().has_afdcd(), is("afdcd-")) << recipe.name;
-    EXPECT_EQ(spec->losses().has_frskd(), is("frskd-")) << recipe.name;
+    EXPECT_EQ(spec->losses().has_frskd() || spec->losses().has_frskd_classifier(), is("frskd-"))
+        << recipe.name;
     EXPECT_EQ(NeedsTeacher(spec->losses()), !is("cirkd-") && !is("frskd-")) << recipe.name;
   }
+}
+
+TEST(JobFileTest, CifarHasViewsOfItsOwn) {
+  const std::string job =
+      "data: {format: cifar10, root: d}\nstudent: {model: wrn16x2}\ntrain: {steps: 1}\n";
+  const v1::DataSpec cifar = Parse(job)->data();
+  EXPECT_EQ(cifar.crop(1), 32);
+  EXPECT_EQ(cifar.scale(0), 1);
+  EXPECT_EQ(cifar.padding(), 4);
+  const v1::DataSpec given = Parse(job, {"data.padding=0", "data.scale=[0.5, 1]"})->data();
+  EXPECT_EQ(given.padding(), 0);
+  EXPECT_EQ(given.scale(0), 0.5);
+  EXPECT_EQ(Parse(kSmallJob)->data().padding(), 0);
 }
 
 // Recipes extend recipes: what the last says holds.
@@ -223,6 +237,10 @@ TEST(JobFileTest, PublishedSettingsReachTheJob) {
   EXPECT_EQ(spec("aicsd-cityscapes-mbv2").train().epochs(), 200);
   EXPECT_EQ(spec("aicsd-cityscapes-mbv2").train().head_lr_multiplier(), 10);
   EXPECT_EQ(spec("frskd-voc-r18").losses().frskd().taps_size(), 4);
+  const v1::JobSpec wide = spec("frskd-cifar100-wrn16x2");
+  EXPECT_EQ(wide.student().model(), "wrn16x2");
+  EXPECT_EQ(wide.losses().frskd_classifier().beta(), 100);
+  EXPECT_EQ(wide.train().lr_schedule(), "step");
 }
 
 // The job files of the user's guide: right, but ahead of this version.
@@ -231,9 +249,7 @@ TEST(JobFileTest, PublishedJobFileIsRightButAheadOfThisVersion) {
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << status;
   const std::string file = DataFile("icsd.yaml");
   EXPECT_EQ(status.message(),
-            file + ":4: teacher.layout: not available in this version: layout cirkd\n" + file +
-                ":5: student.backbone: not available in this version: pretrained backbones\n" +
-                file + ":9: run.launcher: not available in this version: launcher slurm\n" + file +
+            file + ":9: run.launcher: not available in this version: launcher slurm\n" + file +
                 ":9: run.time_limit: not available in this version: run.time_limit\n" + file +
                 ":9: run.release_teacher: not available in this version: run.release_teacher\n" +
                 file + ":10: run.slurm: not available in this version: run.slurm");

@@ -5,12 +5,15 @@
 
 #include <filesystem>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/base/file.h"
 #include "distill/checkpoint/backbone_weights.h"
+#include "distill/checkpoint/checkpoint_layout.h"
 #include "distill/checkpoint/model_checkpoint.h"
 #include "distill/models/build_model.h"
+#include "tests/unit/distill/checkpoint/legacy_writer.h"
 
 namespace reflux {
 namespace {
@@ -25,51 +28,6 @@ std::string TempFile(const std::string& name) {
   std::filesystem::create_directories(folder);
   return absl::StrCat(folder, "/", name);
 }
-
-std::string Raw(uint64_t value, size_t bytes) {
-  return std::string(reinterpret_cast<const char*>(&value), bytes);
-}
-std::string Text(const std::string& text) { return "X" + Raw(text.size(), 4) + text; }
-std::string Number(int64_t value) { return "J" + Raw(static_cast<uint32_t>(value), 4); }
-std::string Numbers(torch::IntArrayRef values) {
-  std::string tuple = "(";
-  for (const int64_t value : values) tuple += Number(value);
-  return tuple + "t";
-}
-
-// What torch.save(..., _use_new_zipfile_serialization=False) writes of contiguous tensors.
-class LegacyWriter {
- public:
-  explicit LegacyWriter(const NamedTensors& state) {
-    std::string object = "\x80\x02}(" + Text("epoch") + "K\x09" + Text("state_dict") + "}(";
-    std::string keys = "\x80\x02](", data;
-    for (const auto& [name, tensor] : state) {
-      const Tensor values = tensor.detach().contiguous();
-      const std::string key = absl::StrCat("key", count_++);
-      object += Text(name) + Rebuild(values, key);
-      keys += Text(key);
-      data += Raw(values.numel(), 8);
-      data.append(static_cast<const char*>(values.data_ptr()), values.nbytes());
-    }
-    const std::string system = "\x80\x02}" + Text("little_endian") + "\x88s.";
-    bytes_ = std::string(
-                 "\x80\x02\x8a\x0al\xfc\x9c"
-                 "F\xf9 j\xa8P\x19.") +
-             "\x80\x02" + "M\xe9\x03." + system + object + "uu." + keys + "e." + data;
-  }
-  const std::string& bytes() const { return bytes_; }
-
- private:
-  static std::string Rebuild(const Tensor& values, const std::string& key) {
-    const std::string storage =
-        values.scalar_type() == torch::kInt64 ? "LongStorage" : "FloatStorage";
-    return "ctorch._utils\n_rebuild_tensor_v2\n((" + Text("storage") + "ctorch\n" + storage + "\n" +
-           Text(key) + Text("cpu") + Number(values.numel()) + "NtQK" + std::string(1, '\0') +
-           Numbers(values.sizes()) + Numbers(values.strides()) + "\x89NtR";
-  }
-  int count_ = 0;
-  std::string bytes_;
-};
 
 ModelOptions SmallOptions() { return {.num_classes = 3, .aspp_width = 8}; }
 
@@ -88,7 +46,7 @@ NamedTensors State(const SegmentationModel& model, const std::string& prefix) {
 
 std::string WritePth(const NamedTensors& state) {
   std::string path = TempFile("weights.pth");
-  EXPECT_TRUE(WriteFileAtomically(path, LegacyWriter(state).bytes()).ok());
+  EXPECT_TRUE(WriteFileAtomically(path, LegacyTorchFile(state)).ok());
   return path;
 }
 
@@ -141,6 +99,52 @@ TEST(CheckpointImportTest, AnotherLayoutMayBeNamed) {
   EXPECT_THAT(std::string(unknown.status().message()), HasSubstr("known are cirkd, torchvision"));
 }
 
+// Every network of mmsegmentation that is known, narrow.
+TEST(CheckpointImportTest, AFileOfMmsegIsANetworkWithItsPreprocessing) {
+  for (const char* name : {"mmseg_deeplabv3_resnet18", "mmseg_psp_resnet18"}) {
+    auto model = *BuildModel({.architecture = name, .num_classes = 5, .aspp_width = 8});
+    InitializeWeights(*model, 3);
+    const auto loaded = LoadModelCheckpoint(WritePth(State(*model, "")));
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    EXPECT_EQ(loaded->info.options.architecture, name);
+    EXPECT_EQ(loaded->info.options.num_classes, 5);
+    EXPECT_EQ(loaded->info.options.aspp_width, 8);
+    EXPECT_TRUE(loaded->info.options.aux);
+    EXPECT_EQ(loaded->info.extra.at("layout"), "mmseg");
+    EXPECT_EQ(loaded->info.preprocessing.divisor, 1);
+    EXPECT_EQ(loaded->info.preprocessing.mean[0], 123.675);
+    EXPECT_FALSE(loaded->model->align_corners());
+    EXPECT_EQ(TeacherDigest(*loaded->model), TeacherDigest(*model));
+  }
+}
+
+TEST(CheckpointImportTest, ALayoutGivesItsPreprocessingToSafetensorsToo) {
+  const std::string path = TempFile("own.safetensors");
+  CheckpointInfo info{.options = SmallOptions()};
+  ASSERT_TRUE(SaveModelCheckpoint(path, *SmallModel(1), info).ok());
+  EXPECT_EQ(LoadModelCheckpoint(path, "auto")->info.preprocessing, Preprocessing());
+  EXPECT_EQ(LoadModelCheckpoint(path, "reflux")->info.preprocessing, Preprocessing());
+  EXPECT_TRUE(LoadModelCheckpoint(path, "cirkd")->info.preprocessing.bgr);
+}
+
+TEST(CheckpointImportTest, LayoutRefluxRefusesFilesOfOthers) {
+  const std::string bare = TempFile("bare.safetensors");
+  ASSERT_TRUE(WriteSafetensors(bare, State(*SmallModel(1), ""), {{"format", "pt"}}).ok());
+  for (const std::string& path : {bare, WritePth(State(*SmallModel(1), ""))}) {
+    const absl::Status status = LoadModelCheckpoint(path, "reflux").status();
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("try layout auto, or one of cirkd"));
+  }
+}
+
+TEST(CheckpointLayoutTest, EqualPreprocessingsAreKnownAsSuch) {
+  const auto of = [](const char* name) { return FindLayout(name)->preprocessing; };
+  EXPECT_TRUE(SamePreprocessing(of("mmseg"), of("torchvision")));
+  EXPECT_FALSE(SamePreprocessing(of("cirkd"), of("torchvision")));
+  EXPECT_EQ(DescribePreprocessing(of("cirkd")), "BGR, mean subtracted");
+  EXPECT_EQ(DescribePreprocessing(of("mmseg")), "RGB, mean and deviation");
+}
+
 TEST(CheckpointImportTest, MissingNamesAreListed) {
   NamedTensors state = State(*SmallModel(1), "");
   state.erase("head.block.1.bias");
@@ -164,6 +168,9 @@ TEST(BackboneWeightsTest, AClassifiersStemAndStagesAreTaken) {
   ASSERT_TRUE(load.ok()) << load.status();
   EXPECT_EQ(load->loaded, static_cast<int64_t>(classifier.size()) - 1);
   EXPECT_THAT(load->ignored, testing::ElementsAre("fc.weight"));
+  EXPECT_EQ(load->ToString(), absl::StrCat(load->loaded,
+                                           " tensors taken; not taken: fc.weight; "
+                                           "as drawn: auxlayer, head"));
   EXPECT_TRUE(torch::equal(model->named_parameters()["pretrained.layer4.1.conv2.weight"],
                            source->named_parameters()["pretrained.layer4.1.conv2.weight"]));
   EXPECT_TRUE(torch::equal(model->named_parameters()["head.block.4.weight"], head));
@@ -172,6 +179,61 @@ TEST(BackboneWeightsTest, AClassifiersStemAndStagesAreTaken) {
   const auto incomplete = LoadBackboneWeights(WritePth(classifier), *model);
   EXPECT_THAT(std::string(incomplete.status().message()),
               HasSubstr("pretrained.layer1.0.conv1.weight (missing)"));
+}
+
+// The name of "backbone.features.4.conv.3.weight" in torchvision's nested blocks.
+std::string TorchvisionName(const std::string& name) {
+  static const auto* const first =
+      new std::map<char, std::string>{{'0', "0.0"}, {'1', "0.1"}, {'3', "1"}, {'4', "2"}};
+  static const auto* const later = new std::map<char, std::string>{
+      {'0', "0.0"}, {'1', "0.1"}, {'3', "1.0"}, {'4', "1.1"}, {'6', "2"}, {'7', "3"}};
+  const size_t at = name.find(".conv.");
+  if (at == std::string::npos) return name;
+  const auto& blocks = absl::StartsWith(name, "features.1.") ? *first : *later;
+  return name.substr(0, at + 6) + blocks.at(name[at + 6]) + name.substr(at + 7);
+}
+
+TEST(BackboneWeightsTest, TorchvisionsMobileNetV2NestsItsBlocks) {
+  for (const char* name : {"deeplabv3_mobilenetv2", "deeplabv3plus_mobilenetv2"}) {
+    const auto build = [&](uint64_t seed) {
+      auto model = *BuildModel({.architecture = name, .num_classes = 3, .aspp_width = 8});
+      InitializeWeights(*model, seed);
+      return model;
+    };
+    const auto source = build(1), model = build(2);
+    NamedTensors classifier = {{"classifier.1.weight", torch::ones({10, 1280})},
+                               {"features.18.0.weight", torch::ones({1280, 320, 1, 1})}};
+    for (const auto& [key, tensor] : State(*source, "")) {
+      const size_t at = key.find("features.");
+      if (at != std::string::npos) classifier[TorchvisionName(key.substr(at))] = tensor;
+    }
+    const auto load = LoadBackboneWeights(WritePth(classifier), *model);
+    ASSERT_TRUE(load.ok()) << load.status();
+    EXPECT_THAT(load->ignored, testing::ElementsAre("classifier.1.weight", "features.18.0.weight"));
+    for (const auto& [key, tensor] : State(*source, "")) {
+      if (key.find("features.") == std::string::npos) continue;
+      EXPECT_TRUE(torch::equal(State(*model, "").at(key), tensor)) << key;
+    }
+  }
+}
+
+TEST(BackboneWeightsTest, AnotherStemIsNamed) {
+  const auto seven = *BuildModel({.architecture = "deeplabv3plus_resnet18", .aspp_width = 8});
+  NamedTensors classifier;
+  for (const auto& [name, tensor] : State(*seven, "")) {
+    absl::string_view rest = name;
+    if (absl::ConsumePrefix(&rest, "backbone.")) classifier[std::string(rest)] = tensor;
+  }
+  const auto model = SmallModel(2);
+  const Digest before = TeacherDigest(*model);
+  const auto load = LoadBackboneWeights(WritePth(classifier), *model);
+  EXPECT_THAT(std::string(load.status().message()),
+              testing::AllOf(HasSubstr("pretrained.bn2.bias (missing)"),
+                             HasSubstr("pretrained.conv1.weight ([64, 3, 7, 7], not "),
+                             HasSubstr("a 7x7 stem, as deeplabv3plus_* and torchvision_* have")));
+  EXPECT_EQ(TeacherDigest(*model), before);
+  EXPECT_EQ(LoadBackboneWeights(WritePth(State(*seven, "")), *seven)->ignored.size(),
+            State(*seven, "").size() - classifier.size());
 }
 
 }  // namespace

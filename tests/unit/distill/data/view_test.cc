@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <opencv2/core.hpp>
+#include <set>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -51,13 +52,41 @@ TEST(DrawView, VariesWithEveryArgumentAndStaysInBounds) {
   EXPECT_NEAR(flips, 200, 50);
 }
 
+TEST(DrawView, PaddingLetsTheCropBeginOutside) {
+  const ViewPolicy policy{.replay = 0,
+                          .crop_height = 32,
+                          .crop_width = 32,
+                          .min_scale = 1,
+                          .max_scale = 1,
+                          .padding = 4};
+  std::set<int32_t> rows, columns;
+  for (int number = 0; number < 400; ++number) {
+    const View view = DrawView(policy, 0, Sha256::Of("image"), 32, 32, number);
+    ASSERT_TRUE(view.Validate().ok());
+    rows.insert(view.crop_y);
+    columns.insert(view.crop_x);
+  }
+  EXPECT_EQ(rows, (std::set<int32_t>{-4, -3, -2, -1, 0, 1, 2, 3, 4}));
+  EXPECT_EQ(columns, rows);
+  EXPECT_FALSE(ViewPolicy{.crop_height = 32, .crop_width = 32, .padding = 32}.Validate().ok());
+}
+
 TEST(ParseViewPolicy, ReadsWhatIsAvailable) {
   ViewPolicy policy;
   EXPECT_TRUE(ParseViewPolicy("replay: 50", &policy).ok());
   EXPECT_EQ(policy.replay, 50);
   EXPECT_TRUE(ParseViewPolicy("live", &policy).ok());
   EXPECT_EQ(policy.replay, 0);
-  EXPECT_TRUE(absl::IsUnimplemented(ParseViewPolicy("whole", &policy)));
+  EXPECT_FALSE(policy.whole);
+  EXPECT_TRUE(ParseViewPolicy("whole: 96x128", &policy).ok());
+  EXPECT_TRUE(policy.whole);
+  EXPECT_EQ(policy.replay, 0);
+  EXPECT_EQ(WholeViewOf(policy, 360, 480), WholeView(96, 128));
+  EXPECT_TRUE(ParseViewPolicy("whole", &policy).ok());
+  EXPECT_EQ(WholeViewOf(policy, 360, 480), WholeView(360, 480));
+  EXPECT_TRUE(ParseViewPolicy("auto", &policy).ok());
+  EXPECT_TRUE(policy.automatic);
+  EXPECT_FALSE(policy.whole);
   EXPECT_TRUE(absl::IsInvalidArgument(ParseViewPolicy("replay: 0", &policy)));
   EXPECT_TRUE(ParseViewPolicy(absl::StrCat("replay: ", kMaxReplayedViews), &policy).ok());
   EXPECT_TRUE(absl::IsInvalidArgument(
@@ -95,6 +124,23 @@ TEST(ApplyView, NearestLabelsSitWhereBilinearPixelsDo) {
   EXPECT_EQ(out, (std::vector<int64_t>{7, 10}));  // the middles of the two 3x3 blocks
 }
 
+TEST(MarkPadding, MarksWhatLabelsIgnore) {
+  const cv::Mat label = cv::Mat::zeros(10, 12, CV_8UC1);
+  for (const View& view : {View{10, 12, 0, 0, 16, 20, false}, View{10, 12, 3, 5, 16, 20, true},
+                           View{20, 24, 3, 5, 12, 16, true}}) {
+    std::vector<int64_t> classes(view.crop_height * view.crop_width);
+    std::vector<uint8_t> padding(classes.size());
+    ApplyViewToLabel(label, view, 11, classes.data());
+    MarkPadding(view, padding.data());
+    bool any = false;
+    for (size_t i = 0; i < classes.size(); ++i) {
+      EXPECT_EQ(padding[i] != 0, classes[i] == 11) << i;
+      any = any || padding[i] != 0;
+    }
+    EXPECT_EQ(any, HasPadding(view));
+  }
+}
+
 class ApplyViewTest : public testing::Test {
  protected:
   // 2 rows of 3 pixels, blue = 10 * row + column.
@@ -107,6 +153,32 @@ class ApplyViewTest : public testing::Test {
   }();
   const Preprocessing raw_{.bgr = true, .divisor = 1, .mean = {0, 0, 0}, .deviation = {1, 1, 1}};
 };
+
+TEST_F(ApplyViewTest, PadsAboveAndToTheLeft) {
+  View view{.resized_height = 2,
+            .resized_width = 3,
+            .crop_y = -1,
+            .crop_x = -2,
+            .crop_height = 2,
+            .crop_width = 4};
+  std::vector<float> out(3 * 2 * 4, -1);
+  ApplyView(image_, view, raw_, out.data());
+  EXPECT_EQ(std::vector<float>(out.begin(), out.begin() + 8),
+            (std::vector<float>{0, 0, 0, 0, 0, 0, 0, 1}));
+  EXPECT_EQ(std::vector<float>(out.begin() + 8, out.begin() + 16),
+            (std::vector<float>{0, 0, 0, 0, 0, 0, 100, 100}));
+  cv::Mat label(2, 3, CV_8UC1);
+  for (int i = 0; i < 6; ++i) label.data[i] = i;
+  std::vector<int64_t> classes(8);
+  ApplyViewToLabel(label, view, 11, classes.data());
+  EXPECT_EQ(classes, (std::vector<int64_t>{11, 11, 11, 11, 11, 11, 0, 1}));
+  view.flip = true;
+  ApplyView(image_, view, raw_, out.data());
+  EXPECT_EQ(std::vector<float>(out.begin() + 8, out.begin() + 16),
+            (std::vector<float>{0, 0, 0, 0, 100, 100, 0, 0}));
+  ApplyViewToLabel(label, view, 11, classes.data());
+  EXPECT_EQ(classes, (std::vector<int64_t>{11, 11, 11, 11, 1, 0, 11, 11}));
+}
 
 TEST_F(ApplyViewTest, CropsFlipsAndPadsWithTheMean) {
   const View view{.resized_height = 2,

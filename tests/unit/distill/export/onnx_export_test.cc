@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/file.h"
+#include "distill/models/architectures.h"
 #include "distill/models/build_model.h"
 
 namespace reflux {
@@ -48,7 +49,9 @@ Outcome Shell(const std::string& command) {
 
 ModelCheckpoint SmallCheckpoint(const std::string& architecture) {
   ModelCheckpoint checkpoint;
-  checkpoint.info.options = {.architecture = architecture, .num_classes = 5, .aspp_width = 16};
+  checkpoint.info.options = {.architecture = architecture, .num_classes = 5};
+  // Classifiers have no such head.
+  if (FindArchitecture(architecture)->aspp_width > 0) checkpoint.info.options.aspp_width = 16;
   checkpoint.info.options = *ResolveModelOptions(checkpoint.info.options);
   checkpoint.info.preprocessing.bgr = true;
   checkpoint.model = *BuildModel(checkpoint.info.options);
@@ -105,6 +108,10 @@ TEST_P(OnnxExportTest, OnnxruntimeGivesOurLogitsAtEverySize) {
   EXPECT_THAT(outcome.output, HasSubstr("\"order\":\"BGR\""));
   for (size_t i = 0; i < images.size(); ++i) {
     const Tensor ours = checkpoint.model->Forward(images[i], {}).at("logits");
+    const bool classifier = checkpoint.info.options.output_stride == 0;
+    EXPECT_THAT(outcome.output,
+                HasSubstr(classifier ? absl::StrCat("shape ", ours.size(0), " 5\n")
+                                     : absl::StrCat("shape ", ours.size(0), " 5 ")));
     const Tensor theirs = ReadFloats(absl::StrCat(folder, "/logits", i + 1), ours.sizes());
     const double difference = (ours - theirs).abs().max().item<double>();
     EXPECT_LT(difference, 1e-4 * ours.abs().max().item<double>());
@@ -116,7 +123,8 @@ TEST_P(OnnxExportTest, OnnxruntimeGivesOurLogitsAtEverySize) {
 INSTANTIATE_TEST_SUITE_P(Architectures, OnnxExportTest,
                          testing::Values("deeplabv3_resnet18", "psp_resnet18",
                                          "deeplabv3plus_mobilenetv2",
-                                         "torchvision_deeplabv3_mobilenet_v3_large"),
+                                         "torchvision_deeplabv3_mobilenet_v3_large",
+                                         "cifar_resnet18", "wrn16x2"),
                          [](const auto& info) { return info.param; });
 
 // One operator that no translation exists for.

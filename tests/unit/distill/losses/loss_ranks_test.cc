@@ -3,7 +3,9 @@
 
 #include <mutex>
 
+#include "distill/losses/frskd_classifier_loss.h"
 #include "distill/losses/frskd_loss.h"
+#include "distill/losses/label_rotation.h"
 #include "distill/losses/loss_set.h"
 #include "tests/unit/distill/losses/scratch_losses.h"
 #include "tests/unit/distill/models/thread_ranks.h"
@@ -52,7 +54,9 @@ LossInputs Share(const LossInputs& whole, int64_t first, int64_t last) {
   for (auto* maps : {&share.student, &share.teacher}) {
     for (auto& [tap, map] : *maps) map = map.slice(0, first, last);
   }
+  for (auto& [tap, map] : share.rotated) map = map.slice(0, 4 * first, 4 * last);
   share.labels = whole.labels.slice(0, first, last);
+  if (whole.mixed_labels.defined()) share.mixed_labels = whole.mixed_labels.slice(0, first, last);
   return share;
 }
 
@@ -206,6 +210,30 @@ TEST(LossRanksTest, FrskdIsTheSameOnOneAndThreeRanks) {
     EXPECT_EQ(alone.gradients.count("frskd.self_teacher.classifier.0.weight"), 1u);
     ExpectSame(alone, RunRanks(whole, {frskd}, {0, 2, 3, 4}));
     ExpectSame(alone, RunRanks(whole, {frskd}, {0, 3, 3, 4}));  // one rank has no image
+  }
+}
+
+TEST(LossRanksTest, ClassifiersLossesAreTheSameOnOneAndThreeRanks) {
+  FrskdClassifierOptions options{.beta = 1, .features = FrskdFeatures::kFitNet, .seed = 7};
+  options.self_teacher = {.channels = {3, 4}, .num_classes = kClasses, .width = 2};
+  FrskdClassifierOptions with_sla = options;
+  with_sla.sla = true;
+  const NamedLoss plain = InDouble<FrskdClassifierLoss>("frskd_classifier", options);
+  const NamedLoss rotating = InDouble<FrskdClassifierLoss>("frskd_classifier", with_sla);
+  const NamedLoss sla = InDouble<SlaLoss>(
+      "sla", SlaOptions{.tap = "c2", .channels = 4, .num_classes = kClasses, .seed = 7});
+  LossInputs mixed = RandomImageInputs(5, false);
+  mixed.mixed_labels = mixed.labels.roll({2}, {0});
+  mixed.label_share = 0.4;
+  const NamedLoss ce = {
+      "ce",
+      [] { return std::make_shared<CrossEntropyLoss>(CrossEntropyOptions{.aux_weight = 0}); }};
+  for (const NamedLoss& named : {ce, plain}) {
+    ExpectSame(RunAlone(mixed, {named}), RunRanks(mixed, {named}, {0, 2, 4, 5}));
+  }
+  const LossInputs rotated = RandomImageInputs(4, true);
+  for (const NamedLoss& named : {sla, rotating}) {
+    ExpectSame(RunAlone(rotated, {named}), RunRanks(rotated, {named}, {0, 2, 3, 4}));
   }
 }
 

@@ -46,6 +46,28 @@ inline LossInputs RandomInputs(int64_t images, uint64_t seed = 1) {
   return inputs;
 }
 
+// Of a classifier: stages c1 of 8x8 and c2 of 4x4 positions, before and after their ReLU, logits,
+// one label an image, of which the last is ignored; with `rotated` also four rotations of each.
+inline LossInputs RandomImageInputs(int64_t images, bool rotated) {
+  torch::manual_seed(3);
+  LossInputs inputs;
+  inputs.ignore_index = kIgnore;
+  inputs.global_batch = images;
+  const auto maps = [](int64_t count) {
+    std::map<std::string, torch::Tensor> made = {{"logits", RandomMap(count, kClasses, 1, 1)}};
+    for (const char* suffix : {"", "_pre"}) {
+      made[std::string("c1") + suffix] = RandomMap(count, 3, 8, 8);
+      made[std::string("c2") + suffix] = RandomMap(count, 4, 4, 4);
+    }
+    return made;
+  };
+  inputs.student = maps(images);
+  if (rotated) inputs.rotated = maps(4 * images);
+  inputs.labels = torch::randint(0, kClasses, {images, 1, 1}, torch::kInt64);
+  inputs.labels[images - 1].fill_(kIgnore);
+  return inputs;
+}
+
 struct NamedLoss {
   std::string name;
   std::function<std::shared_ptr<Loss>()> make;
@@ -125,7 +147,8 @@ inline std::shared_ptr<MemoryLoss> MakeFilledMemory() {
                                                          .region_samples = 8,
                                                          .pixels_per_image = 4});
   PlaceModule(*loss, torch::kCPU, torch::kFloat64, /*channels_last=*/false);
-  // Once: ranks on threads make their losses side by side, and the random numbers are the process's.
+  // Once: ranks on threads make their losses side by side, and the random numbers are the
+  // process's.
   static const LossInputs batch = RandomInputs(3, 11);
   loss->Finish(loss->Local(batch));
   loss->eval();

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "distill/models/build_model.h"
+#include "distill/models/image_classifier.h"
 #include "distill/models/model_cost.h"
 
 namespace reflux {
@@ -76,13 +77,21 @@ const std::map<std::string, int64_t>& PublishedParameters() {
   return *counts;
 }
 
+ShapeOfFn ShapesOf(const torch::nn::Module& model) {
+  std::map<std::string, std::vector<int64_t>> shapes;
+  for (const auto& item : model.named_parameters()) shapes[item.key()] = item.value().sizes().vec();
+  return [shapes](const std::string& name) -> std::optional<std::vector<int64_t>> {
+    const auto found = shapes.find(name);
+    if (found == shapes.end()) return std::nullopt;
+    return found->second;
+  };
+}
+
 TEST_P(ArchitectureTest, TapsAreAsAnnouncedAndItsFileIsRecognised) {
   const torch::NoGradGuard no_grad;
   const auto model = Build({.architecture = GetParam(), .num_classes = 21});
   EXPECT_EQ(model->architecture(), GetParam());
-  const auto state = model->named_parameters();
-  EXPECT_EQ(RecogniseArchitecture([&](const auto& name) { return state.contains(name); }),
-            FindArchitecture(GetParam()));
+  EXPECT_EQ(RecogniseArchitecture(ShapesOf(*model)), FindArchitecture(GetParam()));
   if (const auto found = PublishedParameters().find(GetParam());
       found != PublishedParameters().end()) {
     EXPECT_EQ(MeasureCost(*model, 64, 64).parameters, found->second);
@@ -90,12 +99,18 @@ TEST_P(ArchitectureTest, TapsAreAsAnnouncedAndItsFileIsRecognised) {
   model->eval();
   std::vector<std::string> names;
   for (const auto& tap : model->taps()) names.push_back(tap.name);
-  EXPECT_THAT(names, testing::IsSupersetOf({"c1", "c2", "c3", "c4", "aspp", "logits"}));
+  const bool classifier = model->taps().back().stride == 0;
+  EXPECT_EQ(classifier, GetParam() == "cifar_resnet18" || GetParam() == "wrn16x2");
+  EXPECT_THAT(names, testing::IsSupersetOf({"c1", "c2", "c3", "logits"}));
+  if (!classifier) EXPECT_THAT(names, testing::IsSupersetOf({"c4", "aspp"}));
   const TapOutputs outputs = model->Forward(torch::rand({1, 3, 32, 64}), names);
   ASSERT_EQ(outputs.size(), names.size());
   for (const auto& tap : model->taps()) {
+    const auto side = [&](int64_t pixels) {
+      return tap.stride == 0 ? 1 : (pixels + tap.stride - 1) / tap.stride;
+    };
     EXPECT_EQ(outputs.at(tap.name).sizes(),
-              torch::IntArrayRef({1, tap.channels, 32 / tap.stride, 64 / tap.stride}))
+              torch::IntArrayRef({1, tap.channels, side(32), side(64)}))
         << tap.name;
   }
 }
@@ -113,6 +128,8 @@ TEST(ArchitecturesTest, StridesAreTheReferencesAndOthersAreRefused) {
   EXPECT_EQ(stride("deeplabv3plus_mobilenetv2", 0), 16);
   EXPECT_EQ(stride("torchvision_deeplabv3_mobilenet_v3_large", 0), 16);
   EXPECT_EQ(stride("torchvision_deeplabv3_mobilenet_v3_large", 8), -1);
+  EXPECT_EQ(stride("efficientdet_b0_seg", 0), 32);
+  EXPECT_EQ(stride("efficientdet_b0_seg", 16), -1);
   for (const char* name : {"psp_mobilenetv2", "deeplabv3plus_mobilenetv2", "psp_resnet18"}) {
     for (const int64_t wanted : {8, 16}) {
       torch::NoGradGuard no_grad;
@@ -122,6 +139,34 @@ TEST(ArchitecturesTest, StridesAreTheReferencesAndOthersAreRefused) {
       EXPECT_EQ(c4.size(3), 48 / wanted) << name;
     }
   }
+}
+
+// EfficientNet-B0 has 5288548 parameters (Tan and Le); its 1x1 convolution to 1280 channels with
+// its norm and its classifier of 1000 classes are left out.
+TEST(ArchitecturesTest, EfficientDetHasThePublishedBackbone) {
+  const auto model = Build({.architecture = "efficientdet_b0_seg", .num_classes = 21});
+  int64_t backbone = 0, whole = 0;
+  for (const auto& item : model->named_parameters()) {
+    whole += item.value().numel();
+    if (item.key().rfind("backbone.", 0) == 0) backbone += item.value().numel();
+  }
+  EXPECT_EQ(backbone + 320 * 1280 + 2 * 1280 + 1280 * 1000 + 1000, 5288548);
+  EXPECT_EQ(whole, 4052497);  // as FRSKD's code makes it, without the self-teacher
+  EXPECT_EQ(MeasureCost(*model, 512, 512).parameters, whole);
+}
+
+// Its parameters have the names of CIFAR's.
+TEST(ArchitecturesTest, AnImageNetResNetIsNotTakenForCifars) {
+  const auto imagenet = BuildImageClassifier({.architecture = "resnet18", .num_classes = 10});
+  const auto cifar = BuildImageClassifier({.architecture = "cifar_resnet18", .num_classes = 10});
+  EXPECT_EQ(RecogniseArchitecture(ShapesOf(**imagenet)), nullptr);
+  EXPECT_EQ(RecogniseArchitecture(ShapesOf(**cifar)), FindArchitecture("cifar_resnet18"));
+}
+
+TEST(ArchitecturesTest, ClassifiersHaveNoHeadToChoose) {
+  EXPECT_FALSE(ResolveModelOptions({.architecture = "wrn16x2", .output_stride = 8}).ok());
+  EXPECT_FALSE(ResolveModelOptions({.architecture = "wrn16x2", .aspp_width = 64}).ok());
+  EXPECT_EQ(ResolveModelOptions({.architecture = "wrn16x2"})->output_stride, 0);
 }
 
 TEST(ArchitecturesTest, AuxiliaryHeadWhereThereIsOne) {

@@ -101,7 +101,8 @@ TEST_P(RanksTest, TwoRanksTrainAsOne) {
 
 INSTANTIATE_TEST_SUITE_P(OneOfEachPart, RanksTest,
                          testing::Values("deeplabv3_resnet18", "psp_mobilenetv2",
-                                         "deeplabv3plus_mobilenetv2",
+                                         "deeplabv3plus_mobilenetv2", "efficientdet_b0_seg",
+                                         "mmseg_deeplabv3_resnet18", "mmseg_psp_resnet18",
                                          "torchvision_deeplabv3_mobilenet_v3_large"),
                          [](const auto& info) { return info.param; });
 

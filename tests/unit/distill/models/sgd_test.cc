@@ -25,12 +25,24 @@ std::unique_ptr<Sgd> Create(const Sgd::NamedParameters& parameters, const SgdOpt
   return *std::move(sgd);
 }
 
-TEST(PolyScheduleTest, Values) {
-  const PolySchedule schedule{.base_lr = 0.02, .power = 0.9, .total_steps = 100};
+TEST(LearningRateScheduleTest, Polynomial) {
+  const LearningRateSchedule schedule{.base_lr = 0.02, .power = 0.9, .total_steps = 100};
   EXPECT_DOUBLE_EQ(schedule.LearningRate(0), 0.02);
   EXPECT_NEAR(schedule.LearningRate(50), 0.02 * 0.5358867312681466, 1e-15);
   EXPECT_EQ(schedule.LearningRate(100), 0);
   EXPECT_EQ(schedule.LearningRate(101), 0);
+}
+
+TEST(LearningRateScheduleTest, FallsAtEachMilestone) {
+  const LearningRateSchedule schedule{
+      .base_lr = 0.1, .power = 0, .total_steps = 200, .milestones = {0.5, 0.75}, .decay = 0.1};
+  EXPECT_DOUBLE_EQ(schedule.LearningRate(99), 0.1);
+  EXPECT_DOUBLE_EQ(schedule.LearningRate(100), 0.01);
+  EXPECT_DOUBLE_EQ(schedule.LearningRate(149), 0.01);
+  EXPECT_NEAR(schedule.LearningRate(150), 0.001, 1e-15);
+  EXPECT_EQ(schedule.LearningRate(200), 0);
+  EXPECT_FALSE(LearningRateSchedule{.milestones = {1}}.Validate().ok());
+  EXPECT_FALSE(LearningRateSchedule{.decay = 0}.Validate().ok());
 }
 
 TEST(SgdTest, FirstUpdateFollowsTheFormulaByGroup) {

@@ -1,0 +1,135 @@
+// reflux-bench-stores: what a cache's stores put and get, RocksDB beside Ceph RADOS.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "bench/quartiles.h"
+#include "cache/rados/rados_store.h"
+#include "cache/rocks_target_store.h"
+#include "common/base/exit_codes.h"
+#include "common/base/status_macros.h"
+
+namespace reflux {
+namespace {
+
+constexpr int64_t kBytesARound = int64_t{128} << 20;
+constexpr size_t kBatch = 16;
+
+struct Flags {
+  std::string directory, store, ceph_conf;
+  int rounds = 5;
+};
+
+// GB/s of each row, by round.
+using Rows = std::map<std::string, std::vector<double>>;
+
+EncodedTarget Value(int64_t bytes, int64_t seed) {
+  std::string value(bytes, '\0');
+  for (int64_t i = 0; i + 8 <= bytes; i += 8) {
+    const int64_t word = (seed + 1) * 0x9E3779B97F4A7C15ll + i * 0x2545F4914F6CDD1Dll;
+    std::memcpy(value.data() + i, &word, 8);
+  }
+  return EncodedTarget::FromBytes(std::move(value), DType::kFloat32, Codec::kFp32,
+                                  {1, 1, static_cast<int32_t>(bytes / 4)});
+}
+
+TargetKey Key(int64_t size, int round, size_t number) {
+  return {Sha256::Of(std::to_string(size) + "/" + std::to_string(round) + "/" +
+                     std::to_string(number))};
+}
+
+class Clocked {
+ public:
+  explicit Clocked(int64_t bytes) : bytes_(bytes) {}
+  double GigabytesASecond() const {
+    return static_cast<double>(bytes_) / absl::ToDoubleNanoseconds(absl::Now() - start_);
+  }
+
+ private:
+  const int64_t bytes_;
+  const absl::Time start_ = absl::Now();
+};
+
+absl::Status Get(TargetStore& store, const std::vector<TargetKey>& keys, size_t batch) {
+  absl::Status status;
+  for (size_t first = 0; first < keys.size() && status.ok(); first += batch) {
+    const std::vector<TargetKey> some(keys.begin() + first,
+                                      keys.begin() + std::min(keys.size(), first + batch));
+    store.ContainsMany(some);
+    store.ReadMany(some, Use::kTraining, [&](size_t, absl::StatusOr<EncodedTarget> target) {
+      status = target.status();
+      return status.ok();
+    });
+  }
+  return status;
+}
+
+// Puts fresh values, then gets them one by one and by the batch.
+absl::Status Round(TargetStore& store, const std::string& name, int64_t size, int round,
+                   Rows& rows) {
+  const auto count = static_cast<size_t>(kBytesARound / size);
+  const int64_t bytes = static_cast<int64_t>(count) * size;
+  const TargetSet set{.dataset = "bench", .teacher = {.digest = Sha256::Of("bench")}};
+  std::vector<TargetKey> keys;
+  std::vector<EncodedTarget> values;
+  for (size_t i = 0; i < count; ++i) {
+    keys.push_back(Key(size, round, i));
+    values.push_back(Value(size, round * 1000 + static_cast<int64_t>(i)));
+  }
+  const Clocked put(bytes);
+  for (size_t i = 0; i < count; ++i) REFLUX_RETURN_IF_ERROR(store.Put(keys[i], set, values[i]));
+  rows[name + " | put"].push_back(put.GigabytesASecond());
+  const Clocked get(bytes);
+  REFLUX_RETURN_IF_ERROR(Get(store, keys, 1));
+  rows[name + " | get"].push_back(get.GigabytesASecond());
+  const Clocked many(bytes);
+  REFLUX_RETURN_IF_ERROR(Get(store, keys, kBatch));
+  rows[name + " | get, 16 at once"].push_back(many.GigabytesASecond());
+  return absl::OkStatus();
+}
+
+absl::Status Run(const Flags& flags) {
+  REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<TargetStore> rocks,
+                          RocksTargetStore::Open({.directory = flags.directory}));
+  REFLUX_ASSIGN_OR_RETURN(RadosStoreOptions options, ParseRadosLocation(flags.store));
+  options.configuration = flags.ceph_conf;
+  REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<TargetStore> rados, OpenRadosStore(options));
+  std::printf("| value | store | does | GB/s, median [quartiles] |\n|---|---|---|---|\n");
+  for (const int64_t size : {int64_t{1'400'000}, int64_t{11'000'000}}) {
+    Rows rows;
+    for (int round = 0; round < flags.rounds; ++round) {
+      REFLUX_RETURN_IF_ERROR(Round(*rocks, "RocksDB", size, round, rows));
+      REFLUX_RETURN_IF_ERROR(Round(*rados, "RADOS", size, round, rows));
+    }
+    for (const auto& [name, speeds] : rows) {
+      std::printf("| %.1f MB | %s | %s |\n", static_cast<double>(size) / 1e6, name.c_str(),
+                  QuartilesCell(QuartilesOf(speeds), 2).c_str());
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace reflux
+
+int main(int argc, char** argv) {
+  CLI::App app("Measures stores of targets: RocksDB in a folder beside Ceph RADOS.");
+  reflux::Flags flags;
+  app.add_option("--dir", flags.directory, "Empty folder for RocksDB")->required();
+  app.add_option("--store", flags.store, "rados:POOL/NAME, empty")->required();
+  app.add_option("--ceph-conf", flags.ceph_conf, "Ceph's configuration file");
+  app.add_option("--rounds", flags.rounds, "Stores take turns within a round")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  const absl::Status status = reflux::Run(flags);
+  if (status.ok()) return reflux::kExitDone;
+  std::fprintf(stderr, "reflux-bench-stores: %s\n", std::string(status.message()).c_str());
+  return reflux::kExitFailed;
+}

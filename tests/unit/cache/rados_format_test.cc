@@ -1,0 +1,155 @@
+// The bytes of docs/scale_out.md, without a Ceph.
+#include "cache/rados/rados_format.h"
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/escaping.h"
+#include "cache/rados/rados_store.h"
+
+namespace reflux {
+namespace {
+
+Digest DigestOf(uint8_t first) {
+  Digest digest;
+  for (size_t i = 0; i < Digest::kSize; ++i) digest.bytes[i] = static_cast<uint8_t>(first + i);
+  return digest;
+}
+
+RadosHeader AHeader() {
+  return {.size = 0x0102030405,
+          .checksum = 0x1112131415161718,
+          .key = {DigestOf(0x20)},
+          .set = {DigestOf(0x60)},
+          .dtype = DType::kFloat16,
+          .codec = Codec::kFp16,
+          .shape = {11, 45, 60},
+          .nonce = 0xA1A2A3A4A5A6A7A8};
+}
+
+RadosHeader Sized(uint64_t size) {
+  RadosHeader header = AHeader();
+  header.size = size;
+  return header;
+}
+
+TEST(RadosFormat, HeaderBytesArePinned) {
+  const RadosHeader header = Sized(0x01020304);
+  const std::string bytes = EncodeRadosHeader(header);
+  EXPECT_EQ(absl::BytesToHexString(bytes.substr(0, 120)),
+            "52464c5854475431"
+            "0000000001020304"
+            "1112131415161718"
+            "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f"
+            "606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f"
+            "0303"
+            "0000"
+            "0000000b0000002d0000003c"
+            "a1a2a3a4a5a6a7a8"
+            "0000000000000000");
+  EXPECT_EQ(bytes.size(), kRadosHeaderSize);
+  EXPECT_EQ(*DecodeRadosHeader(bytes), header);
+}
+
+TEST(RadosFormat, AnyFlippedBitOfAHeaderIsDataLoss) {
+  const std::string bytes = EncodeRadosHeader(Sized(1000));
+  for (size_t i = 0; i < 8 * bytes.size(); ++i) {
+    std::string flipped = bytes;
+    flipped[i / 8] ^= static_cast<char>(1 << i % 8);
+    EXPECT_TRUE(absl::IsDataLoss(DecodeRadosHeader(flipped).status())) << "bit " << i;
+  }
+  for (size_t size : {size_t{0}, size_t{127}}) {
+    EXPECT_TRUE(absl::IsDataLoss(DecodeRadosHeader(bytes.substr(0, size)).status()));
+  }
+  EXPECT_TRUE(absl::IsDataLoss(DecodeRadosHeader(bytes + "x").status()));
+}
+
+TEST(RadosFormat, AHeaderWithAFieldOutOfRangeIsDataLossThoughItsChecksumFits) {
+  EXPECT_TRUE(absl::IsDataLoss(DecodeRadosHeader(EncodeRadosHeader(AHeader())).status()))
+      << "4 GiB and more";
+  for (int dtype : {0, 5, 255}) {
+    RadosHeader header = Sized(1);
+    header.dtype = static_cast<DType>(dtype);
+    EXPECT_TRUE(absl::IsDataLoss(DecodeRadosHeader(EncodeRadosHeader(header)).status()));
+  }
+  RadosHeader header = Sized(1);
+  header.codec = static_cast<Codec>(0);
+  EXPECT_TRUE(absl::IsDataLoss(DecodeRadosHeader(EncodeRadosHeader(header)).status()));
+}
+
+TEST(RadosFormat, IndexBytesArePinned) {
+  const RadosEntry entry{.size = 0x0102, .stamp = 0x030405, .set = {DigestOf(0x60)}};
+  EXPECT_EQ(absl::BytesToHexString(EncodeRadosEntry(entry)),
+            "01"
+            "0000000000000102"
+            "0000000000030405"
+            "606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f");
+  EXPECT_EQ(*DecodeRadosEntry(EncodeRadosEntry(entry)), entry);
+  const RadosCount count{.revision = 1, .entries = 2, .bytes = 0x0300};
+  EXPECT_EQ(absl::BytesToHexString(EncodeRadosCount(count)),
+            "01"
+            "0000000000000001"
+            "0000000000000002"
+            "0000000000000300");
+  EXPECT_EQ(*DecodeRadosCount(EncodeRadosCount(count)), count);
+  EXPECT_EQ(*DecodeRadosCount(""), RadosCount{});
+}
+
+TEST(RadosFormat, DamagedIndexBytesAreDataLoss) {
+  const std::string entry = EncodeRadosEntry({.size = 5, .set = {DigestOf(1)}});
+  const std::string count = EncodeRadosCount({.revision = 5});
+  for (const std::string& bytes :
+       {std::string(), entry.substr(1), entry + "x", "\x02" + entry.substr(1),
+        EncodeRadosEntry({.size = uint64_t{1} << 40})}) {
+    EXPECT_TRUE(absl::IsDataLoss(DecodeRadosEntry(bytes).status()));
+  }
+  for (const std::string& bytes : {count.substr(1), count + "x", "\x02" + count.substr(1)}) {
+    EXPECT_TRUE(absl::IsDataLoss(DecodeRadosCount(bytes).status()));
+  }
+}
+
+TEST(RadosFormat, NamesArePinned) {
+  const TargetKey key{DigestOf(0xfc)};
+  const TargetSetId set{DigestOf(0x60)};
+  EXPECT_EQ(ShardOf(key), 63);
+  EXPECT_EQ(ShardName(63), "index.3f");
+  EXPECT_EQ(HeadName(key), "fcfdfeff" + DigestOf(0).Hex().substr(0, 56));
+  EXPECT_EQ(PartName(key, 0x0a, 1), HeadName(key) + ".000000000000000a.1");
+  EXPECT_EQ(SetNamespace("lab", set), "lab/" + set.digest.Hex());
+  EXPECT_EQ(CountName(set), "#" + set.digest.Hex());
+  EXPECT_EQ(*ParseCountName(CountName(set)), set);
+  EXPECT_EQ(*ParseEntryName(HeadName(key)), key);
+  for (const std::string& name : {CountName(set), PartName(key, 1, 1), std::string("index.00")}) {
+    EXPECT_FALSE(ParseEntryName(name).ok()) << name;
+  }
+  EXPECT_FALSE(ParseCountName(HeadName(key)).ok());
+  EXPECT_FALSE(ParseCountName("#12").ok());
+  EXPECT_EQ(PartCount(0), 1);
+  EXPECT_EQ(PartCount(kRadosPartBytes), 1);
+  EXPECT_EQ(PartCount(kRadosPartBytes + 1), 2);
+}
+
+TEST(RadosFormat, LocationsAreParsed) {
+  EXPECT_EQ(ParseRadosLocation("rados:targets")->pool, "targets");
+  EXPECT_EQ(ParseRadosLocation("rados:targets")->name, "default");
+  EXPECT_EQ(ParseRadosLocation("rados:targets/lab.9f3c")->name, "lab.9f3c");
+  for (const char* text : {"", "targets", "rados:", "rados:/x", "rados:targets/", "rados:a/b/c",
+                           "rados:a b", "s3:targets"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(ParseRadosLocation(text).status())) << text;
+  }
+}
+
+TEST(RadosFormat, ABuildWithoutLibradosRefusesTheStore) {
+  const auto store = OpenRadosStore({.pool = "targets"});
+  EXPECT_TRUE(absl::IsUnimplemented(store.status())) << store.status();
+  EXPECT_TRUE(absl::IsInvalidArgument(OpenRadosStore({.pool = ""}).status()));
+}
+
+TEST(RadosFormat, OptionsAreChecked) {
+  EXPECT_TRUE(RadosStoreOptions{.pool = "p"}.Validate().ok());
+  EXPECT_FALSE((RadosStoreOptions{.pool = "p", .capacity_bytes = -1}.Validate().ok()));
+  EXPECT_FALSE((RadosStoreOptions{.pool = "p", .timeout = absl::ZeroDuration()}.Validate().ok()));
+  EXPECT_FALSE((RadosStoreOptions{.pool = "p", .name = "a/b"}.Validate().ok()));
+}
+
+}  // namespace
+}  // namespace reflux

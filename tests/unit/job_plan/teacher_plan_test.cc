@@ -1,0 +1,130 @@
+// Whether a teacher is good enough, and which layout's preprocessing would make it so.
+#include "job_plan/teacher_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <opencv2/imgcodecs.hpp>
+
+#include "common/base/file.h"
+#include "distill/checkpoint/checkpoint_layout.h"
+#include "distill/checkpoint/model_checkpoint.h"
+#include "distill/models/build_model.h"
+#include "tests/unit/distill/checkpoint/legacy_writer.h"
+
+namespace reflux {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr int64_t kClasses = 11;  // CamVid's
+
+// Tells red (class 0) from blue (class 1) by the numbers that BGR, 0..255, minus the mean gives:
+// any other order of the colours swaps the classes.
+class BlueFirstNetwork : public SegmentationModel {
+ public:
+  BlueFirstNetwork() { register_module("weight", std::make_shared<Weight>()); }
+  TapOutputs Forward(const torch::Tensor& images, const std::vector<std::string>&) override {
+    torch::Tensor logits = torch::full({images.size(0), kClasses, images.size(2), images.size(3)},
+                                       -1e6, images.options());
+    logits.select(1, 0).copy_(images.select(1, 2));
+    logits.select(1, 1).copy_(images.select(1, 0));
+    return {{"logits", logits}};
+  }
+  std::vector<TapInfo> taps() const override { return {{"logits", kClasses, 1}}; }
+  int64_t num_classes() const override { return kClasses; }
+  std::string architecture() const override { return "blue_first"; }
+
+ private:
+  struct Weight : torch::nn::Module {
+    Weight() { register_parameter("weight", torch::ones({1})); }
+  };
+};
+
+class TeacherPlanTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = testing::TempDir() + "reflux_teacher_plan_" +
+            testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::filesystem::remove_all(root_);
+    for (const char* folder : {"/val", "/valannot"})
+      std::filesystem::create_directories(root_ + folder);
+    // Left half red, right half blue.
+    cv::Mat image(24, 32, CV_8UC3, cv::Scalar(20, 30, 220)), label(24, 32, CV_8UC1, cv::Scalar(0));
+    image.colRange(16, 32).setTo(cv::Scalar(220, 30, 20));
+    label.colRange(16, 32).setTo(1);
+    cv::imwrite(root_ + "/val/a.png", image);
+    cv::imwrite(root_ + "/valannot/a.png", label);
+    data_.set_format("camvid");
+    data_.set_root(root_);
+    data_.set_val_split("val");
+    teacher_.set_checkpoint("colours.pth");
+    teacher_.set_numerics("exact");
+    teacher_.set_compute("fp32");
+    teacher_.set_device("cpu");
+    teacher_.set_threads(1);
+    teacher_.set_batch(1);
+    teacher_.set_expect_miou(77);
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+
+  absl::StatusOr<double> CheckWith(const Preprocessing& preprocessing) {
+    const Teacher teacher = MakeTeacher(std::make_shared<BlueFirstNetwork>(), preprocessing,
+                                        *PlanNumerics(teacher_), torch::kCPU)
+                                .value();
+    return CheckTeacher(teacher, teacher_, data_, nullptr);
+  }
+
+  std::string root_;
+  v1::DataSpec data_;
+  v1::TeacherSpec teacher_;
+};
+
+TEST_F(TeacherPlanTest, TheRightPreprocessingPasses) {
+  const auto miou = CheckWith(FindLayout("cirkd")->preprocessing);
+  ASSERT_TRUE(miou.ok()) << miou.status();
+  EXPECT_EQ(*miou, 100);
+}
+
+TEST_F(TeacherPlanTest, TheLayoutThatDoesBetterIsNamed) {
+  EXPECT_EQ(CheckWith(Preprocessing()).status().message(),
+            "teacher: 0.0 % mIoU on 1 val images, expected 77. Layout `cirkd` (BGR, mean "
+            "subtracted) gives 100.0: set teacher.layout.");
+}
+
+TEST_F(TeacherPlanTest, WhereNoneDoesBetterThatIsSaid) {
+  Preprocessing none;  // every image is grey
+  none.deviation = {1e12, 1e12, 1e12};
+  teacher_.set_expect_miou(100.5);
+  EXPECT_THAT(std::string(CheckWith(FindLayout("cirkd")->preprocessing).status().message()),
+              HasSubstr("No other layout's preprocessing does better than BGR, mean subtracted. Is "
+                        "the checkpoint (colours.pth) trained for this data?"));
+  EXPECT_THAT(std::string(CheckWith(none).status().message()),
+              HasSubstr("gives 100.0, better but not enough"));
+}
+
+TEST_F(TeacherPlanTest, APthIsATeacherInTheLayoutThatIsNamed) {
+  const auto model = *BuildModel({.num_classes = kClasses, .aspp_width = 8});
+  InitializeWeights(*model, 1);
+  NamedTensors state;
+  for (const auto& item : model->named_parameters()) state["module." + item.key()] = item.value();
+  for (const auto& item : model->named_buffers()) state["module." + item.key()] = item.value();
+  teacher_.set_checkpoint(root_ + "/best.pth");
+  ASSERT_TRUE(WriteFileAtomically(teacher_.checkpoint(), LegacyTorchFile(state)).ok());
+  for (const auto& [layout, preprocessing] : {std::pair("auto", "cirkd"),
+                                              {"cirkd", "cirkd"},
+                                              {"torchvision", "torchvision"},
+                                              {"mmseg", "mmseg"}}) {
+    teacher_.set_layout(layout);
+    const auto teacher = LoadTeacher(teacher_);
+    ASSERT_TRUE(teacher.ok()) << teacher.status();
+    EXPECT_EQ(teacher->identity.preprocessing, FindLayout(preprocessing)->preprocessing) << layout;
+    EXPECT_EQ(teacher->identity.digest, TeacherDigest(*model));
+  }
+  teacher_.set_layout("reflux");
+  EXPECT_TRUE(absl::IsFailedPrecondition(LoadTeacher(teacher_).status()));
+}
+
+}  // namespace
+}  // namespace reflux
