@@ -5,11 +5,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "cache/find_sets.h"
+#include "cache/inventory.h"
 #include "cache/note_names.h"
 #include "cache/set_record.h"
 #include "cache/verify_store.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/status.h"
+#include "common/targets/wire.h"
 
 namespace reflux {
 namespace {
@@ -47,6 +49,14 @@ class Service : public v1::CacheAdminService::Service {
     const absl::StatusOr<std::vector<StoredSet>> sets = store_.ListSets();
     if (!sets.ok()) return ToGrpc(sets.status());
     for (const StoredSet& set : *sets) *answer->add_sets() = ToProto(set);
+    return grpc::Status::OK;
+  }
+
+  grpc::Status Contains(grpc::ServerContext*, const v1::FetchRequest* message,
+                        v1::ContainsResponse* answer) override {
+    const absl::StatusOr<TargetRequest> request = FromProto(v1::FetchRequest(*message));
+    if (!request.ok()) return ToGrpc(request.status());
+    for (const bool held : HeldIn(store_, *request)) answer->add_held(held);
     return grpc::Status::OK;
   }
 

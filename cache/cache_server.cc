@@ -31,8 +31,10 @@ absl::StatusOr<std::unique_ptr<CacheServer>> CacheServer::Start(const CacheServe
   server->source_ = MakeCachingSource(
       *server->store_, *server->upstream_, options.source,
       registry == nullptr ? CachingSourceMetrics{} : CachingSourceMetrics::Register(*registry));
+  TargetServiceOptions service = options.service;
+  service.storing = &server->source_->storing();
   server->targets_ =
-      MakeTargetService(*server->source_, options.service,
+      MakeTargetService(*server->source_, service,
                         registry == nullptr ? TargetServiceMetrics{}
                                             : TargetServiceMetrics::Register(*registry, "cache"));
   server->admin_ = MakeCacheAdminService(*server->store_, *server->source_);

@@ -29,9 +29,7 @@ class CachingSourceOverStore : public CachingSource {
 
   absl::Status Fetch(const FetchContext& context, const TargetRequest& request,
                      TargetSink& sink) override {
-    REFLUX_RETURN_IF_ERROR(request.Validate());
-    FetchCall(parts_, context, request, sink).Run();
-    return absl::OkStatus();
+    return Run(FetchCall::Wants::kBytes, context, request, sink);
   }
 
   absl::StatusOr<TeacherInfo> GetTeacherInfo(const FetchContext& context) override {
@@ -52,8 +50,31 @@ class CachingSourceOverStore : public CachingSource {
   }
 
   CacheCounts counts() const override { return counters_.counts(); }
+  TargetSource& storing() override { return storing_; }
 
  private:
+  class Storing : public TargetSource {
+   public:
+    explicit Storing(CachingSourceOverStore& source) : source_(source) {}
+    absl::Status Fetch(const FetchContext& context, const TargetRequest& request,
+                       TargetSink& sink) override {
+      return source_.Run(FetchCall::Wants::kStored, context, request, sink);
+    }
+    absl::StatusOr<TeacherInfo> GetTeacherInfo(const FetchContext& context) override {
+      return source_.GetTeacherInfo(context);
+    }
+
+   private:
+    CachingSourceOverStore& source_;
+  };
+
+  absl::Status Run(FetchCall::Wants wants, const FetchContext& context,
+                   const TargetRequest& request, TargetSink& sink) {
+    REFLUX_RETURN_IF_ERROR(request.Validate());
+    FetchCall(parts_, wants, context, request, sink).Run();
+    return absl::OkStatus();
+  }
+
   const CachingSourceOptions options_;
   TargetSource& upstream_;
   CacheCounters counters_;
@@ -61,6 +82,7 @@ class CachingSourceOverStore : public CachingSource {
   FlightTable table_;
   Filler filler_;  // after the table: its threads end first
   const CachingParts parts_;
+  Storing storing_{*this};
 };
 
 class AbsentTeacher : public TargetSource {

@@ -53,6 +53,9 @@ struct CacheCounts {
 class CachingSource : public TargetSource {
  public:
   virtual CacheCounts counts() const = 0;
+  // The same for callers that only want the targets stored: they are delivered without bytes, or as
+  // FailedPrecondition when they could not be stored. Lives as long as this.
+  virtual TargetSource& storing() = 0;
 };
 
 // Neither `store` nor `upstream` is owned; both must outlive the source, as must every Fetch end

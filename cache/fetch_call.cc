@@ -57,6 +57,10 @@ void FetchCall::Ask(const std::vector<size_t>& items) {
 
 void FetchCall::DeliverPresent(const std::vector<size_t>& present) {
   if (!context_.Check().ok()) return;
+  if (wants_ == Wants::kStored) {  // it is
+    for (size_t item : present) Deliver(item, EncodedTarget());
+    return;
+  }
   std::vector<TargetKey> keys;
   for (size_t item : present) keys.push_back(items_[item].key);
   parts_.store.ReadMany(keys, Use::kTraining, [&](size_t i, absl::StatusOr<EncodedTarget> target) {
@@ -111,6 +115,10 @@ void FetchCall::Await() {
 }
 
 void FetchCall::DeliverStoredOrAsk(size_t item) {
+  if (wants_ == Wants::kStored && parts_.store.Contains(items_[item].key)) {
+    Deliver(item, EncodedTarget());
+    return;
+  }
   if (DeliverRead(item, parts_.store.Get(items_[item].key), false)) return;
   if (++items_[item].tries < kMaxTries) {
     Ask({item});
@@ -121,6 +129,10 @@ void FetchCall::DeliverStoredOrAsk(size_t item) {
 
 void FetchCall::PassThrough() {
   if (lost_.empty() || !context_.Check().ok()) return;
+  if (wants_ == Wants::kStored) {
+    for (size_t item : lost_) Deliver(item, EncodedTarget());
+    return;
+  }
   struct Sink : TargetSink {
     FetchCall* call;
     const SpecGroup* group;
@@ -144,6 +156,12 @@ void FetchCall::PassThrough() {
 
 void FetchCall::Deliver(size_t item, absl::StatusOr<EncodedTarget> target) {
   if (std::exchange(items_[item].delivered, true)) return;
+  if (wants_ == Wants::kStored && target.ok()) {
+    target = EncodedTarget();  // lets go of the bytes
+    if (!parts_.store.Contains(items_[item].key)) {
+      target = absl::FailedPreconditionError("not stored: the cache is full or cannot write");
+    }
+  }
   sink_.Deliver(items_[item].index.sample, items_[item].index.spec, std::move(target));
 }
 

@@ -25,9 +25,12 @@ struct CachingParts {
 // One Fetch, on the caller's thread.
 class FetchCall {
  public:
-  FetchCall(const CachingParts& parts, const FetchContext& context, const TargetRequest& request,
-            TargetSink& sink)
-      : parts_(parts), context_(context), request_(request), sink_(sink) {}
+  // kStored: the targets are delivered without bytes (CachingSource::storing).
+  enum class Wants { kBytes, kStored };
+
+  FetchCall(const CachingParts& parts, Wants wants, const FetchContext& context,
+            const TargetRequest& request, TargetSink& sink)
+      : parts_(parts), wants_(wants), context_(context), request_(request), sink_(sink) {}
   ~FetchCall() { parts_.table.Leave(waiter_); }
 
   void Run();
@@ -56,6 +59,7 @@ class FetchCall {
   void FailRest();
 
   const CachingParts parts_;
+  const Wants wants_;
   const FetchContext& context_;
   const TargetRequest& request_;
   TargetSink& sink_;

@@ -24,6 +24,24 @@ v1::TargetSet ToProto(const StoredSet& set) {
   return message;
 }
 
+absl::StatusOr<StoredSet> FromProto(const v1::TargetSet& message) {
+  StoredSet set;
+  REFLUX_ASSIGN_OR_RETURN(set.set.teacher, FromProto(message.teacher()));
+  REFLUX_ASSIGN_OR_RETURN(set.set.spec, FromProto(message.spec()));
+  set.set.dataset = message.dataset();
+  set.set.model = message.model();
+  set.entries = message.entries();
+  set.bytes = message.bytes();
+  set.last_used = absl::FromUnixSeconds(message.last_used_unix_seconds());
+  set.leased = message.leased();
+  if (message.pinned_for_seconds() > 0) {
+    set.pin_term = absl::Seconds(message.pinned_for_seconds());
+    set.pinned_until = absl::FromUnixSeconds(message.pinned_until_unix_seconds());
+  }
+  set.id = MakeTargetSetId(set.set);
+  return set;
+}
+
 std::string EncodeSetRecord(const StoredSet& set) {
   v1::TargetSet message = ToProto(set);
   // Counted at open: a stored count could be wrong.
@@ -39,17 +57,7 @@ absl::StatusOr<StoredSet> DecodeSetRecord(absl::string_view key, absl::string_vi
   if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return absl::DataLossError("set record: not a TargetSet message");
   }
-  StoredSet set;
-  REFLUX_ASSIGN_OR_RETURN(set.set.teacher, FromProto(message.teacher()));
-  REFLUX_ASSIGN_OR_RETURN(set.set.spec, FromProto(message.spec()));
-  set.set.dataset = message.dataset();
-  set.set.model = message.model();
-  set.last_used = absl::FromUnixSeconds(message.last_used_unix_seconds());
-  if (message.pinned_for_seconds() > 0) {
-    set.pin_term = absl::Seconds(message.pinned_for_seconds());
-    set.pinned_until = absl::FromUnixSeconds(message.pinned_until_unix_seconds());
-  }
-  set.id = MakeTargetSetId(set.set);
+  REFLUX_ASSIGN_OR_RETURN(StoredSet set, FromProto(message));
   if (set.id.digest.AsBytes() != key) return absl::DataLossError("set record: wrong id");
   return set;
 }

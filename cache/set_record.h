@@ -11,6 +11,8 @@
 namespace reflux {
 
 v1::TargetSet ToProto(const StoredSet& set);
+// The errors of FromProto for its parts (common/targets/wire.h).
+absl::StatusOr<StoredSet> FromProto(const v1::TargetSet& message);
 
 std::string EncodeSetRecord(const StoredSet& set);
 // DataLoss when `key` is no set id, `bytes` no description, or they do not belong together.

@@ -182,6 +182,9 @@ class Parser {
                            [this] { return CacheVerify(terminal_, flags_.cache); });
     CLI::App* info = Add(*teachers, "info", "Network, digest, taps, images inferred",
                          [this] { return TeacherInfo(terminal_, flags_.teacher); });
+    // Run by reflux-planner (RunCommandLine).
+    targets->add_subcommand("coverage", "How many of a job's targets are cached");
+    targets->add_subcommand("why-miss", "Which fields keep a job's targets from being hits");
     CLI::App* rm = Add(*targets, "rm", "Remove a target set with all its entries",
                        [this] { return RemoveTargets(terminal_, flags_.cache, flags_.sets); });
     rm->add_flag("--force", flags_.sets.force, "Also a set that is pinned or was just used");
@@ -219,6 +222,9 @@ class Parser {
   void AddModelHelp() {
     app_.add_subcommand("eval", "Evaluate a checkpoint (see: reflux eval --help)");
     app_.add_subcommand("data", "What is in a data set (see: reflux data check --help)");
+    app_.add_subcommand(
+        "plan", "Bytes, fill time, time a step, whether caching pays (see: reflux plan --help)");
+    app_.add_subcommand("fill", "Compute what a job's cache lacks (see: reflux fill --help)");
     app_.add_subcommand("inspect", "What a checkpoint holds (see: reflux inspect --help)");
     app_.add_subcommand("export", "Write a checkpoint as ONNX (see: reflux export --help)");
     app_.add_subcommand("import", "Take over weights of PyTorch (see: reflux import --help)");
@@ -246,9 +252,8 @@ class Parser {
 
 int RunProgram(Terminal& terminal, const std::string& name,
                const std::vector<std::string>& arguments) {
-  const absl::StatusOr<std::string> program = SiblingProgram(name);
-  if (!program.ok()) return Fail(terminal, program.status());
-  return Execute(terminal, {*program, arguments});
+  const absl::StatusOr<Execution> execution = SiblingExecution(name, arguments);
+  return execution.ok() ? Execute(terminal, *execution) : Fail(terminal, execution.status());
 }
 
 }  // namespace
@@ -262,6 +267,14 @@ int RunCommandLine(std::vector<std::string> arguments, Terminal& terminal,
   }
   if (!arguments.empty() && arguments[0] == "data") {
     return RunProgram(terminal, "reflux-data", {arguments.begin() + 1, arguments.end()});
+  }
+  if (!arguments.empty() && (arguments[0] == "fill" || arguments[0] == "plan")) {
+    return RunProgram(terminal, "reflux-planner", arguments);
+  }
+  // `reflux targets why-miss ...` is `reflux-planner why-miss ...`.
+  if (arguments.size() >= 2 && arguments[0] == "targets" &&
+      (arguments[1] == "coverage" || arguments[1] == "why-miss")) {
+    return RunProgram(terminal, "reflux-planner", {arguments.begin() + 1, arguments.end()});
   }
   CLI::App app("Reflux trains small segmentation networks from large ones.", "reflux");
   Parser parser(app, terminal, install_signals);

@@ -85,6 +85,12 @@ absl::StatusOr<std::string> SiblingProgram(const std::string& name) {
   return path;
 }
 
+absl::StatusOr<Execution> SiblingExecution(const std::string& name,
+                                           std::vector<std::string> arguments) {
+  REFLUX_ASSIGN_OR_RETURN(std::string program, SiblingProgram(name));
+  return Execution{std::move(program), std::move(arguments)};
+}
+
 absl::StatusOr<Execution> PrepareRun(const JobFileFlags& flags, const std::string& dir) {
   REFLUX_ASSIGN_OR_RETURN(const v1::JobSpec spec, LoadJobFile(flags.file, flags.overrides));
   if (spec.run().students() > 1) {

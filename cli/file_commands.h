@@ -39,6 +39,10 @@ absl::StatusOr<Execution> PrepareRun(const JobFileFlags& flags, const std::strin
 // A program beside this one. NotFound says that it is not built.
 absl::StatusOr<std::string> SiblingProgram(const std::string& name);
 
+// That program with these arguments.
+absl::StatusOr<Execution> SiblingExecution(const std::string& name,
+                                           std::vector<std::string> arguments);
+
 // Replaces this process. Returns only on failure.
 int Execute(Terminal& terminal, const Execution& execution);
 

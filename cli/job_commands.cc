@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "cli/connection.h"
 #include "cli/job_text.h"
+#include "cli/submit_coverage.h"
 #include "cli/watch.h"
 #include "common/base/exit_codes.h"
 #include "common/spec/job_file.h"
@@ -50,6 +51,7 @@ int Submit(Terminal& terminal, const std::string& endpoint, const JobFileFlags& 
   } else {
     terminal.out << job->job_id() << std::endl;
   }
+  if (!terminal.json) TellCoverage(terminal, endpoint, flags, *job);
   if (watch) return Watch(terminal, endpoint, job->job_id());
   terminal.err << "submitted; follow it with: reflux watch " << job->job_id() << std::endl;
   return kExitDone;

@@ -20,13 +20,15 @@ namespace {
 
 class RemotePath : public TargetPath {
  public:
-  RemotePath(std::unique_ptr<TargetSource> source, std::unique_ptr<CacheNotes> notes)
-      : source_(std::move(source)), notes_(std::move(notes)) {}
+  RemotePath(std::unique_ptr<TargetSource> source, std::unique_ptr<TargetSource> storing,
+             std::unique_ptr<CacheNotes> notes)
+      : source_(std::move(source)), storing_(std::move(storing)), notes_(std::move(notes)) {}
   TargetSource& source() override { return *source_; }
+  TargetSource& storing() override { return *storing_; }
   CacheNotes* notes() override { return notes_.get(); }
 
  private:
-  std::unique_ptr<TargetSource> source_;
+  std::unique_ptr<TargetSource> source_, storing_;
   std::unique_ptr<CacheNotes> notes_;
 };
 
@@ -41,6 +43,8 @@ class EmbeddedPath : public TargetPath {
   }
   TargetSource* fresh_source() override { return local_.get(); }
   CacheNotes* notes() override { return notes_.get(); }
+  TargetSource& storing() override { return caching_->storing(); }
+  TargetStore* store() override { return store_.get(); }
 
  private:
   std::unique_ptr<TargetSource> local_;
@@ -96,7 +100,10 @@ absl::StatusOr<std::unique_ptr<TargetPath>> OpenTargetPath(
   };
   remote.read_label = PlanLabelReader(spec.data());
   REFLUX_ASSIGN_OR_RETURN(auto source, ConnectServers(options.servers, remote, registry, "worker"));
-  return std::make_unique<RemotePath>(std::move(source), MakeRemoteNotes(options.servers));
+  remote.discard = true;
+  REFLUX_ASSIGN_OR_RETURN(auto storing, ConnectServers(options.servers, remote, nullptr, "worker"));
+  return std::make_unique<RemotePath>(std::move(source), std::move(storing),
+                                      MakeRemoteNotes(options.servers));
 }
 
 }  // namespace reflux

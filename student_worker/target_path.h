@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "cache/target_store.h"
 #include "common/base/cancellation.h"
 #include "common/metrics/registry.h"
 #include "common/targets/target.h"
@@ -28,6 +29,10 @@ class TargetPath {
   // The same past the cache of this process; null: there is no such way.
   virtual TargetSource* fresh_source() { return nullptr; }
   virtual CacheNotes* notes() = 0;  // null: no cache
+  // For a caller that only wants the targets cached; only where there is a cache.
+  virtual TargetSource& storing() = 0;
+  // The embedded cache; null when a server answers or nothing is cached.
+  virtual TargetStore* store() { return nullptr; }
 };
 
 // Null when the job has no loss that reads a teacher. An embedded teacher is loaded and evaluated

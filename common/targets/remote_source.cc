@@ -53,6 +53,9 @@ class Outage {
 // Puts the parts of one stream together into targets. One target is in memory at a time.
 class Assembler {
  public:
+  // `discard`: as the call asked.
+  explicit Assembler(bool discard) : discard_(discard) {}
+
   // Calls `deliver(sample, spec, target)` when a target is complete. DataLoss for a stream that
   // breaks the protocol.
   template <typename DeliverFn>
@@ -62,6 +65,9 @@ class Assembler {
       if (header_.has_error()) {
         pending_ = false;
         deliver(header_.sample(), header_.spec(), ErrorOf(header_.error()));
+      } else if (header_.has_stored()) {
+        pending_ = false;
+        deliver(header_.sample(), header_.spec(), EncodedTarget());
       }
       return absl::OkStatus();
     }
@@ -82,7 +88,7 @@ class Assembler {
     header_ = std::move(header);
     pending_ = true;
     bytes_ = std::string();
-    if (header_.has_error()) return absl::OkStatus();
+    if (header_.has_error() || (discard_ && header_.has_stored())) return absl::OkStatus();
     const auto& payload = header_.payload();
     if (!header_.has_payload() || payload.bytes() <= 0 ||
         payload.bytes() > EncodedTarget::kMaxBytes || payload.shape_size() != 3 ||
@@ -112,6 +118,7 @@ class Assembler {
     return error.sample_needed() ? SampleNeededError(SampleRef{}) : status;
   }
 
+  const bool discard_;
   v1::TargetHeader header_;
   std::string bytes_;
   bool pending_ = false;
@@ -241,7 +248,9 @@ RemoteSource::Attempt RemoteSource::TryOnce(const FetchContext& context, TargetR
   if (context.cancellation != nullptr) {
     on_cancel = context.cancellation->OnCancel([&call] { call.TryCancel(); });
   }
-  auto reader = (*stub)->Fetch(&call, ToProto(partial, context.priority));
+  v1::FetchRequest message = ToProto(partial, context.priority);
+  message.set_discard(options_.discard);
+  auto reader = (*stub)->Fetch(&call, message);
   Attempt attempt = Read(*reader, asked, request, missing, sink);
   if (!attempt.status.ok()) call.TryCancel();
   const absl::Status finished = FromGrpc(reader->Finish());
@@ -253,7 +262,7 @@ RemoteSource::Attempt RemoteSource::Read(grpc::ClientReader<v1::FetchResponse>& 
                                          const std::vector<size_t>& asked, TargetRequest& request,
                                          Missing& missing, TargetSink& sink) {
   Attempt attempt;
-  Assembler assembler;
+  Assembler assembler(options_.discard);
   std::vector<bool> had_image;  // a server that got the image and still asks for it is refused
   for (size_t sample : asked) had_image.push_back(request.samples[sample].image != nullptr);
   const auto deliver = [&](size_t index, size_t spec, absl::StatusOr<EncodedTarget> target) {

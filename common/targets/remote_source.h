@@ -26,6 +26,8 @@ struct RemoteSourceOptions {
   std::function<absl::StatusOr<std::string>(const Locator&)> read_image;
   // Reads the label that goes with it, when the request has a label digest.
   ReadLabelFn read_label;
+  // Ask a cache server to store the targets and to send no bytes: they are delivered empty.
+  bool discard = false;
 };
 
 struct RemoteSourceMetrics {

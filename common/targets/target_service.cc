@@ -79,10 +79,11 @@ void SetPayload(const EncodedTarget& target, v1::TargetHeader::Payload* payload)
 class StreamSink : public TargetSink {
  public:
   StreamSink(grpc::ServerWriter<v1::FetchResponse>& writer, Cancellation& cancellation,
-             int64_t chunk_bytes, const TargetServiceMetrics& metrics)
+             int64_t chunk_bytes, bool discard, const TargetServiceMetrics& metrics)
       : writer_(writer),
         cancellation_(cancellation),
         chunk_bytes_(chunk_bytes),
+        discard_(discard),
         metrics_(metrics) {}
 
   void Deliver(size_t sample, size_t spec, absl::StatusOr<EncodedTarget> target) override {
@@ -90,14 +91,16 @@ class StreamSink : public TargetSink {
     v1::TargetHeader* header = response.mutable_header();
     header->set_sample(sample);
     header->set_spec(spec);
-    if (target.ok()) {
+    if (target.ok() && discard_) {
+      header->mutable_stored();
+    } else if (target.ok()) {
       SetPayload(*target, header->mutable_payload());
     } else {
       SetError(target.status(), header->mutable_error());
       metrics_.errors.Increment();
     }
     Write(response);
-    if (!target.ok()) return;
+    if (!target.ok() || discard_) return;
     for (size_t at = 0; at < target->bytes.size(); at += chunk_bytes_) {
       const absl::string_view chunk = target->bytes.substr(at, chunk_bytes_);
       response.set_chunk(chunk.data(), chunk.size());
@@ -117,6 +120,7 @@ class StreamSink : public TargetSink {
   grpc::ServerWriter<v1::FetchResponse>& writer_;
   Cancellation& cancellation_;
   const int64_t chunk_bytes_;
+  const bool discard_;
   TargetServiceMetrics metrics_;
   bool broken_ = false;
 };
@@ -154,12 +158,17 @@ class Service : public v1::TargetService::Service {
                    grpc::ServerWriter<v1::FetchResponse>& writer) {
     absl::StatusOr<TargetRequest> request = FromProto(v1::FetchRequest(message));
     if (!request.ok()) return request.status();
+    if (message.discard() && options_.storing == nullptr) {
+      return absl::FailedPreconditionError(
+          "discard: this server stores nothing; ask a cache server");
+    }
     FetchContext fetch{.deadline = Deadline(context),
                        .cancellation = std::make_shared<Cancellation>(),
                        .priority = message.prefill() ? Priority::kPrefill : Priority::kStudent};
-    StreamSink sink(writer, *fetch.cancellation, options_.chunk_bytes, metrics_);
+    StreamSink sink(writer, *fetch.cancellation, options_.chunk_bytes, message.discard(), metrics_);
     watch_.Add(&context, fetch.cancellation);
-    const absl::Status status = source_.Fetch(fetch, *request, sink);
+    TargetSource& source = message.discard() ? *options_.storing : source_;
+    const absl::Status status = source.Fetch(fetch, *request, sink);
     watch_.Remove(&context);
     return status;
   }

@@ -15,6 +15,9 @@ struct TargetServiceOptions {
   int64_t chunk_bytes = int64_t{2} << 20;
   // Fetch calls served at once; more are refused with RESOURCE_EXHAUSTED.
   int max_concurrent_fetches = 64;
+  // Answers calls with `discard`, without bytes (CachingSource::storing); not owned. Null: they are
+  // refused.
+  TargetSource* storing = nullptr;
 };
 
 struct TargetServiceMetrics {

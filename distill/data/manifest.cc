@@ -5,21 +5,24 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
+#include "distill/data/image_header.h"
 
 namespace reflux {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kHeader[] = "reflux-manifest-2 ";  // then the SHA-256 of all lines after it
+constexpr char kHeader[] = "reflux-manifest-3 ";  // then the SHA-256 of all lines after it
 constexpr int64_t kMaxManifestBytes = int64_t{1} << 30;
 
-// "path\tsize\tmtime" -> digest. One line each in the file, the digest last.
-using Manifest = std::map<std::string, Digest>;
+// "path\tsize\tmtime" -> facts. One line each in the file, then height, width and digest.
+using Manifest = std::map<std::string, ImageFacts>;
 
 std::string ManifestPath(const Dataset& dataset, const std::string& cache_folder) {
   const std::string root = fs::absolute(dataset.root()).lexically_normal().string();
@@ -35,10 +38,17 @@ Manifest ReadManifest(const std::string& path) {
       absl::StrSplit(*content, absl::MaxSplits('\n', 1));
   if (parts.first != absl::StrCat(kHeader, Sha256::Of(parts.second).Hex())) return manifest;
   for (absl::string_view line : absl::StrSplit(parts.second, '\n', absl::SkipEmpty())) {
-    const size_t tab = line.rfind('\t');
-    if (tab == absl::string_view::npos) continue;
-    const absl::StatusOr<Digest> digest = Digest::FromHex(line.substr(tab + 1));
-    if (digest.ok()) manifest[std::string(line.substr(0, tab))] = *digest;
+    std::vector<std::string> fields = absl::StrSplit(line, '\t');  // a path may hold tabs
+    if (fields.size() < 4) continue;
+    ImageFacts facts;
+    const absl::StatusOr<Digest> digest = Digest::FromHex(fields.back());
+    if (!digest.ok() || !absl::SimpleAtoi(fields[fields.size() - 2], &facts.width) ||
+        !absl::SimpleAtoi(fields[fields.size() - 3], &facts.height)) {
+      continue;
+    }
+    facts.digest = *digest;
+    fields.resize(fields.size() - 3);
+    manifest[absl::StrJoin(fields, "\t")] = facts;
   }
   return manifest;
 }
@@ -46,11 +56,24 @@ Manifest ReadManifest(const std::string& path) {
 // Best effort: without it the next run hashes again.
 void WriteManifest(const std::string& path, const Manifest& manifest) {
   std::string lines;
-  for (const auto& [key, digest] : manifest) absl::StrAppend(&lines, key, "\t", digest.Hex(), "\n");
+  for (const auto& [key, facts] : manifest) {
+    absl::StrAppend(&lines, key, "\t", facts.height, "\t", facts.width, "\t", facts.digest.Hex(),
+                    "\n");
+  }
   std::error_code error;
   fs::create_directories(fs::path(path).parent_path(), error);
   WriteFileAtomically(path, absl::StrCat(kHeader, Sha256::Of(lines).Hex(), "\n", lines))
       .IgnoreError();
+}
+
+ImageFacts FactsOf(const std::string& bytes) {
+  ImageFacts facts{.digest = Sha256::Of(bytes)};
+  // A broken image is reported when it is read.
+  if (const absl::StatusOr<ImageHeader> header = ReadImageHeader(bytes); header.ok()) {
+    facts.height = header->height;
+    facts.width = header->width;
+  }
+  return facts;
 }
 
 // `path` names the bytes, `relative` the file that they are in.
@@ -74,52 +97,66 @@ struct Files {
   std::function<absl::StatusOr<std::string>(size_t index)> read;
 };
 
-absl::StatusOr<std::vector<Digest>> FileDigests(const Dataset& dataset,
-                                                const std::string& cache_folder,
-                                                const Files& files) {
+absl::StatusOr<std::vector<ImageFacts>> FileFacts(const Dataset& dataset,
+                                                  const std::string& cache_folder,
+                                                  const Files& files) {
   const std::string manifest_path = ManifestPath(dataset, cache_folder);
   Manifest manifest = ReadManifest(manifest_path);
   bool changed = false;
-  std::vector<Digest> digests;
+  std::vector<ImageFacts> facts;
   for (size_t i = 0; i < dataset.samples().size(); ++i) {
     const std::string path = files.path(i);
     if (path.empty()) {
-      digests.emplace_back();
+      facts.emplace_back();
       continue;
     }
     REFLUX_ASSIGN_OR_RETURN(const std::string key, KeyOf(dataset, path, files.file(i)));
     auto it = manifest.find(key);
     if (it == manifest.end()) {
       REFLUX_ASSIGN_OR_RETURN(const std::string bytes, files.read(i));
-      it = manifest.emplace(key, Sha256::Of(bytes)).first;
+      it = manifest.emplace(key, FactsOf(bytes)).first;
       changed = true;
     }
-    digests.push_back(it->second);
+    facts.push_back(it->second);
   }
   if (changed) WriteManifest(manifest_path, manifest);
+  return facts;
+}
+
+std::vector<Digest> DigestsOf(const std::vector<ImageFacts>& facts) {
+  std::vector<Digest> digests;
+  for (const ImageFacts& file : facts) digests.push_back(file.digest);
   return digests;
 }
 
 }  // namespace
 
+absl::StatusOr<std::vector<ImageFacts>> ReadImageFacts(const Dataset& dataset,
+                                                       const std::string& cache_folder) {
+  return FileFacts(dataset, cache_folder,
+                   {.path = [&](size_t i) { return dataset.samples()[i].image.path; },
+                    .file = [&](size_t i) { return dataset.FileOf(i); },
+                    .read = [&](size_t i) { return dataset.ReadImage(i); }});
+}
+
 absl::StatusOr<std::vector<Digest>> SampleDigests(const Dataset& dataset,
                                                   const std::string& cache_folder) {
-  return FileDigests(dataset, cache_folder,
-                     {.path = [&](size_t i) { return dataset.samples()[i].image.path; },
-                      .file = [&](size_t i) { return dataset.FileOf(i); },
-                      .read = [&](size_t i) { return dataset.ReadImage(i); }});
+  REFLUX_ASSIGN_OR_RETURN(const std::vector<ImageFacts> facts,
+                          ReadImageFacts(dataset, cache_folder));
+  return DigestsOf(facts);
 }
 
 absl::StatusOr<std::vector<Digest>> LabelFileDigests(const Dataset& dataset,
                                                      const std::string& cache_folder) {
   const auto path = [&](size_t i) { return dataset.samples()[i].label_path; };
-  return FileDigests(dataset, cache_folder,
-                     {.path = path,
-                      .file = path,
-                      .read = [&](size_t i) -> absl::StatusOr<std::string> {
-                        REFLUX_ASSIGN_OR_RETURN(LabelFile label, dataset.ReadLabelFile(i));
-                        return std::move(label.bytes);
-                      }});
+  const auto read = [&](size_t i) -> absl::StatusOr<std::string> {
+    REFLUX_ASSIGN_OR_RETURN(LabelFile label, dataset.ReadLabelFile(i));
+    return std::move(label.bytes);
+  };
+  REFLUX_ASSIGN_OR_RETURN(
+      const std::vector<ImageFacts> facts,
+      FileFacts(dataset, cache_folder, {.path = path, .file = path, .read = read}));
+  return DigestsOf(facts);
 }
 
 }  // namespace reflux

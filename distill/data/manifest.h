@@ -1,6 +1,8 @@
-// Digests of a data set's images and labels, so that nothing is hashed twice. Torch-free.
+// What must be known of a data set's images and labels before they are decoded, so that nothing is
+// hashed twice. Torch-free.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -10,10 +12,19 @@
 
 namespace reflux {
 
-// SHA-256 of every image of `dataset`, in the order of its samples. Known digests are read from a
+struct ImageFacts {
+  Digest digest;                  // SHA-256 of the encoded image
+  int32_t height = 0, width = 0;  // as encoded, pixels; 0: the file holds no image that can be read
+};
+
+// Of every image of `dataset`, in the order of its samples. What is known already is read from a
 // manifest file in `cache_folder` (created if needed), keyed by path, size and modification time; a
 // missing, broken or foreign manifest is made anew (it carries its own checksum). A folder that
 // cannot be written costs time only.
+absl::StatusOr<std::vector<ImageFacts>> ReadImageFacts(const Dataset& dataset,
+                                                       const std::string& cache_folder);
+
+// The digests alone.
 absl::StatusOr<std::vector<Digest>> SampleDigests(const Dataset& dataset,
                                                   const std::string& cache_folder);
 

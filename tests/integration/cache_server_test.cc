@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
+#include "cache/inventory.h"
 #include "common/rpc/endpoints.h"
 #include "common/rpc/server.h"
 #include "common/targets/remote_source.h"
@@ -135,6 +138,53 @@ TEST_F(CacheServerTest, AnswersTheAdminsQuestions) {
   ASSERT_TRUE(stub->Verify(&verify_call, {}, &report).ok());
   EXPECT_EQ(report.entries(), 3);
   EXPECT_EQ(report.corrupted(), 0);
+}
+
+TEST_F(CacheServerTest, TellsWhatItHoldsAndStoresWithoutSending) {
+  FakeTeacher& teacher = StartTeacher();
+  StartCache();
+  CollectingSink discarded, cold;
+  const auto filler =
+      MakeRemoteSource({.endpoint = "@" + folder_.path() + "/endpoint", .discard = true});
+  ASSERT_TRUE(filler->Fetch(Soon(), FakeRequest(3, 2), discarded).ok());
+  ASSERT_TRUE(discarded.AllOk());
+  EXPECT_TRUE(discarded.at(2, 1)->bytes.empty());
+  const auto inventory = MakeRemoteInventory("@" + folder_.path() + "/endpoint");
+  const auto held = inventory->Held(FakeRequest(4, 2, /*first=*/1));  // 1 and 2 of 1, 2, 3, 4
+  ASSERT_TRUE(held.ok()) << held.status();
+  EXPECT_THAT(*held, testing::ElementsAre(true, true, true, true, false, false, false, false));
+  const auto sets = inventory->Sets();
+  ASSERT_TRUE(sets.ok()) << sets.status();
+  ASSERT_EQ(sets->size(), 2u);
+  EXPECT_EQ((*sets)[0].id, MakeTargetSetId((*sets)[0].set));
+  EXPECT_EQ((*sets)[0].set.teacher, FakeIdentity());
+  EXPECT_EQ(inventory->Stats()->entries, 6);
+  ASSERT_TRUE(Student()->Fetch(Soon(), FakeRequest(3, 2), cold).ok());
+  EXPECT_EQ(cold.at(1, 1)->bytes, teacher.Expected(FakeRequest(3, 2), 1, 1).bytes);
+  EXPECT_EQ(teacher.targets(), 6);
+  TargetRequest large = FakeRequest(1);
+  large.samples.resize(TargetRequest::kMaxSamples + 1, large.samples[0]);
+  EXPECT_TRUE(absl::IsInvalidArgument(inventory->Held(large).status()));
+  // A server without a store says so.
+  const auto direct = MakeRemoteSource({.endpoint = teacher_server_->address(), .discard = true});
+  CollectingSink none;
+  EXPECT_TRUE(absl::IsFailedPrecondition(direct->Fetch(Soon(), FakeRequest(1), none)));
+}
+
+TEST_F(CacheServerTest, AFolderIsAskedLikeAServer) {
+  EXPECT_EQ(OpenFolderInventory(folder_.path() + "/none").value()->Held(FakeRequest(2)).value(),
+            std::vector<bool>({false, false}));
+  EXPECT_FALSE(std::filesystem::exists(folder_.path() + "/none"));
+  StartTeacher();
+  StartCache();
+  CollectingSink cold;
+  ASSERT_TRUE(Student()->Fetch(Soon(), FakeRequest(2), cold).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(OpenFolderInventory(folder_.path() + "/cache").status()));
+  cold = CollectingSink();
+  cache_.reset();
+  const auto inventory = OpenFolderInventory(folder_.path() + "/cache");
+  ASSERT_TRUE(inventory.ok()) << inventory.status();
+  EXPECT_EQ((*inventory)->Held(FakeRequest(3)).value(), std::vector<bool>({true, true, false}));
 }
 
 TEST_F(CacheServerTest, ALockedDirectoryIsAStartError) {

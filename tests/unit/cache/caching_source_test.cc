@@ -73,6 +73,39 @@ TEST_F(CachingSourceTest, ASampleThatComesTwiceIsFetchedOnce) {
   EXPECT_EQ(teacher_.targets(), 2);
 }
 
+TEST_F(CachingSourceTest, DiscardStoresAndDeliversNoBytes) {
+  const auto source = Make();
+  const TargetRequest request = FakeRequest(3, 2);
+  CollectingSink discarded, again, read;
+  ASSERT_TRUE(source->storing().Fetch({}, request, discarded).ok());
+  ASSERT_TRUE(source->storing().Fetch({}, request, again).ok());
+  for (size_t i = 0; i < 3; ++i) {
+    for (size_t j = 0; j < 2; ++j) {
+      ASSERT_TRUE(discarded.at(i, j).ok() && again.at(i, j).ok());
+      EXPECT_TRUE(discarded.at(i, j)->bytes.empty());
+    }
+  }
+  ASSERT_TRUE(source->Fetch({}, request, read).ok());
+  ExpectAll(request, read);
+  EXPECT_EQ(teacher_.targets(), 6) << "each once";
+  EXPECT_EQ(source->counts().hits, 6) << "of the third call alone";
+}
+
+TEST_F(CachingSourceTest, DiscardSaysWhatCouldNotBeStored) {
+  MemoryTargetStore small(/*capacity_bytes=*/2 * 64);
+  const auto source = MakeCachingSource(small, teacher_);
+  CollectingSink sink;
+  ASSERT_TRUE(source->storing().Fetch({}, FakeRequest(3), sink).ok());
+  int stored = 0;
+  for (size_t i = 0; i < 3; ++i) {
+    stored += sink.at(i).ok();
+    if (sink.at(i).ok()) continue;
+    EXPECT_TRUE(absl::IsFailedPrecondition(sink.at(i).status()));
+  }
+  EXPECT_EQ(stored, 2);
+  EXPECT_EQ(teacher_.targets(), 3) << "not fetched again past the store";
+}
+
 TEST_F(CachingSourceTest, ManyCallersShareOneFetch) {
   const auto source = Make();
   const TargetRequest request = FakeRequest(3, 2);

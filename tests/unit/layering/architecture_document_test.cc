@@ -41,8 +41,9 @@ class ArchitectureDocumentTest : public testing::Test {
   // Paths of all files in folders that the document speaks of.
   std::set<std::string> Files() const {
     std::set<std::string> files;
-    for (const char* folder : {"proto", "common", "distill", "job_plan", "cache", "teacher_server",
-                               "student_worker", "orchestrator", "cli", "tests", "docs", "cmake"}) {
+    for (const char* folder :
+         {"proto", "common", "distill", "job_plan", "cache", "teacher_server", "student_worker",
+          "planner", "orchestrator", "cli", "tests", "docs", "cmake"}) {
       for (const auto& entry : fs::recursive_directory_iterator(root_ / folder)) {
         if (entry.is_regular_file()) files.insert(fs::relative(entry.path(), root_).string());
       }

@@ -171,6 +171,23 @@ TEST(Manifest, FollowsChangedFilesAndSurvivesDamage) {
   EXPECT_EQ(SampleDigests(*dataset, cache).value()[0], second);
 }
 
+TEST(Manifest, KnowsTheSizesOfImages) {
+  ScratchCamVid scratch;
+  scratch.AddPair("a");
+  scratch.AddImage("train/a.jpg", 48, 64, 10);
+  const std::string cache = scratch.root + "/manifest";
+  const auto dataset = OpenDataset(Train(scratch)).value();
+  for (int pass = 0; pass < 2; ++pass) {  // made, then read back
+    const ImageFacts facts = ReadImageFacts(*dataset, cache).value()[0];
+    EXPECT_EQ(facts.height, 48);
+    EXPECT_EQ(facts.width, 64);
+  }
+  std::ofstream(scratch.root + "/train/a.jpg") << "no image";
+  const ImageFacts broken = ReadImageFacts(*dataset, cache).value()[0];
+  EXPECT_EQ(broken.digest, Sha256::Of("no image"));
+  EXPECT_EQ(broken.height, 0);
+}
+
 TEST(Manifest, AFolderThatCannotBeWrittenCostsTimeOnly) {
   ScratchCamVid scratch;
   scratch.AddPair("a");

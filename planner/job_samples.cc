@@ -1,0 +1,49 @@
+#include "planner/job_samples.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "distill/data/sample_stream.h"
+#include "distill/data/view.h"
+#include "job_plan/data_plan.h"
+
+namespace reflux {
+
+absl::StatusOr<std::vector<SampleRef>> ListJobSamples(const v1::JobSpec& spec,
+                                                      const Dataset& dataset,
+                                                      const std::vector<ImageFacts>& facts,
+                                                      int64_t steps) {
+  REFLUX_ASSIGN_OR_RETURN(const ViewPolicy policy, PlanViews(spec));
+  std::vector<SampleRef> samples;
+  if (policy.replay == 0) return samples;
+  const SampleStreamOptions options{.samples = static_cast<int64_t>(facts.size()),
+                                    .global_batch = spec.train().global_batch(),
+                                    .replay = policy.replay,
+                                    .seed = spec.train().seed()};
+  REFLUX_RETURN_IF_ERROR(options.Validate());
+  const SampleStream stream(options);
+  // After `replay` epochs every image has shown all its views.
+  const int64_t all = options.samples * policy.replay;
+  const int64_t last_step =
+      std::min(steps, (all + options.global_batch - 1) / options.global_batch);
+  std::set<std::pair<Digest, View>> seen;  // two images or two views may be the same
+  for (int64_t step = 0; step < last_step; ++step) {
+    for (const Draw& draw : stream.Draws(step, 0, 1)) {
+      const ImageFacts& image = facts[draw.sample];
+      const Locator& locator = dataset.samples()[draw.sample].image;
+      if (image.height == 0) {
+        return absl::DataLossError(absl::StrCat(locator.path, ": no image that can be read"));
+      }
+      const View view = DrawView(policy, spec.data().view_seed(), image.digest, image.height,
+                                 image.width, draw.view);
+      if (!seen.emplace(image.digest, view).second) continue;
+      samples.push_back({.digest = image.digest, .view = view, .locator = locator});
+    }
+  }
+  return samples;
+}
+
+}  // namespace reflux

@@ -1,0 +1,168 @@
+#include "planner/plan_text.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/table.h"
+#include "common/base/progress_bar.h"
+
+namespace reflux {
+namespace {
+
+using Rows = std::vector<std::vector<std::string>>;
+
+std::string Bytes(double bytes) { return BytesText(std::llround(bytes)); }
+std::string Rate(double bytes) { return bytes > 0 ? Bytes(bytes) + "/s" : "not measured"; }
+std::string Clock(double seconds) { return ClockText(absl::Seconds(seconds)); }
+std::string Seconds(double seconds) { return seconds > 0 ? absl::StrFormat("%.3g", seconds) : "-"; }
+
+std::string FactsText(const Plan& plan) {
+  const Forecast& forecast = plan.forecast;
+  std::string taps;
+  for (const PlanTap& tap : plan.taps) {
+    absl::StrAppendFormat(&taps, "%s%s %s [%d, %d, %d] %s", taps.empty() ? "" : "; ", tap.tap,
+                          plan.codec, tap.shape[0], tap.shape[1], tap.shape[2], Bytes(tap.bytes));
+  }
+  Rows rows = {
+      {"job:", absl::StrCat(plan.name, ": ", plan.job.images, " images, ", plan.job.steps,
+                            " steps of ", plan.job.global_batch, ", replay: ", plan.job.replay)},
+      {"a view:", absl::StrCat(taps, "; together ", Bytes(plan.measured.view_bytes))},
+      {"cache:",
+       absl::StrFormat("%s for %d views, %s of them missing; %s free on the disk",
+                       Bytes(forecast.cache_bytes), plan.job.views, Bytes(forecast.missing_bytes),
+                       Bytes(plan.measured.free_disk_bytes))},
+      {"fill:", absl::StrFormat("%s for %d views at %.3g a second", Clock(forecast.fill_seconds),
+                                plan.job.missing_views, 1 / plan.measured.view_seconds)},
+      {"drive:", absl::StrFormat("writes %s, reads %s%s", Rate(plan.measured.drive_write),
+                                 Rate(plan.measured.drive_read),
+                                 plan.drive.past_page_cache ? ", past the page cache" : "")}};
+  if (!plan.note.empty()) rows.push_back({"note:", plan.note});
+  return TableText(rows);
+}
+
+std::string ModesText(const Plan& plan) {
+  Rows rows = {{"MODE", "S/STEP", "WHILE FILLING", "RUN", ""}};
+  if (plan.measured.alone_step > 0) {
+    rows.push_back({"student alone", Seconds(plan.measured.alone_step), "-",
+                    Clock(plan.measured.alone_step * static_cast<double>(plan.job.steps)),
+                    "no teacher"});
+  }
+  for (const ModeForecast& mode : plan.forecast.modes) {
+    rows.push_back({mode.name, Seconds(mode.step_seconds), Seconds(mode.filling_seconds),
+                    Clock(mode.run_seconds),
+                    !mode.possible                           ? "not with several students"
+                    : mode.name == plan.forecast.recommended ? "recommended"
+                                                             : ""});
+  }
+  return TableText(rows);
+}
+
+std::string CodecsText(const Plan& plan) {
+  Rows rows = {{"CODEC", "A VIEW", "ERROR", "ENCODE MS", "DECODE MS"}};
+  for (const CodecMeasure& codec : plan.codecs) {
+    rows.push_back({codec.name, Bytes(codec.view_bytes), absl::StrFormat("%.2g", codec.error),
+                    absl::StrFormat("%.3g", 1e3 * codec.encode_seconds),
+                    absl::StrFormat("%.3g", 1e3 * codec.decode_seconds)});
+  }
+  return TableText(rows);
+}
+
+std::string AdviceText(const Plan& plan) {
+  const Forecast& forecast = plan.forecast;
+  std::string pays = "never: a warm step is no faster than a live one";
+  if (forecast.paying_runs.has_value()) {
+    pays = absl::StrFormat("from %d %s over these views; in a single run from %.1f epochs on",
+                           *forecast.paying_runs, *forecast.paying_runs == 1 ? "run" : "runs",
+                           forecast.paying_epochs);
+  }
+  return TableText(
+      {{"caching pays:", pays},
+       {"recommended:", absl::StrCat(forecast.recommended, " (", forecast.reason, ")")},
+       {"codec:", absl::StrCat(plan.codec_advice.name, " (", plan.codec_advice.reason, ")")}});
+}
+
+}  // namespace
+
+std::vector<std::string> PlanWarnings(const Plan& plan) {
+  std::vector<std::string> warnings;
+  if (!plan.drive.past_page_cache) {
+    warnings.emplace_back(
+        "this file system cannot be written past the page cache: the drive's real speed is not "
+        "known");
+  } else if (plan.drive.slowed) {
+    warnings.push_back(
+        absl::StrCat("the drive slows down after its own fast cache; the speed "
+                     "after that is given (",
+                     Bytes(plan.drive.bytes), " written)"));
+  } else {
+    warnings.push_back(absl::StrCat("the drive was written with ", Bytes(plan.drive.bytes),
+                                    "; a fast cache of the drive that is larger hides its real "
+                                    "speed (--drive-mib)"));
+  }
+  if (plan.job.students > 1) {
+    warnings.push_back(absl::StrCat("one of ", plan.job.students,
+                                    " students was timed, alone: neither the exchange of "
+                                    "gradients nor the others' load is in the steps"));
+  }
+  warnings.insert(warnings.end(), plan.forecast.warnings.begin(), plan.forecast.warnings.end());
+  return warnings;
+}
+
+std::string PlanText(const Plan& plan) {
+  std::string text = absl::StrCat(CoverageText(plan.coverage, /*why=*/true), FactsText(plan), "\n",
+                                  ModesText(plan), "\n", CodecsText(plan), "\n", AdviceText(plan));
+  for (const std::string& warning : PlanWarnings(plan)) {
+    absl::StrAppend(&text, "warning: ", warning, "\n");
+  }
+  return text;
+}
+
+std::string PlanJson(const Plan& plan) {
+  const Forecast& forecast = plan.forecast;
+  const Measured& m = plan.measured;
+  nlohmann::json json = nlohmann::json::parse(CoverageJson(plan.coverage));
+  json = {{"job", plan.name}, {"coverage", std::move(json)}, {"note", plan.note}};
+  json["images"] = plan.job.images;
+  json["steps"] = plan.job.steps;
+  json["global_batch"] = plan.job.global_batch;
+  json["replay"] = plan.job.replay;
+  json["views"] = plan.job.views;
+  json["missing_views"] = plan.job.missing_views;
+  json["cache_bytes"] = forecast.cache_bytes;
+  json["missing_bytes"] = forecast.missing_bytes;
+  json["fill_seconds"] = forecast.fill_seconds;
+  json["measured"] = {{"view_bytes", m.view_bytes},     {"view_seconds", m.view_seconds},
+                      {"alone_step", m.alone_step},     {"live_step", m.live_step},
+                      {"warm_step", m.warm_step},       {"served_step", m.served_step},
+                      {"drive_write", m.drive_write},   {"drive_read", m.drive_read},
+                      {"memory_bytes", m.memory_bytes}, {"free_disk_bytes", m.free_disk_bytes}};
+  for (const PlanTap& tap : plan.taps) {
+    json["taps"].push_back({{"tap", tap.tap}, {"shape", tap.shape}, {"bytes", tap.bytes}});
+  }
+  for (const ModeForecast& mode : forecast.modes) {
+    json["modes"].push_back({{"name", mode.name},
+                             {"step_seconds", mode.step_seconds},
+                             {"filling_seconds", mode.filling_seconds},
+                             {"run_seconds", mode.run_seconds},
+                             {"possible", mode.possible}});
+  }
+  for (const CodecMeasure& codec : plan.codecs) {
+    json["codecs"].push_back({{"name", codec.name},
+                              {"view_bytes", codec.view_bytes},
+                              {"error", codec.error},
+                              {"encode_seconds", codec.encode_seconds},
+                              {"decode_seconds", codec.decode_seconds}});
+  }
+  if (forecast.paying_runs.has_value()) json["paying_runs"] = *forecast.paying_runs;
+  json["paying_epochs"] = forecast.paying_epochs;
+  json["recommended"] = {{"mode", forecast.recommended},
+                         {"reason", forecast.reason},
+                         {"codec", plan.codec_advice.name},
+                         {"codec_reason", plan.codec_advice.reason}};
+  json["warnings"] = PlanWarnings(plan);
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace reflux

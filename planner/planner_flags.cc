@@ -1,0 +1,64 @@
+#include "planner/planner_flags.h"
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "common/spec/job_teachers.h"
+
+namespace reflux {
+
+namespace fs = std::filesystem;
+
+void AddPlannerFlags(CLI::App& command, PlannerFlags& flags) {
+  command.add_option("file", flags.job, "Job file: YAML, or resolved JSON")->required();
+  command
+      .add_option("--set", flags.overrides,
+                  "Override a field: PATH=VALUE, e.g. train.seed=3; may be repeated")
+      ->type_name("PATH=VALUE")
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false);
+  CLI::Option* cache =
+      command.add_option("--cache", flags.cache, "Cache server: host:port, or @FILE");
+  command
+      .add_option(
+          "--dir", flags.directory,
+          "Folder of a run on this machine, whose cache is meant (default: runs/<job name>)")
+      ->excludes(cache);
+  command.add_flag("--json", flags.json, "Print JSON");
+}
+
+std::string RunFolder(const PlannerFlags& flags, const v1::JobSpec& spec) {
+  return fs::absolute(flags.directory.empty() ? fs::path("runs") / spec.name()
+                                              : fs::path(flags.directory))
+      .string();
+}
+
+std::string CacheFolder(const PlannerFlags& flags, const v1::JobSpec& spec) {
+  return RunFolder(flags, spec) + "/cache";
+}
+
+std::string ManifestFolder(const PlannerFlags& flags, const v1::JobSpec& spec) {
+  if (flags.cache.empty()) return RunFolder(flags, spec) + "/manifests";
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && *cache != '\0') return std::string(cache) + "/reflux/manifests";
+  const char* home = std::getenv("HOME");
+  return std::string(home == nullptr ? "/tmp" : home) + "/.cache/reflux/manifests";
+}
+
+absl::StatusOr<std::unique_ptr<CacheInventory>> OpenInventory(const PlannerFlags& flags,
+                                                              const v1::JobSpec& spec) {
+  if (!flags.cache.empty()) return MakeRemoteInventory(flags.cache);
+  return OpenFolderInventory(CacheFolder(flags, spec));
+}
+
+std::string WhyUncached(const v1::JobSpec& spec) {
+  if (!NeedsTeacher(spec.losses())) return "No loss reads a teacher: there is nothing to cache.";
+  if (spec.targets().cache() == "none") return "targets.cache is none: nothing is cached.";
+  if (spec.targets().views() == "live") {
+    return "targets.views is live: fresh views never come back, so nothing is cached.";
+  }
+  return "";
+}
+
+}  // namespace reflux

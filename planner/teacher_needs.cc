@@ -1,0 +1,62 @@
+#include "planner/teacher_needs.h"
+
+#include <memory>
+#include <utility>
+
+#include "common/base/build_version.h"
+#include "common/base/status_macros.h"
+#include "common/spec/job_teachers.h"
+#include "distill/data/manifest.h"
+#include "distill/models/build_model.h"
+#include "distill/teacher/local_source.h"
+#include "job_plan/data_plan.h"
+#include "job_plan/loss_plan.h"
+#include "job_plan/student_plan.h"
+#include "job_plan/teacher_plan.h"
+#include "planner/job_samples.h"
+
+namespace reflux {
+namespace {
+
+absl::StatusOr<TeacherNeeds> PlanTeacher(const v1::JobSpec& spec, const std::string& name,
+                                         const SegmentationModel& student,
+                                         const TeacherInfoFn& describe) {
+  TeacherNeeds needs{.name = name};
+  REFLUX_ASSIGN_OR_RETURN(needs.info, describe(name, spec.teachers().at(name)));
+  REFLUX_ASSIGN_OR_RETURN(const std::shared_ptr<LossSet> losses,
+                          PlanLosses(spec, student, needs.info));
+  REFLUX_ASSIGN_OR_RETURN(needs.specs, PlanTargetSpecs(spec.targets(), *losses));
+  return needs;
+}
+
+}  // namespace
+
+absl::StatusOr<TeacherInfo> ReadTeacherInfo(const std::string&, const v1::TeacherSpec& spec) {
+  v1::TeacherSpec here = spec;
+  here.set_device("cpu");  // where it is described does not change what it is
+  REFLUX_ASSIGN_OR_RETURN(Teacher teacher, LoadTeacher(here));
+  const auto source =
+      MakeLocalSource(std::move(teacher), {}, {.build_version = std::string(BuildVersion())});
+  return source->GetTeacherInfo({});
+}
+
+absl::StatusOr<JobNeeds> PlanJobNeeds(const v1::JobSpec& spec, const TeacherInfoFn& describe,
+                                      const std::string& manifest_folder) {
+  REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Dataset> train, OpenTrainSplit(spec.data()));
+  JobNeeds needs{.dataset = train->samples().front().image.dataset,
+                 .images = static_cast<int64_t>(train->samples().size())};
+  REFLUX_ASSIGN_OR_RETURN(needs.steps, PlanSteps(spec.train(), needs.images));
+  if (!NeedsTeacher(spec.losses())) return needs;
+  REFLUX_ASSIGN_OR_RETURN(const ModelOptions options, PlanModel(spec, train->class_names().size()));
+  REFLUX_ASSIGN_OR_RETURN(const std::shared_ptr<SegmentationModel> student, BuildModel(options));
+  for (const std::string& name : UsedTeachers(spec)) {
+    REFLUX_ASSIGN_OR_RETURN(TeacherNeeds teacher, PlanTeacher(spec, name, *student, describe));
+    needs.teachers.push_back(std::move(teacher));
+  }
+  REFLUX_ASSIGN_OR_RETURN(const std::vector<ImageFacts> facts,
+                          ReadImageFacts(*train, manifest_folder));
+  REFLUX_ASSIGN_OR_RETURN(needs.samples, ListJobSamples(spec, *train, facts, needs.steps));
+  return needs;
+}
+
+}  // namespace reflux

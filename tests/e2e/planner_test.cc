@@ -1,0 +1,132 @@
+// Coverage, why-miss and fill with the real programs: what is listed is what a run asks for, and a
+// filled cache leaves a run's teacher idle.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "cache/inventory.h"
+#include "common/base/file.h"
+#include "tests/e2e/orchestrator_process.h"
+#include "tests/e2e/program.h"
+#include "tests/e2e/proof_scene.h"
+
+namespace reflux {
+namespace {
+
+using ::testing::HasSubstr;
+
+class PlannerTest : public testing::Test {
+ protected:
+  // 8 images, two views, logits and aspp: 32 targets, all taken in the first two of three epochs.
+  void SetUp() override {
+    std::filesystem::remove_all(root_);
+    std::filesystem::create_directories(root_);
+    WriteProofImages(root_ + "/images", 8);
+    WriteProofTeacher(root_ + "/teacher.safetensors", "deeplabv3_resnet18");
+    ASSERT_TRUE(WriteFileAtomically(
+                    job_, ProofYaml({.root = root_, .losses = "{kd: {}, i2ckd: {tap: aspp}}"}))
+                    .ok());
+  }
+  void TearDown() override {
+    if (!HasFailure()) std::filesystem::remove_all(root_);
+  }
+  ProgramOutput OnRun(const std::string& command, const std::string& rest = "") {
+    return RunReflux(absl::StrCat(command, " ", job_, " --dir ", run_, " ", rest));
+  }
+  int64_t Entries() const { return OpenFolderInventory(run_ + "/cache").value()->Stats()->entries; }
+
+  const std::string name_ = testing::UnitTest::GetInstance()->current_test_info()->name();
+  const std::string root_ = testing::TempDir() + "reflux_planner_" + name_;
+  const std::string job_ = root_ + "/job.yaml", run_ = root_ + "/run";
+};
+
+TEST_F(PlannerTest, AFilledCacheIsWhatARunAsksFor) {
+  ProgramOutput output = OnRun("targets why-miss");
+  EXPECT_EQ(output.exit_code, 0) << output.text;
+  EXPECT_THAT(output.text, HasSubstr("0 of 32 targets cached.\n"));
+  EXPECT_THAT(output.text, HasSubstr("The cache is empty."));
+  output = OnRun("fill");
+  EXPECT_EQ(output.exit_code, 0) << output.text;
+  EXPECT_THAT(output.text, HasSubstr("32 of 32 targets cached, 32 by this fill.\n"));
+  EXPECT_EQ(Entries(), 32);
+  output = OnRun("run");
+  EXPECT_EQ(output.exit_code, 0) << output.text;
+  EXPECT_EQ(Entries(), 32) << "the run asked for nothing else";
+  output = OnRun("fill", "--json");
+  EXPECT_THAT(output.text, HasSubstr("\"stored\":0"));
+  EXPECT_THAT(OnRun("targets coverage").text, "32 of 32 targets cached.\n");
+  // What differs is named: the codec, which is of the set, and the crop, which is of the views.
+  EXPECT_THAT(OnRun("targets why-miss", "--set targets.codec=fp16").text,
+              HasSubstr("0 of 16 targets cached. Nearest set camvid/deeplabv3_resnet18@"));
+  EXPECT_THAT(OnRun("targets why-miss", "--set targets.codec=fp16").text,
+              HasSubstr(" differs in codec only."));
+  EXPECT_THAT(OnRun("targets why-miss", "--set data.crop=[64,64]").text,
+              HasSubstr("holds 16 targets, all of other images or views"));
+  EXPECT_THAT(OnRun("targets coverage", "--set targets.views=live").text,
+              HasSubstr("fresh views never come back"));
+}
+
+TEST_F(PlannerTest, ARunThatWasNotFilledStoresWhatIsListed) {
+  // One step of four images: 8 of the 32 targets.
+  EXPECT_EQ(OnRun("run", "--set train.epochs=0 --set train.steps=1").exit_code, 0);
+  EXPECT_EQ(Entries(), 8);
+  EXPECT_EQ(OnRun("targets coverage", "--set train.epochs=0 --set train.steps=1").text,
+            "8 of 8 targets cached.\n");
+  const ProgramOutput output = OnRun("targets why-miss");
+  EXPECT_THAT(output.text, HasSubstr("8 of 32 targets cached.\n"));
+  EXPECT_THAT(output.text, HasSubstr("has not been filled yet."));
+}
+
+TEST_F(PlannerTest, AKilledFillGoesOn) {
+  const pid_t child = fork();
+  if (child == 0) {
+    const std::string program = absl::StrCat(std::getenv("REFLUX_BIN"), "/reflux");
+    execl(program.c_str(), "reflux", "fill", job_.c_str(), "--dir", run_.c_str(), "--requests", "1",
+          nullptr);
+    _exit(127);
+  }
+  // Killed as soon as it has begun to store, wherever that is.
+  while (!std::filesystem::exists(run_ + "/cache/FORMAT") &&
+         waitpid(child, nullptr, WNOHANG) == 0) {
+    usleep(1000);
+  }
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  const ProgramOutput output = OnRun("fill");
+  EXPECT_EQ(output.exit_code, 0) << output.text;
+  EXPECT_THAT(output.text, HasSubstr("32 of 32 targets cached, "));
+  EXPECT_EQ(Entries(), 32);
+}
+
+TEST_F(PlannerTest, SubmitTellsCoverageAndFillServesAServer) {
+  const OrchestratorProcess orchestrator(root_ + "/state");
+  const std::string server = "--server @" + root_ + "/state/endpoints/orchestrator";
+  const ProgramOutput first = RunReflux(absl::StrCat("submit ", job_, " ", server, " --watch"));
+  EXPECT_EQ(first.exit_code, 0) << first.text;
+  EXPECT_THAT(first.text, HasSubstr(" of 32 targets cached.\n"));
+  // Services linger: the cache of the first job still runs, with its teacher.
+  std::string cache;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(root_ + "/state/endpoints/cache")) {
+    if (entry.is_regular_file()) cache = "@" + entry.path().string();
+  }
+  EXPECT_EQ(RunReflux(absl::StrCat("targets coverage ", job_, " --cache ", cache)).text,
+            "32 of 32 targets cached.\n");
+  const ProgramOutput more = RunReflux(
+      absl::StrCat("fill ", job_, " --cache ", cache, " --set 'targets.views=replay: 3'"));
+  EXPECT_EQ(more.exit_code, 0) << more.text;
+  EXPECT_THAT(more.text, HasSubstr("48 of 48 targets cached, 16 by this fill.\n"));
+  const ProgramOutput second =
+      RunReflux(absl::StrCat("submit ", job_, " ", server, " --set train.seed=9"));
+  EXPECT_THAT(second.text, HasSubstr("\n32 of 32 targets cached.\n"));
+}
+
+}  // namespace
+}  // namespace reflux
