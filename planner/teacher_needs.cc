@@ -1,11 +1,13 @@
 #include "planner/teacher_needs.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "common/base/build_version.h"
 #include "common/base/status_macros.h"
 #include "common/spec/job_teachers.h"
+#include "distill/data/label_file.h"
 #include "distill/data/manifest.h"
 #include "distill/models/build_model.h"
 #include "distill/teacher/local_source.h"
@@ -27,6 +29,13 @@ absl::StatusOr<TeacherNeeds> PlanTeacher(const v1::JobSpec& spec, const std::str
                           PlanLosses(spec, student, needs.info));
   REFLUX_ASSIGN_OR_RETURN(needs.specs, PlanTargetSpecs(spec.targets(), *losses));
   return needs;
+}
+
+bool AnyReadsLabels(const std::vector<TeacherNeeds>& teachers) {
+  return std::any_of(teachers.begin(), teachers.end(), [](const TeacherNeeds& teacher) {
+    return std::any_of(teacher.specs.begin(), teacher.specs.end(),
+                       [](const TargetSpec& spec) { return ReadsLabels(spec.reduction); });
+  });
 }
 
 }  // namespace
@@ -55,7 +64,11 @@ absl::StatusOr<JobNeeds> PlanJobNeeds(const v1::JobSpec& spec, const TeacherInfo
   }
   REFLUX_ASSIGN_OR_RETURN(const std::vector<ImageFacts> facts,
                           ReadImageFacts(*train, manifest_folder));
-  REFLUX_ASSIGN_OR_RETURN(needs.samples, ListJobSamples(spec, *train, facts, needs.steps));
+  std::vector<Digest> labels;
+  if (AnyReadsLabels(needs.teachers)) {
+    REFLUX_ASSIGN_OR_RETURN(labels, LabelDigests(*train, manifest_folder));
+  }
+  REFLUX_ASSIGN_OR_RETURN(needs.samples, ListJobSamples(spec, *train, facts, needs.steps, labels));
   return needs;
 }
 
