@@ -265,7 +265,8 @@ class Parser {
                       "Part of the image, e.g. 720x960/360x480+12+40/flip: resized to 720x960 "
                       "(height x width), 360x480 from row 12 and column 40, mirrored; without it "
                       "the whole image as it is");
-    fetch->add_option("--tap", flags.tap, "Map of the teacher")->capture_default_str();
+    fetch->add_option("--tap", flags.tap, "Map of the teacher; with its reduction: c4|max_pool:4")
+        ->capture_default_str();
     fetch->add_option("--codec", flags.codec,
                       "How it is stored (default: as the set has it; fp32 where there is none)");
     fetch->add_option("-o,--output", flags.output, "File to write")->required();

@@ -59,11 +59,12 @@ absl::StatusOr<std::pair<TeacherIdentity, std::vector<TargetSet>>> ChooseTeacher
   return std::make_pair(teacher, std::move(of_teacher));
 }
 
-absl::StatusOr<Codec> ChooseCodec(const FetchFlags& flags, const std::vector<TargetSet>& sets) {
+absl::StatusOr<Codec> ChooseCodec(const FetchFlags& flags, const TargetSpec& spec,
+                                  const std::vector<TargetSet>& sets) {
   if (!flags.codec.empty()) return ParseCodec(flags.codec);
   std::set<std::string> names;
   for (const TargetSet& set : sets) {
-    if (set.spec.tap == flags.tap && set.spec.reduction == Reduction::kNone) {
+    if (set.spec.tap == spec.tap && set.spec.reduction == spec.reduction) {
       names.insert(Name(set.spec.codec));
     }
   }
@@ -100,9 +101,13 @@ absl::StatusOr<Wanted> Prepare(const FetchFlags& flags) {
   sample.view = *view;
   REFLUX_ASSIGN_OR_RETURN(const auto teacher_and_sets, ChooseTeacher(flags));
   const auto& [teacher, sets] = teacher_and_sets;
-  TargetSpec spec;
-  spec.tap = flags.tap;
-  REFLUX_ASSIGN_OR_RETURN(spec.codec, ChooseCodec(flags, sets));
+  REFLUX_ASSIGN_OR_RETURN(TargetSpec spec, ParseTargetName(flags.tap));
+  if (ReadsLabels(spec.reduction)) {
+    return absl::UnimplementedError(absl::StrCat(
+        "not available in this version: fetching ", flags.tap,
+        ", which depends on the image's label; reflux targets export has what is stored"));
+  }
+  REFLUX_ASSIGN_OR_RETURN(spec.codec, ChooseCodec(flags, spec, sets));
   sample.locator.dataset = sets.empty() ? "" : sets[0].dataset;
   sample.locator.path = flags.image.substr(flags.image.rfind('/') + 1);
   wanted.request = {teacher, {sample}, {spec}};

@@ -10,13 +10,14 @@
 #include "common/base/file.h"
 #include "common/base/safetensors_writer.h"
 #include "common/base/status_macros.h"
+#include "common/targets/find_sets.h"
 
 namespace reflux {
 namespace {
 
 std::string TensorName(const TargetOrigin& origin, const TargetSet& set) {
-  std::string name =
-      absl::StrCat(origin.sample.Hex(), " ", ViewText(origin.view), " ", set.spec.tap);
+  std::string name = absl::StrCat(origin.sample.Hex(), " ", ViewText(origin.view), " ",
+                                  TargetName(set.spec.tap, set.spec.reduction));
   if (!origin.label.empty()) absl::StrAppend(&name, " ", origin.label.Hex());
   return name;
 }
@@ -39,9 +40,8 @@ absl::Status SafetensorsShards::Add(const ArchiveEntry& entry) {
   const TargetSet& set = sets_[entry.set];
   std::string name = TensorName(entry.origin, set);
   if (waiting_.count(name) > 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("tap ", set.spec.tap, " is stored with several codecs: export one of them (",
-                     "SET/", set.spec.tap, "/", Name(set.spec.codec), ")"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "a map is stored with several codecs: export one of them, e.g. ", FullName(set)));
   }
   REFLUX_ASSIGN_OR_RETURN(TargetTensor tensor, ToTensor(entry.target));
   waiting_bytes_ += static_cast<int64_t>(tensor.bytes().size());

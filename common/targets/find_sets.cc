@@ -47,7 +47,8 @@ bool Means(absl::string_view name, const TargetSet& set) {
 }  // namespace
 
 std::string FullName(const TargetSet& set) {
-  return absl::StrCat(set.DisplayName(), "/", set.spec.tap, "/", Name(set.spec.codec));
+  return absl::StrCat(set.DisplayName(), "/", TargetName(set.spec.tap, set.spec.reduction), "/",
+                      Name(set.spec.codec));
 }
 
 std::string ListedSets(const std::vector<TargetSet>& sets) {

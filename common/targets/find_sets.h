@@ -10,8 +10,9 @@
 
 namespace reflux {
 
-// "camvid/deeplabv3_resnet101@9f3c01ab/logits/fp16": the display name, tap and codec. Sets that
-// differ in preprocessing or numerics alone share it: then their ids part them.
+// "camvid/deeplabv3_resnet101@9f3c01ab/logits/fp16": the display name, tap (with "|" and its
+// reduction, if there is one) and codec. Sets that differ in preprocessing or numerics alone share
+// it: then their ids part them.
 std::string FullName(const TargetSet& set);
 
 // Their full names, each on a line of its own, indented, with the beginning of the id.
