@@ -13,13 +13,11 @@
 namespace reflux {
 
 // The distinct (image, view) pairs of `steps` steps of `spec`, in the order in which they are first
-// taken, as student_worker/batch_maker.h draws them; for `whole` each image once, as a whole; empty
-// for live views. `facts` are those of the images of `dataset`, `labels` the label digests, where a
-// reduction reads labels. Errors: those of PlanViews; DataLoss names an image that cannot be read.
+// taken, as student_worker/batch_maker.h draws them; empty for live views. `facts` are those of the
+// images of `dataset`. Errors: those of PlanViews; DataLoss names an image that cannot be read.
 absl::StatusOr<std::vector<SampleRef>> ListJobSamples(const v1::JobSpec& spec,
                                                       const Dataset& dataset,
                                                       const std::vector<ImageFacts>& facts,
-                                                      int64_t steps,
-                                                      const std::vector<Digest>& labels = {});
+                                                      int64_t steps);
 
 }  // namespace reflux

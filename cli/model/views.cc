@@ -54,7 +54,10 @@ class Measurement {
     const std::set<std::string> used = UsedTeachers(spec_);
     if (used.size() != 1)
       return absl::InvalidArgumentError("the losses of the job must name one teacher");
-    REFLUX_ASSIGN_OR_RETURN(Teacher teacher, LoadTeacher(spec_.teachers().at(*used.begin())));
+    if (!spec_.teachers().at(*used.begin()).ensemble().empty())
+      return absl::InvalidArgumentError("an ensemble's views are not measured: name a member");
+    REFLUX_ASSIGN_OR_RETURN(Teacher teacher,
+                            LoadTeacher(spec_.teachers().at(*used.begin()), spec_.data()));
     source_ = MakeLocalSource(std::move(teacher),
                               [root = DataRoot(spec_.data())](const Locator& locator) {
                                 return ReadImageFile(root, locator);
