@@ -12,21 +12,37 @@
 
 namespace reflux {
 
+namespace {
+
+// What the teacher is asked of an image when the student takes view `number`.
+View AskedView(const ViewPolicy& policy, uint64_t view_seed, const ImageFacts& image,
+               int64_t number) {
+  if (policy.whole) return WholeViewOf(policy, image.height, image.width);
+  return DrawView(policy, view_seed, image.digest, image.height, image.width, number);
+}
+
+}  // namespace
+
 absl::StatusOr<std::vector<SampleRef>> ListJobSamples(const v1::JobSpec& spec,
                                                       const Dataset& dataset,
                                                       const std::vector<ImageFacts>& facts,
                                                       int64_t steps) {
   REFLUX_ASSIGN_OR_RETURN(const ViewPolicy policy, PlanViews(spec));
+  if (policy.automatic) {
+    return absl::FailedPreconditionError(
+        "targets.views is auto, which is chosen when the job starts: add --set targets.views=whole "
+        "or --set 'targets.views=replay: K'");
+  }
   std::vector<SampleRef> samples;
-  if (policy.replay == 0) return samples;
+  if (policy.replay == 0 && !policy.whole) return samples;
   const SampleStreamOptions options{.samples = static_cast<int64_t>(facts.size()),
                                     .global_batch = spec.train().global_batch(),
                                     .replay = policy.replay,
                                     .seed = spec.train().seed()};
   REFLUX_RETURN_IF_ERROR(options.Validate());
   const SampleStream stream(options);
-  // After `replay` epochs every image has shown all its views.
-  const int64_t all = options.samples * policy.replay;
+  // After so many epochs every image has shown all its views.
+  const int64_t all = options.samples * (policy.whole ? 1 : policy.replay);
   const int64_t last_step =
       std::min(steps, (all + options.global_batch - 1) / options.global_batch);
   std::set<std::pair<Digest, View>> seen;  // two images or two views may be the same
@@ -37,8 +53,7 @@ absl::StatusOr<std::vector<SampleRef>> ListJobSamples(const v1::JobSpec& spec,
       if (image.height == 0) {
         return absl::DataLossError(absl::StrCat(locator.path, ": no image that can be read"));
       }
-      const View view = DrawView(policy, spec.data().view_seed(), image.digest, image.height,
-                                 image.width, draw.view);
+      const View view = AskedView(policy, spec.data().view_seed(), image, draw.view);
       if (!seen.emplace(image.digest, view).second) continue;
       samples.push_back({.digest = image.digest, .view = view, .locator = locator});
     }

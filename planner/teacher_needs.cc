@@ -1,10 +1,14 @@
 #include "planner/teacher_needs.h"
 
+#include <map>
 #include <memory>
 #include <utility>
 
 #include "common/base/status_macros.h"
 #include "common/spec/job_teachers.h"
+#include "common/targets/reduction.h"
+#include "distill/checkpoint/scripted_model.h"
+#include "distill/data/label_file.h"
 #include "distill/data/manifest.h"
 #include "distill/models/build_model.h"
 #include "job_plan/data_plan.h"
@@ -33,6 +37,35 @@ absl::StatusOr<std::vector<TeacherNeeds>> PlanTeachers(const v1::JobSpec& spec,
   return teachers;
 }
 
+bool ReadsLabels(const JobNeeds& needs) {
+  for (const TeacherNeeds& teacher : needs.teachers) {
+    for (const TargetSpec& spec : teacher.specs) {
+      if (ReadsLabels(spec.reduction)) return true;
+    }
+  }
+  return false;
+}
+
+absl::Status AddLabelDigests(const Dataset& dataset, const std::vector<ImageFacts>& facts,
+                             const std::string& manifest_folder, std::vector<SampleRef>& samples) {
+  REFLUX_ASSIGN_OR_RETURN(const std::vector<Digest> labels, LabelDigests(dataset, manifest_folder));
+  std::map<Digest, Digest> label_of;  // by image
+  for (size_t i = 0; i < facts.size(); ++i) label_of.emplace(facts[i].digest, labels[i]);
+  for (SampleRef& sample : samples) sample.label_digest = label_of[sample.digest];
+  return absl::OkStatus();
+}
+
+// The student's network, for its taps.
+absl::StatusOr<std::shared_ptr<SegmentationModel>> BuildStudent(const v1::JobSpec& spec,
+                                                                int64_t classes) {
+  if (spec.student().model() == kTorchScript) {
+    REFLUX_ASSIGN_OR_RETURN(ScriptedCheckpoint scripted, LoadScriptedModel(spec.student().init()));
+    return std::move(scripted.model);
+  }
+  REFLUX_ASSIGN_OR_RETURN(const ModelOptions options, PlanModel(spec, classes));
+  return BuildModel(options);
+}
+
 }  // namespace
 
 absl::StatusOr<TeacherInfo> ReadTeacherInfo(const std::string& name, const v1::JobSpec& job) {
@@ -51,12 +84,15 @@ absl::StatusOr<JobNeeds> PlanJobNeeds(const v1::JobSpec& spec, const TeacherInfo
                  .images = static_cast<int64_t>(train->samples().size())};
   REFLUX_ASSIGN_OR_RETURN(needs.steps, PlanSteps(spec.train(), needs.images));
   if (!NeedsTeacher(spec.losses())) return needs;
-  REFLUX_ASSIGN_OR_RETURN(const ModelOptions options, PlanModel(spec, train->class_names().size()));
-  REFLUX_ASSIGN_OR_RETURN(const std::shared_ptr<SegmentationModel> student, BuildModel(options));
+  REFLUX_ASSIGN_OR_RETURN(const std::shared_ptr<SegmentationModel> student,
+                          BuildStudent(spec, static_cast<int64_t>(train->class_names().size())));
   REFLUX_ASSIGN_OR_RETURN(needs.teachers, PlanTeachers(spec, *student, describe));
   REFLUX_ASSIGN_OR_RETURN(const std::vector<ImageFacts> facts,
                           ReadImageFacts(*train, manifest_folder));
   REFLUX_ASSIGN_OR_RETURN(needs.samples, ListJobSamples(spec, *train, facts, needs.steps));
+  if (ReadsLabels(needs)) {
+    REFLUX_RETURN_IF_ERROR(AddLabelDigests(*train, facts, manifest_folder, needs.samples));
+  }
   return needs;
 }
 

@@ -90,6 +90,15 @@ TEST(JobSamplesTest, ImagesThatAreTheSameAreOne) {
   EXPECT_EQ(ListJobSamples(Job("replay: 1", 4), NamedImages(4), facts, 1)->size(), 3u);
 }
 
+TEST(JobSamplesTest, OfWholeImagesThereIsOneViewEach) {
+  const auto samples = ListJobSamples(Job("whole", 4), NamedImages(6), Facts(6), 50).value();
+  ASSERT_EQ(samples.size(), 6u);
+  for (const SampleRef& sample : samples) EXPECT_EQ(sample.view, WholeView(120, 160));
+  EXPECT_EQ(ListJobSamples(Job("whole", 4), NamedImages(6), Facts(6), 1)->size(), 4u);
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      ListJobSamples(Job("auto", 4), NamedImages(6), Facts(6), 1).status()));
+}
+
 TEST(JobSamplesTest, LiveViewsAreNotListedAndBrokenImagesAreNamed) {
   EXPECT_TRUE(ListJobSamples(Job("live", 2), NamedImages(4), Facts(4), 9)->empty());
   std::vector<ImageFacts> facts = Facts(4);
