@@ -1,6 +1,6 @@
 #include "planner/teacher_needs.h"
 
-#include <map>
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -37,22 +37,11 @@ absl::StatusOr<std::vector<TeacherNeeds>> PlanTeachers(const v1::JobSpec& spec,
   return teachers;
 }
 
-bool ReadsLabels(const JobNeeds& needs) {
-  for (const TeacherNeeds& teacher : needs.teachers) {
-    for (const TargetSpec& spec : teacher.specs) {
-      if (ReadsLabels(spec.reduction)) return true;
-    }
-  }
-  return false;
-}
-
-absl::Status AddLabelDigests(const Dataset& dataset, const std::vector<ImageFacts>& facts,
-                             const std::string& manifest_folder, std::vector<SampleRef>& samples) {
-  REFLUX_ASSIGN_OR_RETURN(const std::vector<Digest> labels, LabelDigests(dataset, manifest_folder));
-  std::map<Digest, Digest> label_of;  // by image
-  for (size_t i = 0; i < facts.size(); ++i) label_of.emplace(facts[i].digest, labels[i]);
-  for (SampleRef& sample : samples) sample.label_digest = label_of[sample.digest];
-  return absl::OkStatus();
+bool AnyReadsLabels(const std::vector<TeacherNeeds>& teachers) {
+  return std::any_of(teachers.begin(), teachers.end(), [](const TeacherNeeds& teacher) {
+    return std::any_of(teacher.specs.begin(), teacher.specs.end(),
+                       [](const TargetSpec& spec) { return ReadsLabels(spec.reduction); });
+  });
 }
 
 // The student's network, for its taps.
@@ -89,10 +78,11 @@ absl::StatusOr<JobNeeds> PlanJobNeeds(const v1::JobSpec& spec, const TeacherInfo
   REFLUX_ASSIGN_OR_RETURN(needs.teachers, PlanTeachers(spec, *student, describe));
   REFLUX_ASSIGN_OR_RETURN(const std::vector<ImageFacts> facts,
                           ReadImageFacts(*train, manifest_folder));
-  REFLUX_ASSIGN_OR_RETURN(needs.samples, ListJobSamples(spec, *train, facts, needs.steps));
-  if (ReadsLabels(needs)) {
-    REFLUX_RETURN_IF_ERROR(AddLabelDigests(*train, facts, manifest_folder, needs.samples));
+  std::vector<Digest> labels;
+  if (AnyReadsLabels(needs.teachers)) {
+    REFLUX_ASSIGN_OR_RETURN(labels, LabelDigests(*train, manifest_folder));
   }
+  REFLUX_ASSIGN_OR_RETURN(needs.samples, ListJobSamples(spec, *train, facts, needs.steps, labels));
   return needs;
 }
 

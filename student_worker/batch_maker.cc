@@ -146,7 +146,10 @@ absl::Status BatchMaker::LoadSample(const Draw& draw, int64_t row, Batch& batch,
   if (!options_.views.whole) return absl::OkStatus();
   loaded.asked.view = WholeViewOf(options_.views, read->image.rows, read->image.cols);
   if (HasPadding(view)) {
-    if (!batch.padding.defined()) batch.padding = torch::zeros_like(batch.labels, torch::kUInt8);
+    if (!batch.padding.defined()) {
+      batch.padding =
+          torch::zeros({batch.images.size(0), view.crop_height, view.crop_width}, torch::kUInt8);
+    }
     MarkPadding(view, batch.padding[row].data_ptr<uint8_t>());
   }
   return absl::OkStatus();

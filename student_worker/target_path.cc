@@ -6,8 +6,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cache/caching_source.h"
+#include "cache/direct_source.h"
 #include "cache/rocks_target_store.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/server_list.h"
 #include "common/spec/job_teachers.h"
 #include "common/targets/pooled_source.h"
 #include "common/targets/rendezvous_source.h"
@@ -78,6 +80,16 @@ class RemotePath : public TargetPath {
       return servers;
     }
     REFLUX_ASSIGN_OR_RETURN(servers.source, ConnectServers(endpoint, remote, registry, "worker"));
+    // Fresh views are never stored; of several servers each has a part of the targets.
+    if (spec.targets().read() != "server" && spec.targets().views() != "live" &&
+        IsSingleServer(endpoint)) {
+      DirectSourceOptions folder;
+      folder.endpoint = endpoint;
+      servers.source =
+          MakeDirectSource(std::move(servers.source), folder,
+                           registry != nullptr ? DirectSourceMetrics::Register(*registry, "worker")
+                                               : DirectSourceMetrics{});
+    }
     remote.discard = true;
     REFLUX_ASSIGN_OR_RETURN(servers.storing, ConnectServers(endpoint, remote, nullptr, "worker"));
     servers.notes = MakeRemoteNotes(endpoint);
