@@ -41,7 +41,10 @@ absl::StatusOr<std::vector<TargetSpec>> SpecsOf(const v1::JobSpec& spec) {
   std::set<std::string> taps = {"logits"};
   for (const LossTap& loss : TapsOfLosses(spec.losses())) taps.insert(loss.tap);
   std::vector<TargetSpec> specs;
-  for (const std::string& tap : taps) specs.push_back({.tap = tap, .codec = codec});
+  for (const std::string& tap : taps) {
+    const bool logits_only = TopK(codec) > 0 && tap != "logits";
+    specs.push_back({.tap = tap, .codec = logits_only ? Codec::kFp16 : codec});
+  }
   return specs;
 }
 
