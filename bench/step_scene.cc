@@ -127,7 +127,7 @@ absl::Status StepScene::OpenWarm(const StepBenchOptions& options) {
   absent_ = MakeAbsentTeacher();
   embedded_ = MakeCachingSource(*store_, *absent_);
   REFLUX_ASSIGN_OR_RETURN(cache_process_,
-                          CacheProcess::Start(options.cache_program, root_ + "/served"));
+                          StartCacheProcess(options.cache_program, root_ + "/served"));
   remote_ = MakeRemoteSource({.endpoint = cache_process_->address()});
   return absl::OkStatus();
 }

@@ -1,5 +1,5 @@
-// The cache server: TargetService and CacheAdminService over a store, reading through to a teacher
-// server.
+// The cache server: TargetService, CacheAdminService and TargetArchiveService over a store, reading
+// through to a teacher server.
 #pragma once
 
 #include <memory>
@@ -52,6 +52,7 @@ class CacheServer {
   std::unique_ptr<CachingSource> source_;
   std::unique_ptr<v1::TargetService::Service> targets_;
   std::unique_ptr<v1::CacheAdminService::Service> admin_;
+  std::unique_ptr<v1::TargetArchiveService::Service> archive_;
   std::unique_ptr<RpcServer> rpc_;
 };
 

@@ -1,12 +1,12 @@
 // reflux-cache: keeps teachers' targets on a local disk or on Ceph and serves them.
 #include <spdlog/spdlog.h>
-#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 
 #include "cache/cache_server.h"
+#include "cache/rocks_handles.h"
 #include "common/base/build_version.h"
 #include "common/base/exit_codes.h"
 #include "common/base/shutdown.h"
@@ -53,14 +53,6 @@ void AddFlags(CLI::App& app, Flags& flags) {
       ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();
   AddProgramFlags(app, flags.program);
-}
-
-// Every table of the store wants a file descriptor.
-void RaiseDescriptorLimit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int ExitCode(const absl::Status& status) {

@@ -1,13 +1,12 @@
 #include "planner/teacher_needs.h"
 
-#include <map>
+#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "common/base/build_version.h"
 #include "common/base/status_macros.h"
 #include "common/spec/job_teachers.h"
-#include "common/targets/reduction.h"
 #include "distill/checkpoint/scripted_model.h"
 #include "distill/data/label_file.h"
 #include "distill/data/manifest.h"
@@ -33,22 +32,11 @@ absl::StatusOr<TeacherNeeds> PlanTeacher(const v1::JobSpec& spec, const std::str
   return needs;
 }
 
-bool ReadsLabels(const JobNeeds& needs) {
-  for (const TeacherNeeds& teacher : needs.teachers) {
-    for (const TargetSpec& spec : teacher.specs) {
-      if (ReadsLabels(spec.reduction)) return true;
-    }
-  }
-  return false;
-}
-
-absl::Status AddLabelDigests(const Dataset& dataset, const std::vector<ImageFacts>& facts,
-                             const std::string& manifest_folder, std::vector<SampleRef>& samples) {
-  REFLUX_ASSIGN_OR_RETURN(const std::vector<Digest> labels, LabelDigests(dataset, manifest_folder));
-  std::map<Digest, Digest> label_of;  // by image
-  for (size_t i = 0; i < facts.size(); ++i) label_of.emplace(facts[i].digest, labels[i]);
-  for (SampleRef& sample : samples) sample.label_digest = label_of[sample.digest];
-  return absl::OkStatus();
+bool AnyReadsLabels(const std::vector<TeacherNeeds>& teachers) {
+  return std::any_of(teachers.begin(), teachers.end(), [](const TeacherNeeds& teacher) {
+    return std::any_of(teacher.specs.begin(), teacher.specs.end(),
+                       [](const TargetSpec& spec) { return ReadsLabels(spec.reduction); });
+  });
 }
 
 // The student's network, for its taps.
@@ -88,10 +76,11 @@ absl::StatusOr<JobNeeds> PlanJobNeeds(const v1::JobSpec& spec, const TeacherInfo
   }
   REFLUX_ASSIGN_OR_RETURN(const std::vector<ImageFacts> facts,
                           ReadImageFacts(*train, manifest_folder));
-  REFLUX_ASSIGN_OR_RETURN(needs.samples, ListJobSamples(spec, *train, facts, needs.steps));
-  if (ReadsLabels(needs)) {
-    REFLUX_RETURN_IF_ERROR(AddLabelDigests(*train, facts, manifest_folder, needs.samples));
+  std::vector<Digest> labels;
+  if (AnyReadsLabels(needs.teachers)) {
+    REFLUX_ASSIGN_OR_RETURN(labels, LabelDigests(*train, manifest_folder));
   }
+  REFLUX_ASSIGN_OR_RETURN(needs.samples, ListJobSamples(spec, *train, facts, needs.steps, labels));
   return needs;
 }
 

@@ -35,8 +35,8 @@ class DecodingSink : public TargetSink {
  private:
   absl::Status Decode(size_t sample, size_t spec, const EncodedTarget& target) {
     if (target.codec != specs_[spec].codec) {
-      return absl::DataLossError(absl::StrCat("asked for codec ", Name(specs_[spec].codec), ", got ",
-                                              Name(target.codec)));
+      return absl::DataLossError(
+          absl::StrCat("asked for codec ", Name(specs_[spec].codec), ", got ", Name(target.codec)));
     }
     ++batch_.target_count;
     batch_.target_bytes += target.bytes.size();
@@ -140,7 +140,10 @@ absl::Status BatchMaker::LoadSample(const Draw& draw, int64_t row, Batch& batch,
   if (!options_.views.whole) return absl::OkStatus();
   loaded.asked.view = WholeViewOf(options_.views, read->image.rows, read->image.cols);
   if (HasPadding(view)) {
-    if (!batch.padding.defined()) batch.padding = torch::zeros_like(batch.labels, torch::kUInt8);
+    if (!batch.padding.defined()) {
+      batch.padding =
+          torch::zeros({batch.images.size(0), view.crop_height, view.crop_width}, torch::kUInt8);
+    }
     MarkPadding(view, batch.padding[row].data_ptr<uint8_t>());
   }
   return absl::OkStatus();

@@ -5,9 +5,11 @@
 #include <utility>
 
 #include "cache/caching_source.h"
+#include "cache/direct_source.h"
 #include "cache/rocks_target_store.h"
 #include "common/base/build_version.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/server_list.h"
 #include "common/spec/job_teachers.h"
 #include "common/targets/rendezvous_source.h"
 #include "distill/data/dataset.h"
@@ -100,6 +102,17 @@ absl::StatusOr<std::unique_ptr<TargetPath>> OpenTargetPath(
   };
   remote.read_label = PlanLabelReader(spec.data());
   REFLUX_ASSIGN_OR_RETURN(auto source, ConnectServers(options.servers, remote, registry, "worker"));
+  // Fresh views are never stored; of several servers each has a part of the targets.
+  const bool direct = spec.targets().read() != "server" && spec.targets().views() != "live" &&
+                      IsSingleServer(options.servers);
+  if (direct) {
+    DirectSourceOptions folder;
+    folder.endpoint = options.servers;
+    source =
+        MakeDirectSource(std::move(source), folder,
+                         registry != nullptr ? DirectSourceMetrics::Register(*registry, "worker")
+                                             : DirectSourceMetrics{});
+  }
   remote.discard = true;
   REFLUX_ASSIGN_OR_RETURN(auto storing, ConnectServers(options.servers, remote, nullptr, "worker"));
   return std::make_unique<RemotePath>(std::move(source), std::move(storing),

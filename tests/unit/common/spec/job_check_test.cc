@@ -52,6 +52,7 @@ TEST(JobCheckTest, TheTasksAreKeptApart) {
       {"losses.frskd_classifier.sla=true", "train.mix: cannot be together with sla"},
       {"losses={sla: {}, frskd_classifier: {sla: true}}", "losses.sla: frskd_classifier has sla"},
       {"data.eval_flip=true", "data: eval_window, eval_scales and eval_flip are for segmentation"},
+      {"targets.views=whole", "targets.views: whole and auto are for segmentation"},
       {"train.lr_milestones=[1]", "train.lr_milestones: 1 is out of range (0, 1)"},
   };
   for (const auto& [change, told] : cases) {
