@@ -73,7 +73,7 @@ class Bench {
   }
   absl::StatusOr<int64_t> Put(int set, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
-      REFLUX_RETURN_IF_ERROR(store_->Put(KeyOf(set, i), SetOf(set), target_));
+      REFLUX_RETURN_IF_ERROR(store_->Put(KeyOf(set, i), SetOf(set), {}, target_));
     }
     return count * value_bytes();
   }
@@ -140,7 +140,7 @@ absl::Status MeasureMixed(const StoreBenchOptions& options, std::vector<StoreRow
         for (int64_t i = 0; i < count; ++i) {
           for (int set = 0; set < 2; ++set) {
             REFLUX_RETURN_IF_ERROR(
-                bench.store().Put(KeyOf(set, i), SetOf(set), MakeTarget(options.value_bytes)));
+                bench.store().Put(KeyOf(set, i), SetOf(set), {}, MakeTarget(options.value_bytes)));
             bytes += bench.value_bytes();
           }
         }

@@ -6,7 +6,7 @@
 
 namespace reflux {
 
-// Reads both. When one is missing (format 1 had no `order`), damaged or shorter, it is rebuilt from
+// Reads both. When one is missing (formats 1 and 2 had no `order`), damaged or shorter, it is rebuilt from
 // the other, which is said in the log. DataLoss when both are damaged.
 absl::Status MendFamilies(RocksHandles& handles);
 

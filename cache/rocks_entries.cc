@@ -72,7 +72,7 @@ absl::Status RocksEntries::EachInOrder(const Range& range, const VisitEntry& vis
 }
 
 absl::StatusOr<bool> RocksEntries::Insert(const TargetKey& key, const TargetSet& set,
-                                          const EncodedTarget& target) {
+                                          const TargetOrigin& origin, const EncodedTarget& target) {
   const TargetSetId id = MakeTargetSetId(set);
   rocksdb::WriteBatch batch(target.bytes.size() + 4096);
   MutexLock lock(mutex_);
@@ -83,7 +83,8 @@ absl::StatusOr<bool> RocksEntries::Insert(const TargetKey& key, const TargetSet&
                            .set = id,
                            .dtype = target.dtype,
                            .codec = target.codec,
-                           .shape = target.shape};
+                           .shape = target.shape,
+                           .origin = origin};
   const std::string number = EncodeInsertion(record.insertion);
   batch.Put(handles_->values, number, ToSlice(target.bytes));
   batch.Put(handles_->index, ToSlice(key.digest.AsBytes()), EncodeIndexRecord(record));
@@ -181,6 +182,7 @@ absl::Status RocksEntries::Visit(
     const absl::StatusOr<IndexRecord> record = DecodeIndexRecord(FromSlice(it->value()));
     if (record.ok()) {  // a damaged one is visited too: Get says what it is
       entry.set = record->set;
+      entry.origin = record->origin;
       entry.bytes = static_cast<int64_t>(record->size);
     }
     REFLUX_RETURN_IF_ERROR(visit(entry));

@@ -40,7 +40,7 @@ class RocksEntries {
   // False when the key is present: nothing was done. The bytes must have been reserved in `usage`,
   // and stay so if false or an error is returned.
   absl::StatusOr<bool> Insert(const TargetKey& key, const TargetSet& set,
-                              const EncodedTarget& target);
+                              const TargetOrigin& origin, const EncodedTarget& target);
   // OK if there is none. A damaged index record goes too.
   absl::Status Erase(const TargetKey& key);
   // Erases entries of chosen sets, oldest first, until `bytes` are freed, and gives their tables

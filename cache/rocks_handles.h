@@ -14,7 +14,11 @@
 namespace reflux {
 
 // Version of the folder's layout: FORMAT, column families and their records.
-inline constexpr int kCacheFormatVersion = 2;
+inline constexpr int kCacheFormatVersion = 3;
+// The oldest that is read; such a folder is raised to the version above when it is opened.
+inline constexpr int kOldestCacheFormatVersion = 1;
+
+inline constexpr int64_t kDefaultTableBytes = int64_t{64} << 20;
 
 struct RocksHandles {
   RocksHandles() = default;
@@ -23,6 +27,7 @@ struct RocksHandles {
   ~RocksHandles();
 
   std::unique_ptr<rocksdb::DB> db;
+  std::string scratch;  // folder that goes with the database; empty: none
   // Column families, owned here.
   rocksdb::ColumnFamilyHandle* meta = nullptr;
   rocksdb::ColumnFamilyHandle* values = nullptr;
@@ -33,12 +38,12 @@ struct RocksHandles {
     return {meta, values, index, order, sets};
   }
 
-  // Replaces `index` or `order` by an empty one of the same name.
+  // Replaces a family by an empty one of the same name.
   absl::Status Recreate(rocksdb::ColumnFamilyHandle*& family);
 };
 
-// Opens or creates the cache in `directory`, of this format or of format 1, which lacks `order`
-// (MendFamilies makes it; MarkFormat then). What is damaged of its log and its tables is given up,
+// Opens or creates the cache in `directory`, of this format or an older one, which lacks `order`
+// (MendFamilies makes it). What is damaged of its log and its tables is given up,
 // which is said in the log: those targets are misses. Errors, each with what to do:
 //   FailedPrecondition  locked by another process (named), or of another format version
 //   PermissionDenied    not writable
@@ -46,10 +51,17 @@ struct RocksHandles {
 //
 // `table_bytes`: of a table of values, and of the memory in which it is made (two of them).
 absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocks(const std::string& directory,
-                                                        int64_t table_bytes = int64_t{64} << 20);
+                                                        int64_t table_bytes = kDefaultTableBytes);
 
-// Writes down that the folder has this program's format.
-absl::Status MarkFormat(const std::string& directory);
+// A secondary instance over the cache in `directory`, which another process may have open and
+// write: it reads, and catches up when it is told. `sets` is null. Notes of its own go into a
+// temporary folder that it removes. FailedPrecondition: no cache, or of another format version;
+// otherwise the errors of FromRocks.
+absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocksToRead(const std::string& directory);
+
+// As many open files as this process may have: every table wants a descriptor. For the whole
+// process; OpenRocksToRead does it, a server's main does it itself.
+void RaiseDescriptorLimit();
 
 // NotFound, DataLoss (corruption), ResourceExhausted (no space), else Internal: "<what>:
 // <message>".

@@ -53,7 +53,6 @@ absl::StatusOr<std::unique_ptr<RocksTargetStore>> RocksTargetStore::Open(
   REFLUX_ASSIGN_OR_RETURN(std::shared_ptr<RocksHandles> handles,
                           OpenRocks(options.directory, TableBytes(options)));
   REFLUX_RETURN_IF_ERROR(MendFamilies(*handles));
-  REFLUX_RETURN_IF_ERROR(MarkFormat(options.directory));
   auto store = std::unique_ptr<RocksTargetStore>(new RocksTargetStore(options, std::move(handles)));
   REFLUX_RETURN_IF_ERROR(store->LoadSets());
   REFLUX_RETURN_IF_ERROR(store->entries_.Load());
@@ -123,14 +122,14 @@ absl::Status RocksTargetStore::WriteSet(const TargetSetId& id,
 bool RocksTargetStore::Contains(const TargetKey& key) { return ReadRecord(*handles_, key).ok(); }
 
 absl::Status RocksTargetStore::Put(const TargetKey& key, const TargetSet& set,
-                                   const EncodedTarget& target) {
+                                   const TargetOrigin& origin, const EncodedTarget& target) {
   REFLUX_RETURN_IF_ERROR(target.Verify());
   const TargetSetId id = MakeTargetSetId(set);
   Used(id);  // its own entries do not make room for it
   if (Contains(key)) return absl::OkStatus();
   const auto bytes = static_cast<int64_t>(target.bytes.size());
   REFLUX_RETURN_IF_ERROR(MakeRoom(bytes));
-  const absl::StatusOr<bool> inserted = entries_.Insert(key, set, target);
+  const absl::StatusOr<bool> inserted = entries_.Insert(key, set, origin, target);
   if (!inserted.ok() || !*inserted) usage_.CancelReservation(bytes);
   if (!inserted.ok()) {
     Pause();

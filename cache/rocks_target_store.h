@@ -46,7 +46,7 @@ class RocksTargetStore : public TargetStore {
 
   absl::StatusOr<EncodedTarget> Read(const TargetKey& key, Use use) override;
   bool Contains(const TargetKey& key) override;
-  absl::Status Put(const TargetKey& key, const TargetSet& set,
+  absl::Status Put(const TargetKey& key, const TargetSet& set, const TargetOrigin& origin,
                    const EncodedTarget& target) override;
   absl::Status Drop(const TargetKey& key) override;
   StoreStats stats() const override;

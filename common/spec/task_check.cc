@@ -28,7 +28,7 @@ void CheckModel(const v1::JobSpec& spec, Problems& problems) {
 }
 
 void CheckLosses(const v1::JobSpec& spec, Problems& problems) {
-  static const auto& of_both = *new std::set<std::string>{"ce", "kd", "at", "fitnet"};
+  static const auto& of_both = *new std::set<std::string>{"ce", "kd", "at", "fitnet", "own"};
   static const auto& of_images = *new std::set<std::string>{"frskd_classifier", "sla"};
   const bool images = IsClassification(spec.data());
   std::vector<const FieldDescriptor*> losses;
@@ -69,6 +69,10 @@ std::vector<std::pair<std::string, std::string>> TaskProblems(const v1::JobSpec&
   const v1::DataSpec& data = spec.data();
   if (!data.eval_window().empty() || !data.eval_scales().empty() || data.eval_flip())
     problems.emplace_back("data", "eval_window, eval_scales and eval_flip are for segmentation");
+  if (spec.targets().views() == "whole" || spec.targets().views() == "auto")
+    problems.emplace_back("targets.views",
+                          "whole and auto are for segmentation: a classifier's "
+                          "logits have no places to take a view from");
   if (spec.losses().has_sla() && spec.losses().frskd_classifier().sla())
     problems.emplace_back("losses.sla", "frskd_classifier has sla: true, which includes it");
   return problems;

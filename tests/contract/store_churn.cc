@@ -21,7 +21,7 @@ absl::Status Say(int fd, ChurnMessage::Kind kind, const ChurnEntry& entry) {
 }
 
 absl::Status PutAndSay(RocksTargetStore& store, const ChurnEntry& entry, int fd) {
-  REFLUX_RETURN_IF_ERROR(store.Put(KeyOf(entry), SetOf(entry), ChurnTarget(entry)));
+  REFLUX_RETURN_IF_ERROR(store.Put(KeyOf(entry), SetOf(entry), {}, ChurnTarget(entry)));
   return Say(fd, ChurnMessage::kStored, entry);
 }
 

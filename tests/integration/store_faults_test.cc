@@ -95,6 +95,22 @@ TEST_F(StoreFaultsTest, AFlippedBitCostsTheTargetsOfItsBlock) {
   EXPECT_EQ(ServeAnew().hits, kSamples) << "it was stored again";
 }
 
+// Also in the frame of a block, whose checksum RocksDB does not compare for values.
+TEST_F(StoreFaultsTest, AFlippedBitAnywhereInATableIsSurvived) {
+  constexpr int64_t kBlock = 20034;  // a value with its key and its frame
+  ServeAnew();
+  const std::vector<std::string> tables = Tables("values");
+  ASSERT_GE(tables.size(), 2u);
+  for (int64_t i = 0; i < 20; ++i) {
+    const int64_t offset = i / 2 * (kBlock + 3) + (i % 2) * 20000;
+    SCOPED_TRACE(offset);
+    const auto store = Open();
+    FlipBit(tables[static_cast<size_t>(i % 2)], offset);
+    Serve(*store);
+  }
+  EXPECT_EQ(ServeAnew().hits, kSamples);
+}
+
 TEST_F(StoreFaultsTest, ATruncatedTableCostsItsTargets) {
   constexpr int kMany = 120;
   Serve(*Open(), kMany);
