@@ -87,8 +87,12 @@ absl::StatusOr<FillReport> FillCommand::FillTeacher(const TeacherNeeds& teacher)
       std::cerr << (IsTerminal(STDERR_FILENO) ? "\n" : "") << *line << std::endl;
     }
   };
-  const auto report = Fill(teacher, needs_.samples, *inventory_,
-                           *path_->sources().at(teacher.name).storing, options);
+  TargetSource* const storing = path_->sources().at(teacher.name).storing;
+  if (storing == nullptr) {
+    return absl::FailedPreconditionError(
+        "--cache names teacher servers, which keep nothing: name a cache server");
+  }
+  const auto report = Fill(teacher, needs_.samples, *inventory_, *storing, options);
   bar.Finish();
   return report;
 }
