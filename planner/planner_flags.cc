@@ -18,8 +18,8 @@ void AddPlannerFlags(CLI::App& command, PlannerFlags& flags) {
       ->expected(1)
       ->take_all()
       ->allow_extra_args(false);
-  CLI::Option* cache =
-      command.add_option("--cache", flags.cache, "Cache server: host:port, or @FILE");
+  CLI::Option* cache = command.add_option("--cache", flags.cache,
+                                          "Cache servers: host:port or @FILE, several with commas");
   command
       .add_option(
           "--dir", flags.directory,
