@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
@@ -59,8 +60,8 @@ absl::StatusOr<std::unique_ptr<CacheInventory>> OpenInventory(const PlannerFlags
                                                               const v1::JobSpec& spec) {
   if (flags.caches.empty()) return OpenFolderInventory(CacheFolder(flags, spec));
   REFLUX_ASSIGN_OR_RETURN(const TargetEndpoints endpoints, ParseTargetEndpoints(flags.caches));
-  std::vector<std::string> servers;
-  for (const auto& [teacher, of_teacher] : endpoints) servers.push_back(of_teacher);
+  std::set<std::string> servers;  // teachers may share them
+  for (const auto& [teacher, of_teacher] : endpoints) servers.insert(of_teacher);
   return MakeRemoteInventory(absl::StrJoin(servers, ","));
 }
 
