@@ -76,6 +76,8 @@ absl::Status Round(TargetStore& store, const std::string& name, int64_t size, in
   const auto count = static_cast<size_t>(kBytesARound / size);
   const int64_t bytes = static_cast<int64_t>(count) * size;
   const TargetSet set{.dataset = "bench", .teacher = {.digest = Sha256::Of("bench")}};
+  TargetOrigin origin;
+  origin.view = {.resized_height = 8, .resized_width = 8, .crop_height = 8, .crop_width = 8};
   std::vector<TargetKey> keys;
   std::vector<EncodedTarget> values;
   for (size_t i = 0; i < count; ++i) {
@@ -83,7 +85,8 @@ absl::Status Round(TargetStore& store, const std::string& name, int64_t size, in
     values.push_back(Value(size, round * 1000 + static_cast<int64_t>(i)));
   }
   const Clocked put(bytes);
-  for (size_t i = 0; i < count; ++i) REFLUX_RETURN_IF_ERROR(store.Put(keys[i], set, values[i]));
+  for (size_t i = 0; i < count; ++i)
+    REFLUX_RETURN_IF_ERROR(store.Put(keys[i], set, origin, values[i]));
   rows[name + " | put"].push_back(put.GigabytesASecond());
   const Clocked get(bytes);
   REFLUX_RETURN_IF_ERROR(Get(store, keys, 1));

@@ -1,60 +1,15 @@
 #include "bench/cache_process.h"
 
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
-#include "common/base/status_macros.h"
-#include "common/rpc/endpoints.h"
 
 namespace reflux {
 
-absl::StatusOr<std::unique_ptr<CacheProcess>> CacheProcess::Start(const std::string& program,
-                                                                  const std::string& directory) {
+absl::StatusOr<std::unique_ptr<ChildProcess>> StartCacheProcess(const std::string& program,
+                                                                const std::string& directory) {
   const std::string endpoint_file = absl::StrCat(directory, ".endpoint");
-  const pid_t pid = fork();
-  if (pid < 0) return absl::ErrnoToStatus(errno, "fork");
-  if (pid == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGTERM);  // it must not outlive a benchmark that is killed
-    execl(program.c_str(), program.c_str(), "--dir", directory.c_str(), "--endpoint-file",
-          endpoint_file.c_str(), "--min-free-disk-gib", "0", "--log-level", "warn", nullptr);
-    _exit(127);
-  }
-  auto process = std::unique_ptr<CacheProcess>(new CacheProcess(pid));
-  REFLUX_RETURN_IF_ERROR(process->AwaitAddress(endpoint_file));
-  return process;
-}
-
-absl::Status CacheProcess::AwaitAddress(const std::string& endpoint_file) {
-  const absl::Time limit = absl::Now() + absl::Minutes(1);
-  while (absl::Now() < limit) {
-    const absl::StatusOr<std::string> address = ResolveEndpoint("@" + endpoint_file);
-    if (address.ok()) {
-      address_ = *address;
-      return absl::OkStatus();
-    }
-    ended_ = waitpid(pid_, nullptr, WNOHANG) == pid_;
-    if (ended_) return absl::UnavailableError("reflux-cache ended at once, see its message");
-    absl::SleepFor(absl::Milliseconds(20));  // a file of another process: nothing notifies us
-  }
-  return absl::UnavailableError("reflux-cache does not serve after a minute");
-}
-
-CacheProcess::~CacheProcess() {
-  if (ended_) return;
-  kill(pid_, SIGTERM);
-  waitpid(pid_, nullptr, 0);
-}
-
-double CacheProcess::CpuSeconds() const {
-  clockid_t clock;
-  timespec used{};
-  if (clock_getcpuclockid(pid_, &clock) != 0 || clock_gettime(clock, &used) != 0) return 0;
-  return static_cast<double>(used.tv_sec) + 1e-9 * static_cast<double>(used.tv_nsec);
+  return ChildProcess::Start({program, "--dir", directory, "--endpoint-file", endpoint_file,
+                              "--min-free-disk-gib", "0", "--log-level", "warn"},
+                             endpoint_file);
 }
 
 }  // namespace reflux

@@ -4,15 +4,13 @@
 
 #include <filesystem>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "bench/untrained_teacher.h"
 #include "common/base/status_macros.h"
 #include "common/targets/remote_source.h"
-#include "distill/data/class_tables.h"
 #include "distill/data/label_file.h"
 #include "distill/data/manifest.h"
 #include "distill/data/scenes.h"
-#include "distill/models/build_model.h"
 #include "distill/teacher/local_source.h"
 #include "job_plan/data_plan.h"
 #include "job_plan/student_plan.h"
@@ -22,22 +20,6 @@ namespace reflux {
 namespace {
 
 constexpr int64_t kImages = 16;
-
-// Untrained, but with residual branches damped: with batch norms that have seen no data its maps
-// would otherwise double in variance at each of 33 blocks and leave the range of fp16.
-absl::StatusOr<std::shared_ptr<SegmentationModel>> UntrainedTeacher(
-    const std::string& architecture) {
-  ModelOptions options;
-  options.architecture = architecture;
-  options.num_classes = static_cast<int64_t>(CamVidClasses().names.size());
-  REFLUX_ASSIGN_OR_RETURN(std::shared_ptr<SegmentationModel> model, BuildModel(options));
-  InitializeWeights(*model, 17);
-  const torch::NoGradGuard no_gradients;
-  for (auto& parameter : model->named_parameters()) {
-    if (absl::EndsWith(parameter.key(), ".bn3.weight")) parameter.value().fill_(0.2);
-  }
-  return model;
-}
 
 }  // namespace
 
@@ -94,7 +76,8 @@ absl::Status StepScene::MakeTeacherAndStudent(const StepBenchOptions& options) {
   REFLUX_ASSIGN_OR_RETURN(teacher_, local_->GetTeacherInfo({}));
   REFLUX_ASSIGN_OR_RETURN(student_, StepStudent::Create(spec_, dataset_->class_names().size(),
                                                         dataset_->ignore_index(), teacher_));
-  REFLUX_ASSIGN_OR_RETURN(specs_, PlanTargetSpecs(spec_.targets(), student_->distillation()));
+  REFLUX_ASSIGN_OR_RETURN(specs_,
+                          PlanTargetSpecs(spec_.targets(), student_->distillation(), "default"));
   return absl::OkStatus();
 }
 
@@ -127,7 +110,7 @@ absl::Status StepScene::OpenWarm(const StepBenchOptions& options) {
   absent_ = MakeAbsentTeacher();
   embedded_ = MakeCachingSource(*store_, *absent_);
   REFLUX_ASSIGN_OR_RETURN(cache_process_,
-                          CacheProcess::Start(options.cache_program, root_ + "/served"));
+                          StartCacheProcess(options.cache_program, root_ + "/served"));
   remote_ = MakeRemoteSource({.endpoint = cache_process_->address()});
   return absl::OkStatus();
 }
@@ -141,10 +124,10 @@ absl::StatusOr<std::unique_ptr<BatchMaker>> StepScene::Maker(TargetSource* sourc
                     .replay = options.views.replay,
                     .seed = spec_.train().seed()};
   if (source != nullptr) {
-    options.specs = specs_;
-    options.teacher = teacher_.identity;
+    options.teachers = {
+        {.name = "default", .source = source, .identity = teacher_.identity, .specs = specs_}};
   }
-  return std::make_unique<BatchMaker>(*dataset_, digests_, source, options);
+  return std::make_unique<BatchMaker>(*dataset_, digests_, options);
 }
 
 absl::Status StepScene::AddMode(const std::string& name, TargetSource* source, bool resident) {

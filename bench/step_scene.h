@@ -63,8 +63,8 @@ class StepScene {
   std::unique_ptr<TargetSource> local_, absent_, remote_;
   std::unique_ptr<RocksTargetStore> store_;
   std::unique_ptr<CachingSource> embedded_;
-  std::unique_ptr<CacheProcess> cache_process_;
-  std::vector<std::map<std::string, torch::Tensor>> resident_;  // of every step
+  std::unique_ptr<ChildProcess> cache_process_;
+  std::vector<decltype(Batch::targets)> resident_;  // of every step
   std::vector<StepMode> modes_;
 };
 

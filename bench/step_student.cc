@@ -27,10 +27,11 @@ absl::StatusOr<std::unique_ptr<StepStudent>> StepStudent::Create(const v1::JobSp
   student->ignore_index_ = ignore_index;
   student->seed_ = spec.train().seed();
   student->total_steps_ = spec.train().steps();
-  REFLUX_ASSIGN_OR_RETURN(student->distillation_, PlanLosses(spec, *student->model_, teacher));
+  REFLUX_ASSIGN_OR_RETURN(student->distillation_,
+                          PlanLosses(spec, *student->model_, {{"default", teacher}}));
   v1::JobSpec alone = spec;
   RemoveTeacherLosses(*alone.mutable_losses());
-  REFLUX_ASSIGN_OR_RETURN(student->task_, PlanLosses(alone, *student->model_, std::nullopt));
+  REFLUX_ASSIGN_OR_RETURN(student->task_, PlanLosses(alone, *student->model_, {}));
   Sgd::NamedParameters parameters = ParametersOf(*student->model_);
   parameters.merge(ParametersOf(*student->distillation_, "losses."));
   REFLUX_ASSIGN_OR_RETURN(student->optimizer_,
@@ -42,7 +43,7 @@ LossInputs StepStudent::Forward(const Batch& batch, const std::vector<std::strin
   SetDropoutContext(*model_, {.seed = seed_,
                               .step = static_cast<uint64_t>(batch.step),
                               .first_position = static_cast<uint64_t>(batch.first_position)});
-  LossInputs inputs{.teacher = batch.targets,
+  LossInputs inputs{.teachers = batch.targets,
                     .labels = batch.labels,
                     .ignore_index = ignore_index_,
                     .step = static_cast<uint64_t>(batch.step),

@@ -1,18 +1,20 @@
 #include "cache/cache_server.h"
 
 #include "cache/admin_service.h"
+#include "cache/archive_service.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/endpoints.h"
-#include "common/targets/remote_source.h"
+#include "common/targets/pooled_source.h"
 
 namespace reflux {
 namespace {
 
 std::unique_ptr<TargetSource> MakeUpstream(const std::string& teacher, MetricRegistry* registry) {
   if (teacher.empty()) return MakeAbsentTeacher();
-  return MakeRemoteSource({.endpoint = teacher},
-                          registry == nullptr ? RemoteSourceMetrics{}
-                                              : RemoteSourceMetrics::Register(*registry, "cache"));
+  if (registry == nullptr) return MakePooledRemoteSource({.endpoint = teacher}, {}, {});
+  return MakePooledRemoteSource({.endpoint = teacher},
+                                RemoteSourceMetrics::Register(*registry, "cache"),
+                                PooledSourceMetrics::Register(*registry, "cache"));
 }
 
 absl::StatusOr<std::unique_ptr<TargetStore>> OpenStore(const CacheServerOptions& options) {
@@ -38,13 +40,15 @@ absl::StatusOr<std::unique_ptr<CacheServer>> CacheServer::Start(const CacheServe
                         registry == nullptr ? TargetServiceMetrics{}
                                             : TargetServiceMetrics::Register(*registry, "cache"));
   server->admin_ = MakeCacheAdminService(*server->store_, *server->source_);
+  server->archive_ = MakeArchiveService(*server->store_);
   const std::string& file = options.endpoint_file;
   REFLUX_ASSIGN_OR_RETURN(
-      server->rpc_, RpcServer::Start({.address = options.listen,
-                                      .insecure = options.insecure,
-                                      .preferred_port = file.empty() ? 0 : PublishedPort(file),
-                                      .max_receive_bytes = kTargetServiceMaxReceiveBytes},
-                                     {server->targets_.get(), server->admin_.get()}));
+      server->rpc_,
+      RpcServer::Start({.address = options.listen,
+                        .insecure = options.insecure,
+                        .preferred_port = file.empty() ? 0 : PublishedPort(file),
+                        .max_receive_bytes = kTargetServiceMaxReceiveBytes},
+                       {server->targets_.get(), server->admin_.get(), server->archive_.get()}));
   if (!file.empty()) REFLUX_RETURN_IF_ERROR(PublishEndpoint(file, server->rpc_->address()));
   server->rpc_->SetServing(true);
   return server;

@@ -1,5 +1,5 @@
-// The cache server: TargetService and CacheAdminService over a store, reading through to a teacher
-// server.
+// The cache server: TargetService, CacheAdminService and TargetArchiveService over a store, reading
+// through to a teacher server.
 #pragma once
 
 #include <memory>
@@ -23,7 +23,9 @@ struct CacheServerOptions {
   std::optional<RadosStoreOptions> rados;
   CachingSourceOptions source;
   TargetServiceOptions service;
-  std::string teacher;  // "host:port" or "@FILE"; empty: only what is stored is served
+  // Teacher servers, as for ListEndpoints (common/rpc/endpoints.h); empty: only what is stored is
+  // served.
+  std::string teacher;
   std::string listen = "127.0.0.1:0";
   bool insecure = false;  // listen beyond loopback without TLS
   // The server's address is written here; with port 0 the port found here is tried first.
@@ -52,6 +54,7 @@ class CacheServer {
   std::unique_ptr<CachingSource> source_;
   std::unique_ptr<v1::TargetService::Service> targets_;
   std::unique_ptr<v1::CacheAdminService::Service> admin_;
+  std::unique_ptr<v1::TargetArchiveService::Service> archive_;
   std::unique_ptr<RpcServer> rpc_;
 };
 

@@ -98,11 +98,13 @@ Landing Filler::Keep(const Job& job, const Wanted& wanted, absl::StatusOr<Encode
   }
   absl::Status stored;
   if (target.ok()) {
-    const TargetSet set{.dataset = job.request.samples[wanted.index.sample].locator.dataset,
+    const SampleRef& sample = job.request.samples[wanted.index.sample];
+    const Digest label = ReadsLabels(spec.reduction) ? sample.label_digest : Digest();
+    const TargetSet set{.dataset = sample.locator.dataset,
                         .teacher = job.request.teacher,
                         .spec = spec,
                         .model = job.model};
-    stored = store_.Put(wanted.key, set, *target);
+    stored = store_.Put(wanted.key, set, {sample.digest, sample.view, label}, *target);
     if (absl::IsDataLoss(stored)) target = stored;  // it does not pass its own checksum
   }
   if (!target.ok()) {

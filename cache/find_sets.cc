@@ -1,43 +1,18 @@
 #include "cache/find_sets.h"
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 
 namespace reflux {
-namespace {
-
-constexpr size_t kMaxListed = 20;
-
-// One a line, indented; the id where the name alone does not tell.
-std::string Listed(const std::vector<StoredSet>& sets) {
-  std::string text;
-  for (size_t i = 0; i < sets.size() && i < kMaxListed; ++i) {
-    absl::StrAppend(&text, "\n  ", FullName(sets[i].set), "  (", sets[i].id.digest.Short(), ")");
-  }
-  if (sets.size() > kMaxListed) absl::StrAppend(&text, "\n  and ", sets.size() - kMaxListed);
-  return text;
-}
-
-}  // namespace
-
-std::string FullName(const TargetSet& set) {
-  return absl::StrCat(set.DisplayName(), "/", set.spec.tap, "/", Name(set.spec.codec));
-}
 
 absl::StatusOr<std::vector<StoredSet>> FindSets(const std::vector<StoredSet>& sets,
                                                 absl::string_view name) {
+  std::vector<TargetSet> described;
+  for (const StoredSet& set : sets) described.push_back(set.set);
+  REFLUX_ASSIGN_OR_RETURN(const std::vector<size_t> places, FindSets(described, name));
   std::vector<StoredSet> found;
-  for (const StoredSet& set : sets) {
-    if (!name.empty() && (absl::StartsWith(FullName(set.set), name) ||
-                          absl::StartsWith(set.id.digest.Hex(), name))) {
-      found.push_back(set);
-    }
-  }
-  if (!found.empty()) return found;
-  return absl::NotFoundError(
-      absl::StrCat("no target set begins with '", name, "'",
-                   sets.empty() ? ": the cache is empty" : "; there are" + Listed(sets)));
+  for (const size_t place : places) found.push_back(sets[place]);
+  return found;
 }
 
 absl::StatusOr<StoredSet> FindSet(const std::vector<StoredSet>& sets, absl::string_view name) {
@@ -51,9 +26,11 @@ absl::StatusOr<StoredSet> FindSet(const std::vector<StoredSet>& sets, absl::stri
     ++exact_matches;
   }
   if (exact_matches == 1) return *exact;
+  std::vector<TargetSet> described;
+  for (const StoredSet& set : found) described.push_back(set.set);
   return absl::FailedPreconditionError(absl::StrCat("'", name, "' is the beginning of ",
                                                     found.size(), " target sets; say more of one",
-                                                    Listed(found)));
+                                                    ListedSets(described)));
 }
 
 }  // namespace reflux

@@ -9,14 +9,14 @@
 namespace reflux {
 namespace {
 
-constexpr uint8_t kRecordVersion = 1;
+constexpr uint8_t kWithoutOrigin = 1, kWithOrigin = 2;  // record versions
 
 }  // namespace
 
 std::string EncodeIndexRecord(const IndexRecord& record) {
   std::string out;
-  out.reserve(kIndexRecordSize);
-  AppendBigEndian(out, kRecordVersion, 1);
+  out.reserve(kIndexRecordWithOriginSize);
+  AppendBigEndian(out, record.origin.has_value() ? kWithOrigin : kWithoutOrigin, 1);
   AppendBigEndian(out, record.insertion, 8);
   AppendBigEndian(out, record.size, 8);
   AppendBigEndian(out, record.checksum, 8);
@@ -24,16 +24,20 @@ std::string EncodeIndexRecord(const IndexRecord& record) {
   AppendBigEndian(out, static_cast<uint8_t>(record.dtype), 1);
   AppendBigEndian(out, static_cast<uint8_t>(record.codec), 1);
   for (int32_t side : record.shape) AppendBigEndian(out, static_cast<uint32_t>(side), 4);
+  if (record.origin.has_value()) out += EncodeTargetOrigin(*record.origin);
   return out;
 }
 
 absl::StatusOr<IndexRecord> DecodeIndexRecord(absl::string_view bytes) {
-  if (bytes.size() != kIndexRecordSize) {
-    return absl::DataLossError(
-        absl::StrCat("index record: ", bytes.size(), " bytes instead of ", kIndexRecordSize));
-  }
-  if (TakeBigEndian(bytes, 1) != kRecordVersion) {
+  if (bytes.empty()) return absl::DataLossError("index record: empty");
+  const size_t found = bytes.size();
+  const uint64_t version = TakeBigEndian(bytes, 1);
+  if (version != kWithoutOrigin && version != kWithOrigin) {
     return absl::DataLossError("index record: unknown version");
+  }
+  const size_t size = version == kWithOrigin ? kIndexRecordWithOriginSize : kIndexRecordSize;
+  if (found != size) {
+    return absl::DataLossError(absl::StrCat("index record: ", found, " bytes instead of ", size));
   }
   IndexRecord record;
   record.insertion = TakeBigEndian(bytes, 8);
@@ -50,6 +54,13 @@ absl::StatusOr<IndexRecord> DecodeIndexRecord(absl::string_view bytes) {
   record.dtype = static_cast<DType>(dtype);
   record.codec = static_cast<Codec>(codec);
   for (int32_t& side : record.shape) side = static_cast<int32_t>(TakeBigEndian(bytes, 4));
+  if (version == kWithOrigin) {
+    const absl::StatusOr<TargetOrigin> origin = DecodeTargetOrigin(bytes);
+    if (!origin.ok()) {
+      return absl::DataLossError(absl::StrCat("index record: ", origin.status().message()));
+    }
+    record.origin = *origin;
+  }
   return record;
 }
 

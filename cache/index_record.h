@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -20,13 +21,16 @@ struct IndexRecord {
   DType dtype = DType::kFloat32;
   Codec codec = Codec::kFp32;
   std::array<int32_t, 3> shape = {0, 0, 0};
+  std::optional<TargetOrigin> origin;  // absent in entries of format version 1
   bool operator==(const IndexRecord&) const = default;
 };
 
+// Bytes of a record without origin (version 1) and with it (version 2).
 inline constexpr size_t kIndexRecordSize = 71;
+inline constexpr size_t kIndexRecordWithOriginSize = kIndexRecordSize + kTargetOriginSize;
 
 std::string EncodeIndexRecord(const IndexRecord& record);
-// DataLoss unless `bytes` is a record of this version with every field in its range.
+// DataLoss unless `bytes` is a record of version 1 or 2 with every field in its range.
 absl::StatusOr<IndexRecord> DecodeIndexRecord(absl::string_view bytes);
 
 // 8 bytes, big-endian: numbers ascend as keys do.

@@ -1,12 +1,12 @@
 // reflux-cache: keeps teachers' targets on a local disk or on Ceph and serves them.
 #include <spdlog/spdlog.h>
-#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 
 #include "cache/cache_server.h"
+#include "cache/rocks_handles.h"
 #include "common/base/build_version.h"
 #include "common/base/exit_codes.h"
 #include "common/base/shutdown.h"
@@ -42,8 +42,8 @@ void AddFlags(CLI::App& app, Flags& flags) {
       ->capture_default_str();
   AddServerFlags(app, flags.server.listen, flags.server.endpoint_file, flags.server.insecure);
   app.add_option("--teacher", flags.server.teacher,
-                 "Where misses are fetched: host:port, or @FILE that holds it. Without it only "
-                 "what is stored is served");
+                 "Where misses are fetched: host:port, @FILE that holds it, or several, A,B,...; "
+                 "@FOLDER/ stands for every file in it. Without it only what is stored is served");
   app.add_option("--capacity-gib", flags.capacity_gib,
                  "Stop storing at this many GiB of targets; 0: no limit but the disk's")
       ->check(CLI::Range(0.0, 1e9))
@@ -53,14 +53,6 @@ void AddFlags(CLI::App& app, Flags& flags) {
       ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();
   AddProgramFlags(app, flags.program);
-}
-
-// Every table of the store wants a file descriptor.
-void RaiseDescriptorLimit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int ExitCode(const absl::Status& status) {

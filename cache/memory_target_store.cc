@@ -32,7 +32,7 @@ bool MemoryTargetStore::Contains(const TargetKey& key) {
 }
 
 absl::Status MemoryTargetStore::Put(const TargetKey& key, const TargetSet& set,
-                                    const EncodedTarget& target) {
+                                    const TargetOrigin& origin, const EncodedTarget& target) {
   REFLUX_RETURN_IF_ERROR(target.Verify());
   const TargetSetId id = MakeTargetSetId(set);
   MutexLock lock(mutex_);
@@ -45,7 +45,7 @@ absl::Status MemoryTargetStore::Put(const TargetKey& key, const TargetSet& set,
     return absl::ResourceExhaustedError(
         absl::StrCat("the store in memory is full: capacity ", capacity_bytes_, " bytes"));
   }
-  entries_.emplace(key, Entry{target, id, next_insertion_});
+  entries_.emplace(key, Entry{target, id, origin, next_insertion_});
   by_insertion_.emplace(next_insertion_++, key);
   usage_.Added(id, SizeOf(target));
   return absl::OkStatus();
@@ -112,7 +112,7 @@ absl::Status MemoryTargetStore::Visit(
     MutexLock lock(mutex_);
     for (const auto& [key, entry] : entries_) {
       if (!set.has_value() || entry.set == *set) {
-        entries.push_back({key, entry.set, SizeOf(entry.target)});
+        entries.push_back({key, entry.set, entry.origin, SizeOf(entry.target)});
       }
     }
   }

@@ -17,7 +17,7 @@ class MemoryTargetStore : public TargetStore {
 
   absl::StatusOr<EncodedTarget> Read(const TargetKey& key, Use use) override;
   bool Contains(const TargetKey& key) override;
-  absl::Status Put(const TargetKey& key, const TargetSet& set,
+  absl::Status Put(const TargetKey& key, const TargetSet& set, const TargetOrigin& origin,
                    const EncodedTarget& target) override;
   absl::Status Drop(const TargetKey& key) override;
   StoreStats stats() const override;
@@ -35,6 +35,7 @@ class MemoryTargetStore : public TargetStore {
   struct Entry {
     EncodedTarget target;
     TargetSetId set;
+    TargetOrigin origin;
     uint64_t insertion = 0;
   };
 

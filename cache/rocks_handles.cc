@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
@@ -82,28 +83,41 @@ absl::Status PrepareDirectory(const std::string& directory) {
   return absl::OkStatus();
 }
 
+// NotFound when there is none.
+absl::StatusOr<int> ReadFormat(const std::string& directory) {
+  REFLUX_ASSIGN_OR_RETURN(const std::string content, ReadFile(directory + "/FORMAT", 64));
+  int version = 0;
+  if (absl::SimpleAtoi(absl::StripAsciiWhitespace(content), &version) &&
+      version >= kOldestCacheFormatVersion && version <= kCacheFormatVersion) {
+    return version;
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      directory, " has cache format '", absl::StripAsciiWhitespace(content),
+      "', this program reads formats ", kOldestCacheFormatVersion, " to ", kCacheFormatVersion,
+      ": choose another directory, or the program version that wrote it"));
+}
+
 // The FORMAT file is read before the database is touched: a newer layout may not even open.
 absl::Status CheckFormat(const std::string& directory) {
   const std::string path = directory + "/FORMAT";
-  const absl::StatusOr<std::string> content = ReadFile(path, 64);
-  if (absl::IsNotFound(content.status())) {
-    if (std::filesystem::exists(directory + "/db")) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(directory, " holds a db folder without ", path,
-                       ": not a Reflux cache; choose another directory"));
-    }
-    return WriteFileAtomically(path, absl::StrCat(kCacheFormatVersion, "\n"));
-  }
-  REFLUX_RETURN_IF_ERROR(content.status());
-  int version = 0;
-  if (!absl::SimpleAtoi(absl::StripAsciiWhitespace(*content), &version) ||
-      version != kCacheFormatVersion) {
+  const absl::StatusOr<int> version = ReadFormat(directory);
+  if (absl::IsNotFound(version.status()) && std::filesystem::exists(directory + "/db")) {
     return absl::FailedPreconditionError(
-        absl::StrCat(directory, " has cache format '", absl::StripAsciiWhitespace(*content),
-                     "', this program reads format ", kCacheFormatVersion,
-                     ": choose another directory, or the program version that wrote it"));
+        absl::StrCat(directory, " holds a db folder without ", path,
+                     ": not a Reflux cache; choose another directory"));
   }
-  return absl::OkStatus();
+  if (!version.ok() && !absl::IsNotFound(version.status())) return version.status();
+  if (version.ok() && *version == kCacheFormatVersion) return absl::OkStatus();
+  return WriteFileAtomically(path, absl::StrCat(kCacheFormatVersion, "\n"));
+}
+
+absl::StatusOr<std::string> MakeScratchFolder() {
+  std::error_code error;
+  std::string path = std::filesystem::temp_directory_path(error).string() + "/reflux-reader-XXXXXX";
+  if (error || mkdtemp(path.data()) == nullptr) {
+    return ErrnoStatus(error ? error.value() : errno, "cannot create the folder", path);
+  }
+  return path;
 }
 
 // "process 123 (reflux-cache)" for the holder of a database's lock file.
@@ -147,11 +161,14 @@ absl::Status OpenError(const rocksdb::Status& status, const std::string& directo
 RocksHandles::~RocksHandles() {
   if (db == nullptr) return;
   for (rocksdb::ColumnFamilyHandle* family : {meta, values, index, sets}) {
-    db->DestroyColumnFamilyHandle(family);
+    if (family != nullptr) db->DestroyColumnFamilyHandle(family);
   }
   // The process ends or reopens: nothing can be done about an error, and nothing acknowledged is
   // lost by it.
   db->Close();
+  db.reset();
+  std::error_code error;
+  if (!scratch.empty()) std::filesystem::remove_all(scratch, error);
 }
 
 absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocks(const std::string& directory) {
@@ -174,6 +191,42 @@ absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocks(const std::string& direc
   handles->values = opened[1];
   handles->index = opened[2];
   handles->sets = opened[3];
+  return handles;
+}
+
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocksToRead(const std::string& directory) {
+  const absl::StatusOr<int> version = ReadFormat(directory);
+  if (absl::IsNotFound(version.status())) {
+    return absl::FailedPreconditionError(absl::StrCat("no cache in ", directory));
+  }
+  REFLUX_RETURN_IF_ERROR(version.status());
+  RaiseDescriptorLimit();
+  auto handles = std::make_shared<RocksHandles>();
+  REFLUX_ASSIGN_OR_RETURN(handles->scratch, MakeScratchFolder());
+  rocksdb::DBOptions options = DatabaseOptions();
+  options.create_if_missing = options.create_missing_column_families = false;
+  options.max_open_files = -1;  // the owner may delete a table that is being read
+  const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
+      {rocksdb::kDefaultColumnFamilyName, SmallOptions(nullptr)},
+      {"values", ValuesOptions()},
+      {"index", SmallOptions(rocksdb::NewLRUCache(32 * kMiB))}};
+  std::vector<rocksdb::ColumnFamilyHandle*> opened;
+  rocksdb::DB* db = nullptr;
+  REFLUX_RETURN_IF_ERROR(
+      FromRocks(rocksdb::DB::OpenAsSecondary(options, directory + "/db", handles->scratch, families,
+                                             &opened, &db),
+                absl::StrCat("cannot read the cache in ", directory)));
+  handles->db.reset(db);
+  handles->meta = opened[0];
+  handles->values = opened[1];
+  handles->index = opened[2];
   return handles;
 }
 

@@ -13,7 +13,9 @@
 namespace reflux {
 
 // Version of the folder's layout: FORMAT, column families and their records.
-inline constexpr int kCacheFormatVersion = 1;
+inline constexpr int kCacheFormatVersion = 2;
+// The oldest that is read; such a folder is raised to the version above when it is opened.
+inline constexpr int kOldestCacheFormatVersion = 1;
 
 struct RocksHandles {
   RocksHandles() = default;
@@ -22,6 +24,7 @@ struct RocksHandles {
   ~RocksHandles();
 
   std::unique_ptr<rocksdb::DB> db;
+  std::string scratch;  // folder that goes with the database; empty: none
   // Column families, owned here.
   rocksdb::ColumnFamilyHandle* meta = nullptr;
   rocksdb::ColumnFamilyHandle* values = nullptr;
@@ -34,6 +37,16 @@ struct RocksHandles {
 //   PermissionDenied    not writable
 //   DataLoss            damaged beyond opening
 absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocks(const std::string& directory);
+
+// A secondary instance over the cache in `directory`, which another process may have open and
+// write: it reads, and catches up when it is told. `sets` is null. Notes of its own go into a
+// temporary folder that it removes. FailedPrecondition: no cache, or of another format version;
+// otherwise the errors of FromRocks.
+absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocksToRead(const std::string& directory);
+
+// As many open files as this process may have: every table wants a descriptor. For the whole
+// process; OpenRocksToRead does it, a server's main does it itself.
+void RaiseDescriptorLimit();
 
 // NotFound, DataLoss (corruption), ResourceExhausted (no space), else Internal: "<what>:
 // <message>".

@@ -10,17 +10,12 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "cache/rocks_read.h"
 #include "cache/set_record.h"
 #include "common/base/status_macros.h"
 
 namespace reflux {
 namespace {
-
-// The block that RocksDB read, and the database that must outlive it.
-struct PinnedValue {
-  std::shared_ptr<RocksHandles> handles;
-  rocksdb::PinnableSlice slice;  // goes first
-};
 
 // -1 when that cannot be told.
 int64_t FreeDiskBytes(const std::string& directory) {
@@ -99,53 +94,24 @@ absl::Status RocksTargetStore::LoadIndex() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<IndexRecord> RocksTargetStore::ReadRecord(const TargetKey& key) {
-  rocksdb::PinnableSlice bytes;
-  const rocksdb::Status status =
-      handles_->db->Get({}, handles_->index, ToSlice(key.digest.AsBytes()), &bytes);
-  if (status.IsNotFound()) return absl::NotFoundError("target not stored");
-  REFLUX_RETURN_IF_ERROR(FromRocks(status, "cache index"));
-  return DecodeIndexRecord(FromSlice(bytes));
-}
-
-absl::StatusOr<EncodedTarget> RocksTargetStore::ReadValue(const IndexRecord& record) {
-  auto pinned = std::make_shared<PinnedValue>();
-  pinned->handles = handles_;
-  const rocksdb::Status status =
-      handles_->db->Get({}, handles_->values, EncodeInsertion(record.insertion), &pinned->slice);
-  if (status.IsNotFound()) return absl::DataLossError("cache: an index entry without its value");
-  REFLUX_RETURN_IF_ERROR(FromRocks(status, "cache value"));
-  if (pinned->slice.size() != record.size) {
-    return absl::DataLossError("cache: a value has another size than its index entry");
-  }
-  EncodedTarget target{.bytes = FromSlice(pinned->slice),
-                       .owner = pinned,
-                       .dtype = record.dtype,
-                       .codec = record.codec,
-                       .shape = record.shape,
-                       .checksum = record.checksum};
-  REFLUX_RETURN_IF_ERROR(target.Verify());
-  return target;
-}
-
 absl::StatusOr<EncodedTarget> RocksTargetStore::Read(const TargetKey& key, Use use) {
-  REFLUX_ASSIGN_OR_RETURN(const IndexRecord record, ReadRecord(key));
-  REFLUX_ASSIGN_OR_RETURN(EncodedTarget target, ReadValue(record));
+  REFLUX_ASSIGN_OR_RETURN(const IndexRecord record, ReadRecord(*handles_, key));
+  REFLUX_ASSIGN_OR_RETURN(EncodedTarget target, ReadValue(handles_, record));
   if (use == Use::kTraining) usage_.Touch(record.set);
   return target;
 }
 
-bool RocksTargetStore::Contains(const TargetKey& key) { return ReadRecord(key).ok(); }
+bool RocksTargetStore::Contains(const TargetKey& key) { return ReadRecord(*handles_, key).ok(); }
 
 absl::Status RocksTargetStore::Put(const TargetKey& key, const TargetSet& set,
-                                   const EncodedTarget& target) {
+                                   const TargetOrigin& origin, const EncodedTarget& target) {
   REFLUX_RETURN_IF_ERROR(target.Verify());
   const KeyLocks::Hold hold(writers_, key);
   if (Contains(key)) return absl::OkStatus();
   usage_.Touch(MakeTargetSetId(set));  // its own entries do not make room for it
   const auto bytes = static_cast<int64_t>(target.bytes.size());
   REFLUX_RETURN_IF_ERROR(MakeRoom(bytes));
-  const absl::Status written = Write(key, set, target);
+  const absl::Status written = Write(key, set, origin, target);
   if (!written.ok()) {
     usage_.CancelReservation(bytes);
     retry_at_ms_ = absl::ToInt64Milliseconds(options_.clock->Uptime() + options_.retry_after);
@@ -191,7 +157,7 @@ absl::Status RocksTargetStore::Refuse(const std::string& why) {
 }
 
 absl::Status RocksTargetStore::Write(const TargetKey& key, const TargetSet& set,
-                                     const EncodedTarget& target) {
+                                     const TargetOrigin& origin, const EncodedTarget& target) {
   const TargetSetId id = MakeTargetSetId(set);
   const IndexRecord record{.insertion = next_insertion_.fetch_add(1),
                            .size = target.bytes.size(),
@@ -199,7 +165,8 @@ absl::Status RocksTargetStore::Write(const TargetKey& key, const TargetSet& set,
                            .set = id,
                            .dtype = target.dtype,
                            .codec = target.codec,
-                           .shape = target.shape};
+                           .shape = target.shape,
+                           .origin = origin};
   rocksdb::WriteBatch batch(target.bytes.size() + 4096);
   batch.Put(handles_->values, EncodeInsertion(record.insertion), ToSlice(target.bytes));
   batch.Put(handles_->index, ToSlice(key.digest.AsBytes()), EncodeIndexRecord(record));
@@ -217,7 +184,7 @@ absl::Status RocksTargetStore::Write(const TargetKey& key, const TargetSet& set,
 
 absl::Status RocksTargetStore::Drop(const TargetKey& key) {
   const KeyLocks::Hold hold(writers_, key);
-  const absl::StatusOr<IndexRecord> record = ReadRecord(key);
+  const absl::StatusOr<IndexRecord> record = ReadRecord(*handles_, key);
   if (absl::IsNotFound(record.status())) return absl::OkStatus();
   rocksdb::WriteBatch batch;
   batch.Delete(handles_->index, ToSlice(key.digest.AsBytes()));
@@ -254,6 +221,7 @@ absl::Status RocksTargetStore::Visit(const std::optional<TargetSetId>& set,
     // A damaged record is visited too: Get says what it is.
     const StoredEntry entry{.key = {digest},
                             .set = record.ok() ? record->set : TargetSetId{},
+                            .origin = record.ok() ? record->origin : std::nullopt,
                             .bytes = record.ok() ? static_cast<int64_t>(record->size) : 0};
     if (!set.has_value() || entry.set == *set) REFLUX_RETURN_IF_ERROR(visit(entry));
   }
@@ -264,7 +232,7 @@ absl::StatusOr<int64_t> RocksTargetStore::Remove(
     int64_t bytes, const std::function<bool(const TargetSetId&)>& chosen) {
   std::map<uint64_t, StoredEntry> by_insertion;
   REFLUX_RETURN_IF_ERROR(Visit({}, [&](const StoredEntry& entry) {
-    const absl::StatusOr<IndexRecord> record = ReadRecord(entry.key);
+    const absl::StatusOr<IndexRecord> record = ReadRecord(*handles_, entry.key);
     if (record.ok()) by_insertion[record->insertion] = entry;
     return absl::OkStatus();
   }));

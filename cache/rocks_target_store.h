@@ -42,7 +42,7 @@ class RocksTargetStore : public TargetStore {
 
   absl::StatusOr<EncodedTarget> Read(const TargetKey& key, Use use) override;
   bool Contains(const TargetKey& key) override;
-  absl::Status Put(const TargetKey& key, const TargetSet& set,
+  absl::Status Put(const TargetKey& key, const TargetSet& set, const TargetOrigin& origin,
                    const EncodedTarget& target) override;
   absl::Status Drop(const TargetKey& key) override;
   StoreStats stats() const override;
@@ -61,8 +61,6 @@ class RocksTargetStore : public TargetStore {
 
   absl::Status LoadSets();
   absl::Status LoadIndex();
-  absl::StatusOr<IndexRecord> ReadRecord(const TargetKey& key);
-  absl::StatusOr<EncodedTarget> ReadValue(const IndexRecord& record);
   // ResourceExhausted when `bytes` more should not be written; else they are reserved.
   absl::Status MakeRoom(int64_t bytes);
   // Removes entries of the sets that `chosen` chooses, oldest first, until `bytes` are freed; the
@@ -71,7 +69,8 @@ class RocksTargetStore : public TargetStore {
                                  const std::function<bool(const TargetSetId&)>& chosen);
   int64_t DiskBytes() const;
   absl::Status WriteSet(const TargetSetId& id);
-  absl::Status Write(const TargetKey& key, const TargetSet& set, const EncodedTarget& target);
+  absl::Status Write(const TargetKey& key, const TargetSet& set, const TargetOrigin& origin,
+                     const EncodedTarget& target);
   absl::Status Refuse(const std::string& why);
 
   const RocksTargetStoreOptions options_;

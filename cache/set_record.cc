@@ -6,12 +6,7 @@
 namespace reflux {
 
 v1::TargetSet ToProto(const StoredSet& set) {
-  v1::TargetSet message;
-  message.set_id(set.set.DisplayName());
-  message.set_dataset(set.set.dataset);
-  *message.mutable_teacher() = ToProto(set.set.teacher);
-  message.set_model(set.set.model);
-  *message.mutable_spec() = ToProto(set.set.spec);
+  v1::TargetSet message = ToProto(set.set);
   message.set_entries(set.entries);
   message.set_bytes(set.bytes);
   message.set_last_used_unix_seconds(absl::ToUnixSeconds(set.last_used));

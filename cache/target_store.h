@@ -51,16 +51,19 @@ struct StoredSet {
   bool leased = false;                             // used lately or pinned
 };
 
-struct StoredEntry {
-  TargetKey key;
-  TargetSetId set;
-  int64_t bytes = 0;
-};
-
 // Why a target is read.
 enum class Use {
   kTraining,    // renews the set's lease
   kInspection,  // leaves no trace
+};
+
+// An entry without its value.
+struct StoredEntry {
+  TargetKey key;
+  TargetSetId set;
+  // What the target was made from; absent when an older version stored it.
+  std::optional<TargetOrigin> origin;
+  int64_t bytes = 0;
 };
 
 class TargetStore {
@@ -84,11 +87,12 @@ class TargetStore {
   // Contains for each key.
   virtual std::vector<bool> ContainsMany(const std::vector<TargetKey>& keys);
 
-  // Stored when OK is returned: it survives the death of this process (docs/cache_format.md says
-  // what a power failure does). OK without effect when the key is present. ResourceExhausted: full
-  // of leased sets, or larger than the capacity; nothing was stored; said once in the log.
-  // DataLoss: `target` does not pass its own checksum. Renews the set's lease.
-  virtual absl::Status Put(const TargetKey& key, const TargetSet& set,
+  // `origin` and `set` give `key` again. Stored when OK is returned: it survives the death of this
+  // process (docs/cache_format.md says what a power failure does). OK without effect when the key
+  // is present. ResourceExhausted: full of leased sets, or larger than the capacity; nothing was
+  // stored; said once in the log. DataLoss: `target` does not pass its own checksum. Renews the
+  // set's lease.
+  virtual absl::Status Put(const TargetKey& key, const TargetSet& set, const TargetOrigin& origin,
                            const EncodedTarget& target) = 0;
 
   // Removes the entry; OK if there is none.
@@ -99,9 +103,9 @@ class TargetStore {
   // Sets that hold at least one entry, by display name.
   virtual absl::StatusOr<std::vector<StoredSet>> ListSets() = 0;
 
-  // Calls `visit` for every entry, or for those of one set, in any order, without reading values;
-  // ends with the first error that it returns. `visit` may use the store. Entries put or removed
-  // meanwhile may or may not be visited.
+  // Calls `visit` for every entry, or for those of one set, in any order, without reading
+  // values; ends with the first error that it returns. `visit` may use the store. Entries put or
+  // removed meanwhile may or may not be visited.
   virtual absl::Status Visit(const std::optional<TargetSetId>& set,
                              const std::function<absl::Status(const StoredEntry&)>& visit) = 0;
 

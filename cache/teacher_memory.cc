@@ -12,18 +12,23 @@ constexpr char kMetaName[] = "teacher_info";
 }  // namespace
 
 TeacherMemory::TeacherMemory(TargetStore& store) : store_(store) {
-  const absl::StatusOr<std::string> stored = store.GetMeta(kMetaName);
+  MutexLock lock(mutex_);
+  Load();
+}
+
+void TeacherMemory::Load() {
+  const absl::StatusOr<std::string> stored = store_.GetMeta(kMetaName);
   v1::TeacherInfo message;
   if (!stored.ok() || !message.ParseFromString(*stored)) return;
   absl::StatusOr<TeacherInfo> info = FromProto(message);
   if (!info.ok()) return;
-  MutexLock lock(mutex_);
   info_ = *std::move(info);
   stored_ = *stored;
 }
 
-std::optional<TeacherInfo> TeacherMemory::Recall() const {
+std::optional<TeacherInfo> TeacherMemory::Recall() {
   MutexLock lock(mutex_);
+  if (!info_.has_value()) Load();
   return info_;
 }
 

@@ -12,16 +12,18 @@ namespace reflux {
 
 class TeacherMemory {
  public:
-  // Reads what the store remembers.
   explicit TeacherMemory(TargetStore& store);
 
-  std::optional<TeacherInfo> Recall() const;
+  // The last one remembered here, else what the store remembers (an import may have put it there).
+  std::optional<TeacherInfo> Recall();
   // Kept in memory and, when it changed, in the store; a store that cannot write is logged only.
   void Remember(const TeacherInfo& info);
   // Of the remembered teacher, if it is this one; else empty.
   std::string ModelOf(const TeacherIdentity& teacher) const;
 
  private:
+  void Load() REFLUX_REQUIRES(mutex_);
+
   TargetStore& store_;
   mutable Mutex mutex_;
   std::optional<TeacherInfo> info_ REFLUX_GUARDED_BY(mutex_);

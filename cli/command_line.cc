@@ -6,8 +6,10 @@
 #include <set>
 #include <string>
 
+#include "cli/archive_commands.h"
 #include "cli/cache_commands.h"
 #include "cli/connection.h"
+#include "cli/fetch_command.h"
 #include "cli/file_commands.h"
 #include "cli/job_commands.h"
 #include "cli/target_commands.h"
@@ -36,6 +38,8 @@ struct Flags {
   LogFlags logs;
   SetFlags sets;
   double to_gib = -1;
+  FetchFlags fetch;
+  ExportFlags archive;
   bool watch = false, markdown = false;
 };
 
@@ -54,6 +58,7 @@ class Parser {
     AddJobCommands();
     AddLogs();
     AddTargetCommands();
+    AddFetch();
     AddModelHelp();
     app.footer(kFooter);  // last: commands would inherit it
   }
@@ -215,6 +220,57 @@ class Parser {
     info->add_option("--teacher", flags_.teacher, "Teacher server or cache: host:port, or @FILE")
         ->required();
     for (CLI::App* command : {ls, stats, verify, info}) AddJson(command);
+    AddArchives(*targets);
+  }
+
+  void AddArchives(CLI::App& targets) {
+    CLI::App* out = Add(targets, "export", "Write a target set to one file, or for Python", [this] {
+      Wait();
+      flags_.archive.cache = flags_.cache;
+      return ExportTargets(terminal_, flags_.archive);
+    });
+    out->add_option("set", flags_.archive.set,
+                    "Target set, e.g. camvid/r101@9f3c, or of it one tap: camvid/r101@9f3c/logits")
+        ->required();
+    out->add_option("-o,--output", flags_.archive.output, "Target archive to write");
+    out->add_option("--safetensors", flags_.archive.safetensors,
+                    "Folder to write the targets to as safetensors files");
+    out->add_option("--licence", flags_.archive.licence, "Note on their use, kept in the file");
+    CLI::App* in =
+        Add(targets, "import", "Take over a target archive; every target is verified", [this] {
+          Wait();
+          return ImportTargets(terminal_, flags_.cache, flags_.path);
+        });
+    in->add_option("file", flags_.path, "Target archive")->required();
+    for (CLI::App* command : {out, in}) {
+      command->add_option("--cache", flags_.cache, "Cache server: host:port, or @FILE")->required();
+      AddJson(command);
+    }
+  }
+
+  void AddFetch() {
+    CLI::App* fetch =
+        Add(app_, "fetch", "What a teacher says about an image, as a safetensors file", [this] {
+          Wait();
+          return FetchTarget(terminal_, flags_.fetch);
+        });
+    FetchFlags& flags = flags_.fetch;
+    fetch->add_option("--cache", flags.server, "Cache or teacher server: host:port, or @FILE")
+        ->required();
+    fetch->add_option("--set", flags.set,
+                      "Target set, e.g. camvid/r101@9f3c (see: reflux targets ls); without it the "
+                      "server's teacher is asked");
+    fetch->add_option("--image", flags.image, "PNG or JPEG")->required();
+    fetch->add_option("--view", flags.view,
+                      "Part of the image, e.g. 720x960/360x480+12+40/flip: resized to 720x960 "
+                      "(height x width), 360x480 from row 12 and column 40, mirrored; without it "
+                      "the whole image as it is");
+    fetch->add_option("--tap", flags.tap, "Map of the teacher; with its reduction: c4|max_pool:4")
+        ->capture_default_str();
+    fetch->add_option("--codec", flags.codec,
+                      "How it is stored (default: as the set has it; fp32 where there is none)");
+    fetch->add_option("-o,--output", flags.output, "File to write")->required();
+    AddJson(fetch);
   }
 
   // Their arguments are those of reflux-model and reflux-data (RunCommandLine hands them over

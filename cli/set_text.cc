@@ -5,13 +5,19 @@
 #include "absl/strings/str_cat.h"
 #include "cli/table.h"
 #include "common/targets/codec.h"
+#include "common/targets/target.h"
 
 namespace reflux {
 
 std::string CodecWord(int codec) { return IsCodec(codec) ? Name(static_cast<Codec>(codec)) : "-"; }
 
 std::string FullSetName(const v1::TargetSet& set) {
-  return absl::StrCat(set.id(), "/", set.spec().tap(), "/", CodecWord(set.spec().codec()));
+  const int reduction = set.spec().reduction();
+  return absl::StrCat(
+      set.id(), "/",
+      TargetName(set.spec().tap(),
+                 IsReduction(reduction) ? static_cast<Reduction>(reduction) : Reduction::kNone),
+      "/", CodecWord(set.spec().codec()));
 }
 
 std::string LeaseText(const v1::TargetSet& set, int64_t now_unix_seconds) {

@@ -17,6 +17,7 @@ find_package(ZLIB REQUIRED)
 find_package(OpenCV REQUIRED COMPONENTS core imgproc imgcodecs)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb)  # a peer in bench/
 # Optional: the scale-out store on Ceph (librados-dev, which has no CMake or pkg-config file).
 find_path(REFLUX_RADOS_INCLUDE rados/librados.h)
 find_library(REFLUX_RADOS_LIBRARY rados)

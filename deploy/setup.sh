@@ -7,7 +7,7 @@ set -euo pipefail
 packages=(g++ cmake pkg-config python3-pip git ca-certificates
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler librocksdb-dev
   prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev libcli11-dev libspdlog-dev
-  nlohmann-json3-dev libyaml-cpp-dev libopencv-dev libzstd-dev libxxhash-dev librados-dev
+  nlohmann-json3-dev libyaml-cpp-dev libopencv-dev libzstd-dev libxxhash-dev liblmdb-dev librados-dev
   libssl-dev zlib1g-dev libgloo-dev ninja-build ccache mold)
 torch_version=2.11.0
 libtorch=${REFLUX_LIBTORCH:-$HOME/.cache/reflux/libtorch-$torch_version}

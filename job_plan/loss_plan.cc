@@ -60,10 +60,10 @@ absl::StatusOr<LossTerm> Term(std::string name, std::shared_ptr<Loss> loss, doub
                   .kind = kind};
 }
 
-// What the losses are made from. Those that read a teacher are planned only when there is one.
+// What a loss is made from.
 struct LossSource {
   const SegmentationModel& student;
-  const TeacherInfo* teacher;  // null: none
+  const TeacherInfo* teacher;  // that it names; null if it reads none
   uint64_t seed;
   const v1::JobSpec& job;
 };
@@ -336,15 +336,30 @@ absl::StatusOr<LossTerm> SlaTerm(const v1::SlaSpec& spec, const LossSource& sour
   return TermOf<SlaLoss>("sla", spec, options, LossKind::kTask);
 }
 
+// What the loss calls its teacher in the job's map; empty if it reads none.
+template <typename Spec>
+std::string TeacherOf(const v1::JobSpec& job, const Spec& spec) {
+  if constexpr (requires { spec.teacher(); }) {
+    return TeacherNamed(job, spec.teacher());
+  } else {
+    return "";
+  }
+}
+
 // The terms that the job names, in the order of their fields.
-absl::StatusOr<std::vector<LossTerm>> Terms(const v1::LossesSpec& losses,
-                                            const LossSource& source) {
+absl::StatusOr<std::vector<LossTerm>> Terms(const v1::JobSpec& job, const TeacherInfos& teachers,
+                                            LossSource source) {
+  const v1::LossesSpec& losses = job.losses();
   std::vector<LossTerm> terms;
   const auto add = [&](bool present, auto make, const auto& spec) -> absl::Status {
     if (!present) return absl::OkStatus();
+    const std::string teacher = TeacherOf(job, spec);
+    source.teacher = teacher.empty() ? nullptr : &teachers.at(teacher);
     absl::StatusOr<LossTerm> term = make(spec, source);
-    if (term.ok()) terms.push_back(*std::move(term));
-    return term.status();
+    if (!term.ok()) return term.status();
+    term->teacher = teacher;
+    terms.push_back(*std::move(term));
+    return absl::OkStatus();
   };
   REFLUX_RETURN_IF_ERROR(add(losses.has_ce(), CrossEntropyTerm, losses.ce()));
   REFLUX_RETURN_IF_ERROR(add(losses.has_kd(), KdTerm, losses.kd()));
@@ -362,8 +377,10 @@ absl::StatusOr<std::vector<LossTerm>> Terms(const v1::LossesSpec& losses,
   REFLUX_RETURN_IF_ERROR(add(losses.has_frskd(), FrskdTerm, losses.frskd()));
   const std::map<std::string, v1::OwnLossSpec> own(losses.own().begin(), losses.own().end());
   for (const auto& [name, spec] : own) {
-    REFLUX_ASSIGN_OR_RETURN(LossTerm term, OwnTerm(name, spec, source));
-    terms.push_back(std::move(term));
+    const auto make = [&name](const v1::OwnLossSpec& own_spec, const LossSource& own_source) {
+      return OwnTerm(name, own_spec, own_source);
+    };
+    REFLUX_RETURN_IF_ERROR(add(true, make, spec));
   }
   REFLUX_RETURN_IF_ERROR(
       add(losses.has_frskd_classifier(), FrskdClassifierTerm, losses.frskd_classifier()));
@@ -371,27 +388,31 @@ absl::StatusOr<std::vector<LossTerm>> Terms(const v1::LossesSpec& losses,
   return terms;
 }
 
-absl::Status CheckTeacher(const v1::LossesSpec& losses, const SegmentationModel& student,
-                          const std::optional<TeacherInfo>& teacher) {
-  if (!NeedsTeacher(losses)) return absl::OkStatus();
-  if (!teacher.has_value())
-    return absl::FailedPreconditionError("losses: no teacher to distil from");
-  if (teacher->num_classes == student.num_classes()) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      "the teacher has ", teacher->num_classes, " classes, the data set ", student.num_classes()));
+absl::Status CheckTeachers(const v1::JobSpec& job, const SegmentationModel& student,
+                           const TeacherInfos& teachers) {
+  for (const auto& [loss, named] : TeachersOfLosses(job.losses())) {
+    const auto teacher = teachers.find(TeacherNamed(job, named));
+    if (teacher == teachers.end()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("losses.", loss, ": no teacher to distil from"));
+    }
+    if (teacher->second.num_classes == student.num_classes()) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat("losses.", loss, ": the teacher has ", teacher->second.num_classes,
+                     " classes, the data set ", student.num_classes()));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<LossSet>> PlanLosses(const v1::JobSpec& spec,
                                                     const SegmentationModel& student,
-                                                    const std::optional<TeacherInfo>& teacher) {
-  REFLUX_RETURN_IF_ERROR(CheckTeacher(spec.losses(), student, teacher));
-  const LossSource source{.student = student,
-                          .teacher = teacher.has_value() ? &*teacher : nullptr,
-                          .seed = spec.train().seed(),
-                          .job = spec};
-  REFLUX_ASSIGN_OR_RETURN(std::vector<LossTerm> terms, Terms(spec.losses(), source));
+                                                    const TeacherInfos& teachers) {
+  REFLUX_RETURN_IF_ERROR(CheckTeachers(spec, student, teachers));
+  const LossSource source{
+      .student = student, .teacher = nullptr, .seed = spec.train().seed(), .job = spec};
+  REFLUX_ASSIGN_OR_RETURN(std::vector<LossTerm> terms, Terms(spec, teachers, source));
   if (terms.empty()) return absl::InvalidArgumentError("losses: there is no term");
   return std::make_shared<LossSet>(std::move(terms));
 }

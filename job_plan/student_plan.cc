@@ -54,10 +54,11 @@ SgdOptions PlanSgd(const v1::TrainSpec& train, int64_t total_steps) {
 }
 
 absl::StatusOr<std::vector<TargetSpec>> PlanTargetSpecs(const v1::TargetsSpec& targets,
-                                                        const LossSet& losses) {
+                                                        const LossSet& losses,
+                                                        const std::string& teacher) {
   REFLUX_ASSIGN_OR_RETURN(const Codec codec, ParseCodec(targets.codec()));
   std::vector<TargetSpec> specs;
-  for (const std::string& name : losses.teacher_taps()) {
+  for (const std::string& name : losses.teacher_taps(teacher)) {
     REFLUX_ASSIGN_OR_RETURN(TargetSpec spec, ParseTargetName(name));
     spec.codec = CodecOf(spec.reduction, codec);
     // Of a feature map its greatest channels say nothing.

@@ -1,6 +1,7 @@
 // From the job file to the student's network, optimiser and length of the run.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -19,10 +20,11 @@ absl::StatusOr<int64_t> PlanSteps(const v1::TrainSpec& train, int64_t samples);
 
 SgdOptions PlanSgd(const v1::TrainSpec& train, int64_t total_steps);
 
-// What the student asks of the teacher for every sample, in the job's codec; class sums in float32.
-// InvalidArgument when the codec is topk and
-// a loss reads another tap than the logits.
+// What the student asks of the teacher (its name as in LossTerm::teacher) for every sample, in the
+// job's codec; class sums in float32. InvalidArgument when the codec is topk and a loss reads
+// another tap than the logits.
 absl::StatusOr<std::vector<TargetSpec>> PlanTargetSpecs(const v1::TargetsSpec& targets,
-                                                        const LossSet& losses);
+                                                        const LossSet& losses,
+                                                        const std::string& teacher);
 
 }  // namespace reflux

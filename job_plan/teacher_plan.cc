@@ -7,8 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "common/base/choose.h"
 #include "common/base/status_macros.h"
 #include "distill/checkpoint/checkpoint_layout.h"
@@ -131,24 +133,55 @@ absl::StatusOr<Numerics> PlanNumerics(const v1::TeacherSpec& teacher) {
   return numerics;
 }
 
-absl::StatusOr<Teacher> LoadTeacher(const v1::TeacherSpec& spec) {
+absl::StatusOr<std::vector<int64_t>> PlanClassOrder(const v1::TeacherSpec& teacher,
+                                                    const std::vector<std::string>& classes) {
+  std::vector<int64_t> order(classes.size(), -1);
+  if (teacher.classes().empty()) return std::vector<int64_t>();
+  for (int channel = 0; channel < teacher.classes_size(); ++channel) {
+    const std::string& name = teacher.classes(channel);
+    size_t index = std::find(classes.begin(), classes.end(), name) - classes.begin();
+    if (index == classes.size() && !absl::SimpleAtoi(name, &index)) index = classes.size();
+    if (index >= classes.size()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("teacher.classes: `", name,
+                       "` is no class of the data set; it has: ", absl::StrJoin(classes, ", ")));
+    }
+    if (order[index] >= 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("teacher.classes: ", classes[index], " stands there twice"));
+    }
+    order[index] = channel;
+  }
+  const auto missing = std::find(order.begin(), order.end(), -1);
+  if (missing == order.end()) return order;
+  return absl::InvalidArgumentError(
+      absl::StrCat("teacher.classes: ", classes[missing - order.begin()], " is missing"));
+}
+
+absl::StatusOr<Teacher> LoadTeacher(const v1::TeacherSpec& spec, const v1::DataSpec& data) {
   REFLUX_ASSIGN_OR_RETURN(const Numerics numerics, PlanNumerics(spec));
   REFLUX_ASSIGN_OR_RETURN(const torch::Device device, PlanDevice(spec.device()));
+  std::vector<int64_t> class_order;
+  if (!spec.classes().empty()) {
+    REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Dataset> dataset, OpenValSplit(data));
+    REFLUX_ASSIGN_OR_RETURN(class_order, PlanClassOrder(spec, dataset->class_names()));
+  }
   if (spec.layout() == kTorchScript) {
     REFLUX_ASSIGN_OR_RETURN(ScriptedCheckpoint scripted, LoadScriptedModel(spec.checkpoint()));
-    return MakeTeacher(std::move(scripted.model), scripted.preprocessing, numerics, device);
+    return MakeTeacher(std::move(scripted.model), scripted.preprocessing, numerics, device,
+                       std::move(class_order));
   }
   REFLUX_ASSIGN_OR_RETURN(ModelCheckpoint checkpoint,
                           LoadModelCheckpoint(spec.checkpoint(), spec.layout()));
-  return MakeTeacher(std::move(checkpoint.model), checkpoint.info.preprocessing, numerics, device);
+  return MakeTeacher(std::move(checkpoint.model), checkpoint.info.preprocessing, numerics, device,
+                     std::move(class_order));
 }
 
 absl::StatusOr<double> CheckTeacher(const Teacher& teacher, const v1::TeacherSpec& spec,
                                     const v1::DataSpec& data, const Cancellation* cancellation) {
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Dataset> dataset, OpenValSplit(data));
   const Check check{teacher, *dataset, data, cancellation};
-  const std::string measure =
-      dataset->task() == Task::kClassification ? "top-1 accuracy" : "mIoU";
+  const std::string measure = dataset->task() == Task::kClassification ? "top-1 accuracy" : "mIoU";
   REFLUX_ASSIGN_OR_RETURN(const double score, ScoreOf(check, teacher.identity.preprocessing));
   // Guessing the commonest class gives at most one class in `num_classes` its full IoU.
   const double chance = 25.0 / static_cast<double>(teacher.model->num_classes());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/base/cancellation.h"
@@ -12,9 +13,16 @@ namespace reflux {
 
 absl::StatusOr<Numerics> PlanNumerics(const v1::TeacherSpec& teacher);
 
-// Loads the checkpoint, in the numerics and on the device that the job wants. With layout
-// torchscript that RUNS the program in the file (distill/checkpoint/scripted_model.h).
-absl::StatusOr<Teacher> LoadTeacher(const v1::TeacherSpec& teacher);
+// Loads the checkpoint, in the numerics, on the device and in the order of classes that the job
+// wants. The data set is opened only for the latter. With layout torchscript that RUNS the program
+// in the file (distill/checkpoint/scripted_model.h).
+absl::StatusOr<Teacher> LoadTeacher(const v1::TeacherSpec& teacher, const v1::DataSpec& data);
+
+// `teacher.classes` (names of `classes`, or their indices, in the order of the network's channels)
+// as Teacher::class_order. InvalidArgument names an entry that is no class of the data set, or
+// missing.
+absl::StatusOr<std::vector<int64_t>> PlanClassOrder(const v1::TeacherSpec& teacher,
+                                                    const std::vector<std::string>& classes);
 
 // mIoU (of a classifier top-1 accuracy) in percent on up to 100 validation images, before the first
 // target is stored. FailedPrecondition when it is below `expect_miou`, or when none is set below

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/digest.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
@@ -60,12 +61,15 @@ std::string DataOfTeacher(v1::DataSpec data) {
   return bytes;
 }
 
-std::string TeacherRole(const v1::JobSpec& spec, const std::string& name,
-                        const std::string& teacher_id) {
-  const v1::TeacherSpec& teacher = spec.teachers().at(name);
-  std::vector<std::string> fields = {teacher_id,
-                                     absl::StrCat(teacher.has_expect_miou(), teacher.expect_miou()),
-                                     teacher.device(), DataOfTeacher(spec.data())};
+// What the roles of a teacher's processes begin with.
+std::string PoolRole(const v1::JobSpec& spec, const std::string& name,
+                     const std::string& teacher_id) {
+  std::vector<std::string> fields = {"pool", teacher_id, spec.teachers().at(name).device(),
+                                     DataOfTeacher(spec.data())};
+  for (const std::string& network : NetworksOf(spec, name)) {
+    const v1::TeacherSpec& teacher = spec.teachers().at(network);
+    fields.push_back(absl::StrCat(teacher.has_expect_miou(), teacher.expect_miou()));
+  }
   return absl::StrCat("teacher/", Hash(fields).substr(0, 8));
 }
 
@@ -80,9 +84,16 @@ std::vector<std::string> CommonArguments(const std::string& role, const StateLay
 ServicePlan PlanTeacher(const std::string& name, const std::string& role,
                         const StateLayout& state) {
   ServicePlan plan = {.role = role, .program = "reflux-teacher"};
-  plan.arguments = {"--job", StateLayout::SpecFile(state.Service(role)), "--teacher", name};
+  plan.arguments = {"--job",        StateLayout::SpecFile(state.Service(role)),
+                    "--teacher",    name,
+                    "--canary-dir", state.Canaries()};
   for (std::string& argument : CommonArguments(role, state)) plan.arguments.push_back(argument);
   return plan;
+}
+
+// Who answers for the pool: the folder that its processes publish in.
+std::string PoolEndpoint(const std::string& pool_role, const StateLayout& state) {
+  return absl::StrCat("@", state.Endpoint(pool_role), "/");
 }
 
 // A folder of its own, or the store that all share.
@@ -99,51 +110,74 @@ std::vector<std::string> StoreArguments(const std::string& name, const std::stri
 
 // `number`: among the cache servers of a job.
 ServicePlan PlanCache(const std::string& name, int number, const std::string& teacher_id,
-                      const std::string& teacher_role, bool teacher_runs, const StateLayout& state,
+                      const std::string& pool_role, const StateLayout& state,
                       const CacheSite& site) {
   const std::string short_id = teacher_id.substr(0, 8);
   const std::string suffix = number == 0 ? "" : absl::StrCat(".", number);
   ServicePlan plan = {.role = absl::StrCat("cache/", name, "/", short_id, suffix),
                       .program = "reflux-cache"};
-  if (teacher_runs) plan.upstream = teacher_role;
   plan.arguments = StoreArguments(name, short_id, suffix, state, site);
-  plan.arguments.insert(plan.arguments.end(), {"--teacher", "@" + state.Endpoint(teacher_role)});
+  plan.arguments.insert(plan.arguments.end(), {"--teacher", PoolEndpoint(pool_role, state)});
   for (std::string& argument : CommonArguments(plan.role, state)) {
     plan.arguments.push_back(argument);
   }
   return plan;
 }
 
-}  // namespace
-
-absl::StatusOr<std::string> TeacherId(const v1::JobSpec& spec) {
-  const std::set<std::string> used = UsedTeachers(spec);
-  if (used.empty()) return std::string();
-  const v1::TeacherSpec& teacher = spec.teachers().at(*used.begin());
-  const absl::StatusOr<std::string> checkpoint = HashFile(teacher.checkpoint());
-  if (!checkpoint.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("teachers.", *used.begin(), ".checkpoint: ", checkpoint.status().message()));
+absl::StatusOr<std::string> TeacherId(const v1::JobSpec& spec, const std::string& name) {
+  const v1::TeacherSpec& teacher = spec.teachers().at(name);
+  std::vector<std::string> fields = {teacher.numerics(), absl::StrCat(teacher.threads()),
+                                     absl::StrCat(teacher.batch()), teacher.compute()};
+  for (const std::string& network : NetworksOf(spec, name)) {
+    const v1::TeacherSpec& part = spec.teachers().at(network);
+    const absl::StatusOr<std::string> checkpoint = HashFile(part.checkpoint());
+    if (!checkpoint.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("teachers.", network, ".checkpoint: ", checkpoint.status().message()));
+    }
+    fields.push_back(*checkpoint);
+    fields.push_back(part.layout());
+    fields.push_back(absl::StrJoin(part.classes(), ","));
   }
-  return Hash({*checkpoint, teacher.layout(), teacher.numerics(), absl::StrCat(teacher.threads()),
-               absl::StrCat(teacher.batch()), teacher.compute()});
+  return Hash(fields);
 }
 
-JobPlan PlanJob(const v1::JobSpec& spec, const std::string& teacher_id, const StateLayout& state,
+// The pool of one teacher and the caches before it. Returns the endpoint that answers for them.
+std::string PlanTargets(const v1::JobSpec& spec, const std::string& name,
+                        const std::string& teacher_id, const StateLayout& state,
+                        const CacheSite& site, std::vector<ServicePlan>& services) {
+  const std::string pool = PoolRole(spec, name, teacher_id);
+  const int teachers = Teachers(spec);
+  for (int i = 0; i < teachers; ++i) {
+    services.push_back(PlanTeacher(name, absl::StrCat(pool, "/", i), state));
+  }
+  if (CacheName(spec) == "none") return PoolEndpoint(pool, state);
+  std::vector<std::string> endpoints;
+  for (int number = 0; number < Caches(spec); ++number) {
+    ServicePlan cache = PlanCache(CacheName(spec), number, teacher_id, pool, state, site);
+    if (teachers > 0) cache.upstream = absl::StrCat(pool, "/0");
+    endpoints.push_back("@" + state.Endpoint(cache.role));
+    services.push_back(std::move(cache));
+  }
+  return absl::StrJoin(endpoints, ",");
+}
+
+}  // namespace
+
+absl::StatusOr<TeacherIds> IdentifyTeachers(const v1::JobSpec& spec) {
+  TeacherIds ids;
+  for (const std::string& name : UsedTeachers(spec)) {
+    REFLUX_ASSIGN_OR_RETURN(ids[name], TeacherId(spec, name));
+  }
+  return ids;
+}
+
+JobPlan PlanJob(const v1::JobSpec& spec, const TeacherIds& teacher_ids, const StateLayout& state,
                 const CacheSite& site) {
   JobPlan plan;
-  const std::set<std::string> used = UsedTeachers(spec);
-  if (used.empty()) return plan;
-  const std::string teacher_role = TeacherRole(spec, *used.begin(), teacher_id);
-  const bool teacher_runs = Teachers(spec) > 0;
-  if (teacher_runs) plan.services.push_back(PlanTeacher(*used.begin(), teacher_role, state));
-  const int caches = CacheName(spec) == "none" ? 0 : Caches(spec);
-  if (caches == 0) plan.targets = "@" + state.Endpoint(teacher_role);
-  for (int number = 0; number < caches; ++number) {
-    plan.services.push_back(
-        PlanCache(CacheName(spec), number, teacher_id, teacher_role, teacher_runs, state, site));
-    absl::StrAppend(&plan.targets, number == 0 ? "@" : ",@",
-                    state.Endpoint(plan.services.back().role));
+  for (const auto& [name, id] : teacher_ids) {
+    const std::string endpoint = PlanTargets(spec, name, id, state, site, plan.services);
+    plan.targets.push_back(absl::StrCat(name, "=", endpoint));
   }
   return plan;
 }
@@ -178,9 +212,9 @@ LaunchSpec WorkerLaunch(const store::JobRecord& job, const JobPlan& plan, int ra
                       launch.launch_id,
                       "--metrics-listen",
                       "127.0.0.1:0"};
-  if (!plan.targets.empty()) {
+  for (const std::string& endpoint : plan.targets) {
     launch.arguments.push_back("--targets");
-    launch.arguments.push_back(plan.targets);
+    launch.arguments.push_back(endpoint);
   }
   return launch;
 }

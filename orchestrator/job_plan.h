@@ -2,6 +2,7 @@
 // lines of its workers. Thread-safe, no side effects but reading the checkpoint.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -21,26 +22,29 @@ struct CacheSite {
 };
 
 struct ServicePlan {
-  std::string role;                    // "teacher/<hash>" or "cache/<name>/<hash>[.<number>]"
-  std::string program;                 // "reflux-teacher", "reflux-cache"
+  std::string role;     // "teacher/<hash>/<number>" or "cache/<name>/<hash>[.<number>]"
+  std::string program;  // "reflux-teacher", "reflux-cache"
   std::vector<std::string> arguments;  // without --launch-id
-  std::string upstream;  // role of the teacher behind a cache; empty if none is started
+  // Role of the teacher that a cache keeps alive after its last job; empty if none is started.
+  std::string upstream;
 };
 
 struct JobPlan {
   std::vector<ServicePlan> services;
-  std::string targets;  // what workers get as --targets; empty: no teacher
+  std::vector<std::string> targets;  // what workers get as --targets, one a teacher
 };
 
-// SHA-256 of what decides the teacher's answers: the bytes of the checkpoint, layout, numerics. The
-// file is read whole, so not under a lock. Empty when the job needs no teacher.
-absl::StatusOr<std::string> TeacherId(const v1::JobSpec& spec);
+// For each teacher that the job uses SHA-256 of what decides its answers: the bytes of its
+// checkpoints, layout, order of classes, numerics. The files are read whole, so not under a lock.
+using TeacherIds = std::map<std::string, std::string>;
+absl::StatusOr<TeacherIds> IdentifyTeachers(const v1::JobSpec& spec);
 
-// A teacher is shared by jobs whose TeacherId, expected mIoU, device and validation data agree. A
-// cache process (and its folder) by those that name the same cache and have the same TeacherId:
-// RocksDB allows one process a folder, and a cache asks one teacher. With several caches a job each
-// is such a process, numbered from the second.
-JobPlan PlanJob(const v1::JobSpec& spec, const std::string& teacher_id, const StateLayout& state,
+// The pool of a teacher is run.teachers processes, "teacher/<hash>/0" and up, which publish their
+// endpoints in one folder: caches and students find them there. It is shared by jobs whose id,
+// expected mIoU, device and validation data agree. A cache process (and its folder) by those that
+// name the same cache and have the same id: RocksDB allows one process a folder, and a cache asks
+// one teacher. With several caches a job each is such a process, numbered from the second.
+JobPlan PlanJob(const v1::JobSpec& spec, const TeacherIds& teacher_ids, const StateLayout& state,
                 const CacheSite& site = {});
 
 // Rank `rank` of the record's current generation.

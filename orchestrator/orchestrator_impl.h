@@ -61,7 +61,7 @@ class Orchestrator::Impl {
 
   // orchestrator_jobs.cc
   absl::StatusOr<Job*> Create(const std::string& request_id, const v1::JobSpec& spec,
-                              const std::string& teacher_id);
+                              const TeacherIds& teacher_ids);
   absl::StatusOr<Job*> Find(const std::string& job_id) const;
   const Job* FindRequest(const std::string& request_id) const;
   v1::Job Snapshot(const Job& job) const;

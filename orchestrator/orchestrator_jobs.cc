@@ -34,32 +34,32 @@ absl::StatusOr<v1::Job> Orchestrator::Impl::Submit(const v1::SubmitJobRequest& r
   absl::StatusOr<v1::JobSpec> spec = ResolveJob(request.spec());
   // Never Unimplemented: that would say that the orchestrator does not know the call.
   if (!spec.ok()) return absl::InvalidArgumentError(spec.status().message());
-  REFLUX_ASSIGN_OR_RETURN(const std::string teacher_id, TeacherId(*spec));
+  REFLUX_ASSIGN_OR_RETURN(const TeacherIds teacher_ids, IdentifyTeachers(*spec));
   MutexLock lock(mutex_);
   // Again: the lock was not held while the checkpoint was read.
   if (const Job* job = FindRequest(request.request_id())) return Snapshot(*job);
   if (closing_) return absl::UnavailableError("the orchestrator is stopping");
-  REFLUX_ASSIGN_OR_RETURN(Job * job, Create(request.request_id(), *spec, teacher_id));
+  REFLUX_ASSIGN_OR_RETURN(Job * job, Create(request.request_id(), *spec, teacher_ids));
   Send(*job, job_event::Start{});
   return Snapshot(*job);
 }
 
 absl::StatusOr<Orchestrator::Impl::Job*> Orchestrator::Impl::Create(const std::string& request_id,
                                                                     const v1::JobSpec& spec,
-                                                                    const std::string& teacher_id) {
+                                                                    const TeacherIds& teacher_ids) {
   auto job = std::make_unique<Job>();
   store::JobRecord& record = job->record;
   record.set_job_id(NewJobId(spec.name()));
   record.set_request_id(request_id);
   *record.mutable_spec() = spec;
-  record.set_teacher_id(teacher_id);
+  record.mutable_teacher_ids()->insert(teacher_ids.begin(), teacher_ids.end());
   record.set_submitted_unix_ms(absl::ToUnixMillis(absl::Now()));
   record.set_directory(layout_.Job(record.job_id()));
   store::JobStatus& status = *record.mutable_status();
   status.set_state(v1::JOB_STATE_QUEUED);
   status.set_world_size(spec.run().students());
   status.set_max_restarts(spec.run().max_restarts());
-  job->plan = PlanJob(record.spec(), teacher_id, layout_, options_.cache_site);
+  job->plan = PlanJob(record.spec(), teacher_ids, layout_, options_.cache_site);
   status.set_needs_services(!job->plan.services.empty());
   REFLUX_RETURN_IF_ERROR(WriteSpec(StateLayout::SpecFile(record.directory()), record.spec()));
   REFLUX_RETURN_IF_ERROR(store_->PutJob(record, /*durable=*/true));

@@ -47,7 +47,9 @@ absl::Status Orchestrator::Impl::Recover() {
   for (const store::JobRecord& record : records) {
     auto job = std::make_unique<Job>();
     job->record = record;
-    job->plan = PlanJob(record.spec(), record.teacher_id(), layout_, options_.cache_site);
+    TeacherIds teacher_ids;
+    for (const auto& [name, id] : record.teacher_ids()) teacher_ids[name] = id;
+    job->plan = PlanJob(record.spec(), teacher_ids, layout_, options_.cache_site);
     // A whole lease to find the new address.
     job->heard.assign(record.status().ranks_size(), now);
     AdoptRanks(*job);

@@ -16,6 +16,16 @@
 
 namespace reflux {
 
+namespace {
+
+// What the roles of the processes that stand in for each other begin with: "teacher/<hash>" of
+// "teacher/<hash>/<number>". Others stand for themselves.
+std::string PoolOf(const std::string& role) {
+  return absl::StartsWith(role, "teacher/") ? role.substr(0, role.rfind('/')) : role;
+}
+
+}  // namespace
+
 std::string DescribeExit(const ProcessExit& exit) {
   const std::string how = exit.signal != 0      ? absl::StrCat("signal ", exit.signal)
                           : exit.exit_code >= 0 ? absl::StrCat("exit code ", exit.exit_code)
@@ -89,17 +99,30 @@ void ServicePool::Release(const std::string& job_id, absl::Time now) {
 bool ServicePool::Ready(const std::string& job_id) const {
   return std::all_of(services_.begin(), services_.end(), [&](const auto& entry) {
     const Service& service = entry.second;
-    return !service.users.contains(job_id) || (service.record.registered() && !service.stopping);
+    return !service.users.contains(job_id) || (service.record.registered() && !service.stopping) ||
+           Replaceable(job_id, service);
   });
 }
 
 std::string ServicePool::Failure(const std::string& job_id) const {
   for (const auto& [role, service] : services_) {
-    if (service.users.contains(job_id) && !service.record.failure().empty()) {
+    if (service.users.contains(job_id) && !service.record.failure().empty() &&
+        !Replaceable(job_id, service)) {
       return service.record.failure();
     }
   }
   return "";
+}
+
+// Given up, but another process of the job's pool is not: the job goes on with that.
+bool ServicePool::Replaceable(const std::string& job_id, const Service& service) const {
+  if (service.record.failure().empty()) return false;
+  const std::string pool = PoolOf(service.record.role());
+  return std::any_of(services_.begin(), services_.end(), [&](const auto& entry) {
+    const Service& other = entry.second;
+    return other.users.contains(job_id) && other.record.failure().empty() &&
+           PoolOf(other.record.role()) == pool;
+  });
 }
 
 std::string ServicePool::LaunchId(const store::ServiceRecord& record) {

@@ -42,9 +42,10 @@ class ServicePool {
   absl::Status Acquire(const std::string& job_id, const v1::JobSpec& spec,
                        const std::vector<ServicePlan>& plans, int max_restarts, absl::Time now);
   void Release(const std::string& job_id, absl::Time now);
-  // Every service of the job has registered.
+  // Every service of the job has registered; of a pool of teachers those that were not given up.
   bool Ready(const std::string& job_id) const;
-  // Why one of the job's services was given up; empty if none was.
+  // Why one of the job's services was given up; empty if none was, or only teachers of whose pool
+  // others are left.
   std::string Failure(const std::string& job_id) const;
 
   bool Owns(const std::string& launch_id) const;
@@ -80,6 +81,7 @@ class ServicePool {
   static std::string LaunchId(const store::ServiceRecord& record);
   Service* Find(const std::string& launch_id);
   bool Needed(const Service& service) const;
+  bool Replaceable(const std::string& job_id, const Service& service) const;
   void Launch(Service& service, absl::Time now);
   void RestartOrGiveUp(Service& service, const ProcessExit& exit, absl::Time now);
   absl::Time TickLiving(Service& service, absl::Time now);

@@ -17,6 +17,7 @@ struct StateLayout {
   std::string Endpoint(absl::string_view role) const {
     return absl::StrCat(root, "/endpoints/", role);
   }
+  std::string Canaries() const { return root + "/canaries"; }
   std::string Job(absl::string_view job_id) const { return absl::StrCat(root, "/jobs/", job_id); }
   std::string Service(absl::string_view role) const {
     return absl::StrCat(root, "/services/", FileName(role));

@@ -61,10 +61,9 @@ absl::StatusOr<Coverage> FillCommand::MeasureBefore() {
 }
 
 absl::Status FillCommand::OpenPath() {
-  REFLUX_ASSIGN_OR_RETURN(
-      path_, OpenTargetPath(
-                 spec_, {.servers = flags_.cache, .cache_directory = CacheFolder(flags_, spec_)},
-                 nullptr, stop_));
+  TargetPathOptions options{.endpoints = {}, .cache_directory = CacheFolder(flags_, spec_)};
+  if (!flags_.cache.empty()) options.endpoints[""] = flags_.cache;
+  REFLUX_ASSIGN_OR_RETURN(path_, OpenTargetPath(spec_, options, nullptr, stop_));
   inventory_ = path_->store() != nullptr ? MakeStoreInventory(*path_->store())
                                          : MakeRemoteInventory(flags_.cache);
   return absl::OkStatus();
@@ -88,7 +87,8 @@ absl::StatusOr<FillReport> FillCommand::FillTeacher(const TeacherNeeds& teacher)
       std::cerr << (IsTerminal(STDERR_FILENO) ? "\n" : "") << *line << std::endl;
     }
   };
-  const auto report = Fill(teacher, needs_.samples, *inventory_, path_->storing(), options);
+  const auto report = Fill(teacher, needs_.samples, *inventory_,
+                           *path_->sources().at(teacher.name).storing, options);
   bar.Finish();
   return report;
 }

@@ -77,6 +77,7 @@ v1::JobSpec MeasuredSpec(const v1::JobSpec& spec, int64_t timed_steps) {
   train.set_eval_every(0);
   train.set_checkpoint_every(std::numeric_limits<int>::max());
   measured.mutable_data()->set_max_val_images(1);
+  measured.mutable_targets()->set_whole_tolerance(100);  // how good `whole` is, the job finds out
   return measured;
 }
 
@@ -177,15 +178,17 @@ absl::Status JobMeter::Prepare() {
   fs::remove_all(options_.scratch, error);
   fs::create_directories(options_.scratch, error);
   if (error) return ErrnoStatus(error.value(), "cannot create", options_.scratch);
-  REFLUX_ASSIGN_OR_RETURN(Teacher teacher, LoadTeacher(spec_.teachers().begin()->second));
-  local_ = MakeLocalSource(std::move(teacher),
-                           [root = DataRoot(spec_.data())](const Locator& locator) {
-                             return ReadImageFile(root, locator);
-                           },
-                           {.build_version = std::string(BuildVersion())});
+  REFLUX_ASSIGN_OR_RETURN(Teacher teacher,
+                          LoadTeacher(spec_.teachers().begin()->second, spec_.data()));
+  local_ = MakeLocalSource(
+      std::move(teacher),
+      [root = DataRoot(spec_.data())](const Locator& locator) {
+        return ReadImageFile(root, locator);
+      },
+      {.build_version = std::string(BuildVersion()), .read_label = PlanLabelReader(spec_.data())});
   REFLUX_RETURN_IF_ERROR(OpenStore());
   // Through the cache, so that it remembers the teacher when a server opens it.
-  const auto describe = [this](const std::string&, const v1::TeacherSpec&) {
+  const auto describe = [this](const std::string&, const v1::JobSpec&) {
     return caching_->GetTeacherInfo({});
   };
   REFLUX_ASSIGN_OR_RETURN(needs_, PlanJobNeeds(spec_, describe, options_.manifest_folder));
@@ -210,7 +213,10 @@ absl::StatusOr<double> JobMeter::TimeSteps(const std::string& phase, const v1::J
   SingleProcessCommunicator communicator;
   REFLUX_ASSIGN_OR_RETURN(
       const std::unique_ptr<Trainer> trainer,
-      Trainer::Create({.spec = spec, .directory = folder, .source = source, .stop = stop},
+      Trainer::Create({.spec = spec,
+                       .directory = folder,
+                       .sources = {{spec_.teachers().begin()->first, {.source = source}}},
+                       .stop = stop},
                       communicator, {&clock}));
   REFLUX_RETURN_IF_ERROR(trainer->Run().status());
   REFLUX_RETURN_IF_ERROR(Phase(phase));  // stopped before the last timed step

@@ -22,7 +22,7 @@
 namespace reflux {
 namespace {
 
-// What a job with live views would replay.
+// What a job whose views cannot be planned would replay.
 constexpr char kSupposedViews[] = "replay: 8";
 
 struct PlanFlags : PlannerFlags {
@@ -33,9 +33,10 @@ struct PlanFlags : PlannerFlags {
 // The job as it is planned: with views that can be cached.
 v1::JobSpec PlannedSpec(const v1::JobSpec& spec, std::string& note) {
   v1::JobSpec planned = spec;
-  if (spec.targets().views() == "live") {
+  if (const std::string& views = spec.targets().views(); views == "live" || views == "auto") {
     planned.mutable_targets()->set_views(kSupposedViews);
-    note = absl::StrCat("the job asks for live views; the cache is planned for ", kSupposedViews);
+    note = absl::StrCat("the job asks for views: ", views, "; the cache is planned for ",
+                        kSupposedViews);
   } else if (spec.targets().cache() == "none") {
     note = "the job asks for no cache; it is planned as if it had one";
   }
@@ -73,7 +74,7 @@ absl::StatusOr<Plan> MakePlan(const PlanFlags& flags, const v1::JobSpec& job) {
     plan.job = {.images = needs.images,
                 .steps = needs.steps,
                 .global_batch = spec.train().global_batch(),
-                .replay = views.replay,
+                .replay = views.whole ? 1 : views.replay,
                 .views = static_cast<int64_t>(needs.samples.size()),
                 .missing_views = MissingViews(plan.coverage),
                 .students = std::max(1, spec.run().students())};
@@ -83,6 +84,7 @@ absl::StatusOr<Plan> MakePlan(const PlanFlags& flags, const v1::JobSpec& job) {
   plan.measured = measurement.measured;
   plan.drive = measurement.drive;
   plan.codecs = std::move(measurement.codecs);
+  plan.views = spec.targets().views();
   plan.forecast = MakeForecast(plan.job, plan.measured);
   plan.codec_advice = AdviseCodec(plan.codec, plan.codecs, plan.job, plan.measured);
   return plan;

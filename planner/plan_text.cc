@@ -27,7 +27,7 @@ std::string FactsText(const Plan& plan) {
   }
   Rows rows = {
       {"job:", absl::StrCat(plan.name, ": ", plan.job.images, " images, ", plan.job.steps,
-                            " steps of ", plan.job.global_batch, ", replay: ", plan.job.replay)},
+                            " steps of ", plan.job.global_batch, ", ", plan.views)},
       {"a view:", absl::StrCat(taps, "; together ", Bytes(plan.measured.view_bytes))},
       {"cache:",
        absl::StrFormat("%s for %d views, %s of them missing; %s free on the disk",

@@ -20,7 +20,7 @@ struct PlanTap {
 struct Plan {
   std::string name;  // of the job
   ForecastJob job;
-  std::string codec;
+  std::string views, codec;
   std::vector<PlanTap> taps;
   Coverage coverage;
   Measured measured;

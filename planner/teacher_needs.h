@@ -13,10 +13,10 @@ namespace reflux {
 
 // Describes the teacher `name` of the job.
 using TeacherInfoFn =
-    std::function<absl::StatusOr<TeacherInfo>(const std::string& name, const v1::TeacherSpec&)>;
+    std::function<absl::StatusOr<TeacherInfo>(const std::string& name, const v1::JobSpec& job)>;
 
-// From the checkpoint, on the CPU; nothing is computed but its digest.
-absl::StatusOr<TeacherInfo> ReadTeacherInfo(const std::string& name, const v1::TeacherSpec& spec);
+// From its checkpoints, on the CPU; nothing is computed but their digests.
+absl::StatusOr<TeacherInfo> ReadTeacherInfo(const std::string& name, const v1::JobSpec& job);
 
 // `manifest_folder` keeps the digests of the images (distill/data/manifest.h). Errors: those of the
 // plan (job_plan/), of the data set, of `describe`.

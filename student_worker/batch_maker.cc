@@ -18,9 +18,13 @@ class DecodingSink : public TargetSink {
  public:
   // `grid(sample, spec)` may be null: rows are what is delivered.
   using GridFn = std::function<DerivedGrid(size_t sample, size_t spec)>;
-  DecodingSink(const std::vector<SampleRef>& samples, const std::vector<TargetSpec>& specs,
-               GridFn grid, Batch& batch)
-      : samples_(samples), specs_(specs), grid_(std::move(grid)), batch_(batch) {}
+  DecodingSink(const std::vector<SampleRef>& samples, const TeacherTargets& teacher, GridFn grid,
+               Batch& batch)
+      : samples_(samples),
+        specs_(teacher.specs),
+        grid_(std::move(grid)),
+        batch_(batch),
+        maps_(batch.targets[teacher.name]) {}
 
   void Deliver(size_t sample, size_t spec, absl::StatusOr<EncodedTarget> target) override {
     if (!status_.ok()) return;
@@ -35,8 +39,8 @@ class DecodingSink : public TargetSink {
  private:
   absl::Status Decode(size_t sample, size_t spec, const EncodedTarget& target) {
     if (target.codec != specs_[spec].codec) {
-      return absl::DataLossError(absl::StrCat("asked for codec ", Name(specs_[spec].codec), ", got ",
-                                              Name(target.codec)));
+      return absl::DataLossError(
+          absl::StrCat("asked for codec ", Name(specs_[spec].codec), ", got ", Name(target.codec)));
     }
     ++batch_.target_count;
     batch_.target_bytes += target.bytes.size();
@@ -53,7 +57,7 @@ class DecodingSink : public TargetSink {
   }
 
   torch::Tensor Row(size_t sample, size_t spec, int64_t channels, int64_t height, int64_t width) {
-    torch::Tensor& map = batch_.targets[specs_[spec].name()];
+    torch::Tensor& map = maps_[specs_[spec].name()];
     if (!map.defined())
       map = torch::empty({static_cast<int64_t>(samples_.size()), channels, height, width});
     return map[static_cast<int64_t>(sample)];
@@ -63,16 +67,16 @@ class DecodingSink : public TargetSink {
   const std::vector<TargetSpec>& specs_;
   const GridFn grid_;
   Batch& batch_;
+  std::map<std::string, torch::Tensor>& maps_;
   absl::Status status_;
 };
 
 }  // namespace
 
-BatchMaker::BatchMaker(const Dataset& dataset, SampleIdentities digests, TargetSource* source,
+BatchMaker::BatchMaker(const Dataset& dataset, SampleIdentities digests,
                        const BatchMakerOptions& options)
     : dataset_(dataset),
       digests_(std::move(digests)),
-      source_(source),
       options_(options),
       stream_(options.stream),
       images_(std::make_unique<DecodedImages>(dataset, options.decoded_bytes)) {}
@@ -84,7 +88,9 @@ absl::StatusOr<Batch> BatchMaker::Make(int64_t step,
   std::vector<Loaded> loaded;
   REFLUX_RETURN_IF_ERROR(LoadSamples(draws, batch, loaded));
   if (options_.mix.kind != MixOptions::Kind::kNone) REFLUX_RETURN_IF_ERROR(MixIn(draws, batch));
-  if (!options_.specs.empty()) REFLUX_RETURN_IF_ERROR(FetchTargets(loaded, cancellation, batch));
+  for (const TeacherTargets& teacher : options_.teachers) {
+    REFLUX_RETURN_IF_ERROR(FetchTargets(teacher, loaded, cancellation, batch));
+  }
   return batch;
 }
 
@@ -140,25 +146,29 @@ absl::Status BatchMaker::LoadSample(const Draw& draw, int64_t row, Batch& batch,
   if (!options_.views.whole) return absl::OkStatus();
   loaded.asked.view = WholeViewOf(options_.views, read->image.rows, read->image.cols);
   if (HasPadding(view)) {
-    if (!batch.padding.defined()) batch.padding = torch::zeros_like(batch.labels, torch::kUInt8);
+    if (!batch.padding.defined()) {
+      batch.padding =
+          torch::zeros({batch.images.size(0), view.crop_height, view.crop_width}, torch::kUInt8);
+    }
     MarkPadding(view, batch.padding[row].data_ptr<uint8_t>());
   }
   return absl::OkStatus();
 }
 
-absl::Status BatchMaker::FetchTargets(const std::vector<Loaded>& loaded,
+absl::Status BatchMaker::FetchTargets(const TeacherTargets& teacher,
+                                      const std::vector<Loaded>& loaded,
                                       const std::shared_ptr<Cancellation>& cancellation,
                                       Batch& batch) const {
-  TargetRequest request{.teacher = options_.teacher, .specs = options_.specs};
+  TargetRequest request{.teacher = teacher.identity, .samples = {}, .specs = teacher.specs};
   for (const Loaded& sample : loaded) request.samples.push_back(sample.asked);
   DecodingSink::GridFn grid;
   if (options_.views.whole) {
     grid = [&](size_t sample, size_t spec) {
-      return DeriveGrid(loaded[sample].view, loaded[sample].asked.view, options_.strides[spec]);
+      return DeriveGrid(loaded[sample].view, loaded[sample].asked.view, teacher.strides[spec]);
     };
   }
-  DecodingSink sink(request.samples, options_.specs, std::move(grid), batch);
-  REFLUX_RETURN_IF_ERROR(source_->Fetch(
+  DecodingSink sink(request.samples, teacher, std::move(grid), batch);
+  REFLUX_RETURN_IF_ERROR(teacher.source->Fetch(
       {.deadline = absl::Now() + options_.fetch_timeout, .cancellation = cancellation}, request,
       sink));
   return sink.status();

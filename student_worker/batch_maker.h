@@ -27,8 +27,9 @@ struct Batch {
   torch::Tensor mixed_labels;  // of the images that were mixed in, if any (distill/data/mixing.h)
   double label_share = 1;      // of `labels`
   torch::Tensor padding;  // [n,h,w] bool, of derived maps (LossInputs::padding); may be undefined
-  std::map<std::string, torch::Tensor> targets;  // TargetSpec::name -> [n,C,h',w'] float32
-  int64_t target_bytes = 0;                      // as they were delivered
+  // Teacher -> TargetSpec::name -> [n,C,h',w'] float32.
+  std::map<std::string, std::map<std::string, torch::Tensor>> targets;
+  int64_t target_bytes = 0;  // as they were delivered
   int64_t target_count = 0;
 };
 
@@ -36,6 +37,15 @@ struct Batch {
 struct SampleIdentities {
   std::vector<Digest> images;
   std::vector<Digest> labels;  // LabelDigests; empty unless some spec's reduction reads labels
+};
+
+// What is asked of one teacher, and where.
+struct TeacherTargets {
+  std::string name;  // as losses call it (LossTerm::teacher)
+  TargetSource* source = nullptr;
+  TeacherIdentity identity;
+  std::vector<TargetSpec> specs;
+  std::vector<int32_t> strides;  // of the specs' taps; needed for views.whole
 };
 
 struct BatchMakerOptions {
@@ -46,9 +56,7 @@ struct BatchMakerOptions {
   SampleStreamOptions stream;
   MixOptions mix;  // needs a job without teacher
   int64_t rank = 0, world_size = 1;
-  std::vector<TargetSpec> specs;  // empty: no teacher
-  std::vector<int32_t> strides;   // of the specs' taps; needed for views.whole
-  TeacherIdentity teacher;
+  std::vector<TeacherTargets> teachers;  // in turn, for each batch
   // Time a fetch may take, restarts of servers included.
   absl::Duration fetch_timeout = absl::Minutes(10);
 };
@@ -56,10 +64,9 @@ struct BatchMakerOptions {
 // Thread-safe: several batches are made at once.
 class BatchMaker {
  public:
-  // `dataset` and `source` (null when there are no specs) must outlive the maker; `digests` are
-  // those of the data set's images and labels in order.
-  BatchMaker(const Dataset& dataset, SampleIdentities digests, TargetSource* source,
-             const BatchMakerOptions& options);
+  // `dataset` and the teachers' sources must outlive the maker; `digests` are those of the data
+  // set's images and labels in order.
+  BatchMaker(const Dataset& dataset, SampleIdentities digests, const BatchMakerOptions& options);
 
   // Errors: those of reading, decoding and fetching, with the image's path; FailedPrecondition when
   // an image has changed since its digest was taken.
@@ -76,12 +83,11 @@ class BatchMaker {
                            std::vector<Loaded>& loaded) const;
   absl::Status MixIn(const std::vector<Draw>& draws, Batch& batch) const;
   absl::Status LoadSample(const Draw& draw, int64_t row, Batch& batch, Loaded& loaded) const;
-  absl::Status FetchTargets(const std::vector<Loaded>& loaded,
+  absl::Status FetchTargets(const TeacherTargets& teacher, const std::vector<Loaded>& loaded,
                             const std::shared_ptr<Cancellation>& cancellation, Batch& batch) const;
 
   const Dataset& dataset_;
   const SampleIdentities digests_;
-  TargetSource* const source_;
   const BatchMakerOptions options_;
   const SampleStream stream_;
   const std::unique_ptr<DecodedImages> images_;

@@ -16,6 +16,7 @@ std::string JobDigest(const v1::JobSpec& spec, const std::string& initial_weight
     (relevant.mutable_data()->*clear)();
   }
   relevant.mutable_targets()->clear_cache();
+  relevant.mutable_targets()->clear_read();
   for (auto& [name, teacher] : *relevant.mutable_teachers()) teacher.clear_checkpoint();
   relevant.mutable_student()->clear_init();
   relevant.mutable_student()->clear_backbone();

@@ -18,9 +18,12 @@ void AddFlags(CLI::App& app, reflux::WorkerFlags& flags, bool& standalone) {
   app.add_option("--world-size", flags.world_size, "Number of students")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  app.add_option("--targets", flags.targets,
-                 "host:port or @FILE of the cache or teacher server, several separated by commas, or "
-                 "@DIR, a folder of such files; without it the teacher runs in this process");
+  app.add_option(
+      "--targets", flags.targets,
+      "[TEACHER=]SERVERS, once for each teacher of the job: host:port or @FILE of its cache or "
+      "teacher server, several cache servers separated by commas or as @DIR, a folder of such "
+      "files, "
+      "or @DIR/, a folder of teacher servers; without it the teachers run in this process");
   app.add_option(
       "--cache-dir", flags.cache_directory,
       "Folder of the cache when the teacher runs in this process (default: cache/ in --dir)");

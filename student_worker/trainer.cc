@@ -59,7 +59,9 @@ LossInputs Trainer::State::Forward(const Batch& batch) {
   for (auto& [tap, map] : inputs.student) map = map.to(dtype);
   for (auto& [tap, map] : inputs.rotated) map = map.to(dtype);
   if (batch.padding.defined()) inputs.padding = batch.padding.to(device, torch::kBool);
-  for (const auto& [tap, map] : batch.targets) inputs.teacher[tap] = map.to(device, dtype);
+  for (const auto& [teacher, maps] : batch.targets) {
+    for (const auto& [tap, map] : maps) inputs.teachers[teacher][tap] = map.to(device, dtype);
+  }
   return inputs;
 }
 
@@ -79,10 +81,10 @@ int64_t Trainer::State::PrefetchDepth() const {
       (spec.train().global_batch() + communicator.world_size() - 1) / communicator.world_size();
   const int64_t pixels = int64_t{spec.data().crop(0)} * spec.data().crop(1);
   int64_t bytes = pixels * (3 * sizeof(float) + sizeof(int64_t));
-  if (teacher.has_value()) {
-    for (const std::string& wanted : losses->teacher_taps()) {
-      for (const TeacherInfo::Tap& tap : teacher->taps)
-        bytes += 2 * sizeof(float) * ElementsOf(wanted, tap, pixels, teacher->num_classes);
+  for (const auto& [name, teacher] : teachers) {
+    for (const std::string& wanted : losses->teacher_taps(name)) {
+      for (const TeacherInfo::Tap& tap : teacher.taps)
+        bytes += 2 * sizeof(float) * ElementsOf(wanted, tap, pixels, teacher.num_classes);
     }
   }
   const int64_t fitting =

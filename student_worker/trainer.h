@@ -1,6 +1,7 @@
 // The training run of one rank: the step that reads as the algorithm, evaluation, checkpoints.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,8 +16,8 @@
 #include "distill/optim/sgd.h"
 #include "reflux/v1/config.pb.h"
 #include "student_worker/batch_maker.h"
-#include "student_worker/cache_notes.h"
 #include "student_worker/collectives/communicator.h"
+#include "student_worker/teacher_access.h"
 #include "student_worker/training_checkpoint.h"
 #include "student_worker/training_observer.h"
 
@@ -26,12 +27,9 @@ struct TrainerOptions {
   v1::JobSpec spec;       // resolved
   std::string directory;  // checkpoints/, student.safetensors, manifest cache
   int generation = 0;
-  // Where the targets come from, null for a job without teacher. Must outlive the trainer.
-  TargetSource* source = nullptr;
-  // The same past any cache of this process, for views that never come back; null: `source`.
-  TargetSource* fresh_source = nullptr;
-  // What is kept in the cache beside the targets; null: there is none.
-  CacheNotes* notes = nullptr;
+  // How each teacher that the losses use is reached, by its name in the job (UsedTeachers). All
+  // must outlive the trainer.
+  std::map<std::string, TeacherAccess> sources;
   // Stops after the running step, resumable. May be null.
   std::shared_ptr<Cancellation> stop;
 };

@@ -68,14 +68,18 @@ absl::Status Trainer::State::OpenData() {
   return absl::OkStatus();
 }
 
-absl::Status Trainer::State::FindTeacher() {
-  if (!NeedsTeacher(spec.losses())) return absl::OkStatus();
-  if (options.source == nullptr)
-    return absl::FailedPreconditionError("losses: no source of targets was given");
-  Tell(&TrainingObserver::OnPhase, std::string("waiting for the teacher"));
-  REFLUX_ASSIGN_OR_RETURN(
-      teacher, options.source->GetTeacherInfo(
-                   {.deadline = absl::Now() + absl::Minutes(10), .cancellation = options.stop}));
+absl::Status Trainer::State::FindTeachers() {
+  for (const std::string& name : UsedTeachers(spec)) {
+    const auto source = options.sources.find(name);
+    if (source == options.sources.end()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("losses: no source of targets was given for the teacher ", name));
+    }
+    Tell(&TrainingObserver::OnPhase, absl::StrCat("waiting for the teacher ", name));
+    REFLUX_ASSIGN_OR_RETURN(teachers[name], source->second.source->GetTeacherInfo(
+                                                {.deadline = absl::Now() + absl::Minutes(10),
+                                                 .cancellation = options.stop}));
+  }
   return absl::OkStatus();
 }
 
@@ -151,7 +155,7 @@ absl::Status Trainer::State::BuildStudent() {
 }
 
 absl::Status Trainer::State::BuildLosses() {
-  REFLUX_ASSIGN_OR_RETURN(losses, PlanLosses(spec, *student, teacher));
+  REFLUX_ASSIGN_OR_RETURN(losses, PlanLosses(spec, *student, teachers));
   PlaceModule(*losses, device, dtype, /*channels_last=*/false);
   if (communicator.world_size() > 1) {
     SetBatchNormSync(*losses, std::make_shared<CommunicatorBatchNormSync>(communicator));
@@ -185,12 +189,14 @@ absl::Status Trainer::State::BuildMaker() {
                                   .preprocessing = info.preprocessing,
                                   .rank = communicator.rank(),
                                   .world_size = communicator.world_size()};
-  if (teacher.has_value()) {
-    REFLUX_ASSIGN_OR_RETURN(maker_options.specs, PlanTargetSpecs(spec.targets(), *losses));
-    maker_options.strides = StridesOf(maker_options.specs, *teacher);
-    maker_options.teacher = teacher->identity;
+  for (const auto& [name, teacher] : teachers) {
+    TeacherTargets wanted{
+        .name = name, .source = options.sources.at(name).source, .identity = teacher.identity};
+    REFLUX_ASSIGN_OR_RETURN(wanted.specs, PlanTargetSpecs(spec.targets(), *losses, name));
+    wanted.strides = StridesOf(wanted.specs, teacher);
+    maker_options.teachers.push_back(std::move(wanted));
   }
-  REFLUX_ASSIGN_OR_RETURN(maker_options.views, ResolveViews(maker_options.specs));
+  REFLUX_ASSIGN_OR_RETURN(maker_options.views, ResolveViews(maker_options.teachers));
   REFLUX_ASSIGN_OR_RETURN(maker_options.mix, PlanMix(spec.train()));
   maker_options.stream = {.samples = static_cast<int64_t>(train->samples().size()),
                           .global_batch = spec.train().global_batch(),
@@ -205,39 +211,49 @@ absl::Status Trainer::State::BuildMaker() {
   const std::string manifests = options.directory + "/manifests";
   SampleIdentities digests;
   REFLUX_ASSIGN_OR_RETURN(digests.images, SampleDigests(*train, manifests));
-  if (AnyReadsLabels(maker_options.specs)) {
+  const bool reads_labels =
+      std::any_of(maker_options.teachers.begin(), maker_options.teachers.end(),
+                  [](const TeacherTargets& wanted) { return AnyReadsLabels(wanted.specs); });
+  if (reads_labels) {
     REFLUX_ASSIGN_OR_RETURN(digests.labels, LabelDigests(*train, manifests));
   }
   const bool fresh = maker_options.views.replay == 0 && !maker_options.views.whole;
-  maker = std::make_unique<BatchMaker>(
-      *train, std::move(digests),
-      fresh && options.fresh_source != nullptr ? options.fresh_source : options.source,
-      maker_options);
+  for (TeacherTargets& wanted : maker_options.teachers) {
+    const TeacherAccess& access = options.sources.at(wanted.name);
+    if (fresh && access.fresh_source != nullptr) wanted.source = access.fresh_source;
+  }
+  maker = std::make_unique<BatchMaker>(*train, std::move(digests), maker_options);
   return absl::OkStatus();
 }
 
 // Every rank looks at the same figures (they come through the same cache, so once), or those that
 // wait would time out; rank 0's decision counts: a status code and the choice or what is wrong.
-absl::StatusOr<ViewPolicy> Trainer::State::ResolveViews(const std::vector<TargetSpec>& specs) {
+absl::StatusOr<ViewPolicy> Trainer::State::ResolveViews(const std::vector<TeacherTargets>& wanted) {
   REFLUX_ASSIGN_OR_RETURN(ViewPolicy policy, PlanViews(spec));
   if (!policy.whole && !policy.automatic) return policy;
   std::string told;
-  if (!teacher.has_value()) {
+  if (wanted.empty()) {
     told = "0 live";  // without a teacher every draw may be a fresh view
+  } else if (wanted.size() > 1) {
+    return absl::UnimplementedError(absl::StrCat("not available in this version: targets.views ",
+                                                 spec.targets().views(),
+                                                 " with several teachers; use replay or live"));
   } else {
+    const TeacherAccess& access = options.sources.at(wanted[0].name);
     const bool leader = communicator.rank() == 0;
     Tell(&TrainingObserver::OnPhase, std::string("choosing views"));
-    const absl::StatusOr<ViewDecision> decision = DecideViews({.spec = spec,
-                                                               .specs = specs,
-                                                               .teacher = *teacher,
-                                                               .source = *options.source,
-                                                               .train = *train,
-                                                               .val = *val,
-                                                               .notes = options.notes,
-                                                               .total_steps = total_steps,
-                                                               .directory = options.directory,
-                                                               .keep_choice = leader,
-                                                               .stop = options.stop});
+    const absl::StatusOr<ViewDecision> decision =
+        DecideViews({.spec = spec,
+                     .specs = wanted[0].specs,
+                     .teacher = teachers.at(wanted[0].name),
+                     .source = *access.source,
+                     .train = *train,
+                     .val = *val,
+                     .notes = access.notes,
+                     .total_steps = total_steps,
+                     .directory = options.directory,
+                     .keep_choice = leader,
+                     .stop = options.stop});
     if (leader && decision.ok())
       spdlog::info("views: {}: {}", decision->choice.ToString(), decision->why);
     told = absl::StrCat(decision.status().raw_code(), " ",
@@ -283,7 +299,7 @@ absl::Status Trainer::State::Resume() {
 absl::Status Trainer::State::Build() {
   at::set_num_threads(IntraOpThreads(spec));
   REFLUX_RETURN_IF_ERROR(OpenData());
-  REFLUX_RETURN_IF_ERROR(FindTeacher());
+  REFLUX_RETURN_IF_ERROR(FindTeachers());
   REFLUX_RETURN_IF_ERROR(BuildStudent());
   REFLUX_RETURN_IF_ERROR(BuildLosses());
   REFLUX_RETURN_IF_ERROR(BuildOptimizer());

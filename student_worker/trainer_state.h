@@ -6,7 +6,6 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,7 +33,7 @@ struct Trainer::State {
   torch::ScalarType dtype = torch::kFloat32;
   bool autocast = false;
   std::unique_ptr<Dataset> train, val;
-  std::optional<TeacherInfo> teacher;
+  std::map<std::string, TeacherInfo> teachers;  // by name
   CheckpointInfo info;
   std::shared_ptr<SegmentationModel> student;
   std::shared_ptr<LossSet> losses;
@@ -49,7 +48,7 @@ struct Trainer::State {
   int64_t step = 0;  // steps done
 
   absl::Status OpenData();
-  absl::Status FindTeacher();
+  absl::Status FindTeachers();
   absl::Status LoadInitialWeights();
   absl::Status BuildKnownStudent();
   absl::Status LoadScriptedStudent();  // runs a program: distill/checkpoint/scripted_model.h
@@ -59,7 +58,7 @@ struct Trainer::State {
   // The losses' own parameters and buffers, by name.
   std::map<std::string, torch::Tensor> LossState() const;
   // The views that the run trains on, the same on every rank.
-  absl::StatusOr<ViewPolicy> ResolveViews(const std::vector<TargetSpec>& specs);
+  absl::StatusOr<ViewPolicy> ResolveViews(const std::vector<TeacherTargets>& wanted);
   absl::Status BuildMaker();
   absl::Status Resume();
   absl::Status Build();

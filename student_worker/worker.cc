@@ -143,17 +143,16 @@ absl::StatusOr<TrainingEnd> Worker::Run() {
   REFLUX_RETURN_IF_ERROR(Rendezvous());
   const std::string cache =
       flags_.cache_directory.empty() ? flags_.directory + "/cache" : flags_.cache_directory;
+  REFLUX_ASSIGN_OR_RETURN(TargetEndpoints endpoints, ParseTargetEndpoints(flags_.targets));
   REFLUX_ASSIGN_OR_RETURN(
       const std::unique_ptr<TargetPath> path,
-      OpenTargetPath(spec_, {.servers = flags_.targets, .cache_directory = cache}, registry_.get(),
-                     stop_));
+      OpenTargetPath(spec_, {.endpoints = std::move(endpoints), .cache_directory = cache},
+                     registry_.get(), stop_));
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer,
                           Trainer::Create({.spec = spec_,
                                            .directory = flags_.directory,
                                            .generation = flags_.program.membership.generation,
-                                           .source = path ? &path->source() : nullptr,
-                                           .fresh_source = path ? path->fresh_source() : nullptr,
-                                           .notes = path ? path->notes() : nullptr,
+                                           .sources = path->sources(),
                                            .stop = stop_},
                                           *communicator_, observers_));
   REFLUX_ASSIGN_OR_RETURN(const TrainingEnd end, trainer->Run());

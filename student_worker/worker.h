@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "common/membership/program_flags.h"
 
@@ -11,7 +12,8 @@ struct WorkerFlags {
   std::string job;        // job file, YAML or resolved JSON
   std::string directory;  // of the run: checkpoints, metrics.jsonl, student.safetensors
   int rank = 0, world_size = 1;
-  std::string targets;  // endpoint of a cache or teacher; empty: the teacher runs in this process
+  // "[TEACHER=]ENDPOINT" of caches or teachers; empty: the teachers run in this process.
+  std::vector<std::string> targets;
   std::string cache_directory;  // of the embedded cache; empty: <directory>/cache
   std::string store;            // ranks above 0 without an orchestrator: rank 0's store
   ProgramFlags program;

@@ -2,27 +2,25 @@
 
 #include <algorithm>
 #include <deque>
-#include <list>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 
 namespace reflux {
 namespace {
 
-// One Fetch call: its answers on the way from the batching thread to the caller.
-struct Call {
+using Item = BatchQueue::Item;
+
+// One Fetch call: its answers on the way from a runner to the caller.
+struct Call : BatchQueue::Caller {
+  Call(const FetchContext& context, const TargetRequest& request) : Caller{context, request} {}
   struct Answer {
     size_t sample, spec;
     absl::StatusOr<EncodedTarget> target;
   };
-  const FetchContext& context;
-  const TargetRequest& request;
   Mutex mutex;
   CondVar changed;
   std::deque<Answer> answers REFLUX_GUARDED_BY(mutex);
@@ -32,26 +30,23 @@ struct Call {
     answers.push_back(std::move(answer));
     changed.NotifyAll();
   }
-};
-
-struct Item {
-  std::shared_ptr<Call> call;
-  size_t sample;
-  absl::Time queued;
-
-  const SampleRef& ref() const { return call->request.samples[sample]; }
-  void Fail(const absl::Status& status) const {
-    for (size_t spec = 0; spec < call->request.specs.size(); ++spec) {
-      call->Push({sample, spec, status});
-    }
+  Answer Pop() {
+    MutexLock lock(mutex);
+    while (answers.empty()) changed.Wait(mutex);
+    Answer answer = std::move(answers.front());
+    answers.pop_front();
+    return answer;
   }
 };
 
-bool SameBatch(const Item& a, const Item& b) {
-  const View &u = a.ref().view, &v = b.ref().view;
-  return u.crop_height == v.crop_height && u.crop_width == v.crop_width &&
-         a.call->request.specs == b.call->request.specs &&
-         a.call->request.teacher == b.call->request.teacher;
+Call& CallOf(const Item& item) { return static_cast<Call&>(*item.caller); }
+
+void Fail(const Item& item, const absl::Status& status) {
+  // Counted before: after the last answer the caller takes its request away.
+  const size_t specs = item.caller->request.specs.size();
+  for (size_t spec = 0; spec < specs; ++spec) {
+    CallOf(item).Push({item.sample, spec, status});
+  }
 }
 
 // Hands each delivery of a batch to the call its sample came from.
@@ -59,7 +54,7 @@ class Scatter : public TargetSink {
  public:
   explicit Scatter(const std::vector<Item>& batch) : batch_(batch) {}
   void Deliver(size_t sample, size_t spec, absl::StatusOr<EncodedTarget> target) override {
-    batch_[sample].call->Push({batch_[sample].sample, spec, std::move(target)});
+    CallOf(batch_[sample]).Push({batch_[sample].sample, spec, std::move(target)});
   }
 
  private:
@@ -70,7 +65,13 @@ class BatchingSource : public TargetSource {
  public:
   BatchingSource(TargetSource& upstream, const BatchingOptions& options,
                  const BatchingMetrics& metrics)
-      : upstream_(upstream), options_(options), metrics_(metrics), thread_([this] { Loop(); }) {}
+      : upstream_(upstream),
+        options_(options),
+        clock_(*options.clock),
+        metrics_(metrics),
+        queue_(options.queue) {
+    for (int i = 0; i < options.queue.runners; ++i) threads_.emplace_back([this] { Loop(); });
+  }
 
   ~BatchingSource() override {
     {
@@ -78,8 +79,10 @@ class BatchingSource : public TargetSource {
       stopping_ = true;
       changed_.NotifyAll();
     }
-    thread_.join();
-    for (const Item& item : queue_) item.Fail(absl::UnavailableError("the teacher is stopping"));
+    for (std::thread& thread : threads_) thread.join();
+    for (const Item& item : queue_.TakeAll()) {
+      Fail(item, absl::UnavailableError("the teacher is stopping"));
+    }
   }
 
   absl::Status Fetch(const FetchContext& context, const TargetRequest& request,
@@ -92,33 +95,28 @@ class BatchingSource : public TargetSource {
   absl::Status Enqueue(const std::shared_ptr<Call>& call);
   void Loop();
   std::vector<Item> NextBatch() REFLUX_EXCLUDES(mutex_);
-  std::vector<Item> TakeBatch() REFLUX_REQUIRES(mutex_);
   void Run(const std::vector<Item>& batch);
 
   TargetSource& upstream_;
   const BatchingOptions options_;
+  const Clock& clock_;
   BatchingMetrics metrics_;
   Mutex mutex_;
   CondVar changed_;
   bool stopping_ REFLUX_GUARDED_BY(mutex_) = false;
-  std::list<Item> queue_ REFLUX_GUARDED_BY(mutex_);
-  std::thread thread_;
+  BatchQueue queue_ REFLUX_GUARDED_BY(mutex_);
+  std::vector<std::thread> threads_;
 };
 
 absl::Status BatchingSource::Fetch(const FetchContext& context, const TargetRequest& request,
                                    TargetSink& sink) {
   REFLUX_RETURN_IF_ERROR(request.Validate());
-  auto call = std::make_shared<Call>(context, request);
+  const auto call = std::make_shared<Call>(context, request);
   REFLUX_RETURN_IF_ERROR(Enqueue(call));
   // The request and context stay alive until the last answer, so the items may refer to them.
   for (size_t left = request.samples.size() * request.specs.size(); left > 0; --left) {
-    MutexLock lock(call->mutex);
-    while (call->answers.empty()) call->changed.Wait(call->mutex);
-    Call::Answer answer = std::move(call->answers.front());
-    call->answers.pop_front();
-    call->mutex.Unlock();
+    Call::Answer answer = call->Pop();
     sink.Deliver(answer.sample, answer.spec, std::move(answer.target));
-    call->mutex.Lock();
   }
   return absl::OkStatus();
 }
@@ -126,83 +124,57 @@ absl::Status BatchingSource::Fetch(const FetchContext& context, const TargetRequ
 absl::Status BatchingSource::Enqueue(const std::shared_ptr<Call>& call) {
   MutexLock lock(mutex_);
   if (stopping_) return absl::UnavailableError("the teacher is stopping");
-  const size_t samples = call->request.samples.size();
-  if (queue_.size() + samples > static_cast<size_t>(options_.max_queue) && !queue_.empty()) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the teacher's queue is full (", queue_.size(), " samples): try again later"));
-  }
-  const bool prefill = call->context.priority == Priority::kPrefill;
-  auto place = queue_.end();
-  if (!prefill) {
-    place = std::find_if(queue_.begin(), queue_.end(), [](const Item& item) {
-      return item.call->context.priority == Priority::kPrefill;
-    });
-  }
-  for (size_t i = 0; i < samples; ++i) queue_.insert(place, {call, i, absl::Now()});
-  metrics_.queued_samples.Set(queue_.size());
+  const absl::Status admitted = queue_.Admit(call, clock_.Now());
+  if (!admitted.ok())
+    (queue_.refused_late() ? metrics_.refused_late : metrics_.refused_full).Increment();
+  metrics_.queued_samples.Set(static_cast<double>(queue_.size()));
   changed_.NotifyAll();
-  return absl::OkStatus();
+  return admitted;
 }
 
 void BatchingSource::Loop() {
+  if (options_.begin_runner) options_.begin_runner();
   for (std::vector<Item> batch = NextBatch(); !batch.empty(); batch = NextBatch()) Run(batch);
 }
 
-// Waits until a batch is full or its first sample has waited long enough. Empty: stopping.
+// Blocks until a batch should start. Empty: stopping.
 std::vector<Item> BatchingSource::NextBatch() {
   MutexLock lock(mutex_);
-  while (true) {
-    if (stopping_) return {};
-    if (queue_.empty()) {
-      changed_.Wait(mutex_);
-      continue;
-    }
-    const Item& first = queue_.front();
-    const auto fitting = std::count_if(queue_.begin(), queue_.end(),
-                                       [&](const Item& item) { return SameBatch(first, item); });
-    const absl::Time due = first.queued + options_.max_delay;
-    if (fitting < options_.max_batch && absl::Now() < due) {
-      changed_.WaitUntil(mutex_, due);
-      continue;
-    }
-    if (std::vector<Item> batch = TakeBatch(); !batch.empty()) return batch;
-  }
-}
-
-std::vector<Item> BatchingSource::TakeBatch() {
-  std::vector<Item> batch;
-  for (auto it = queue_.begin(); it != queue_.end();) {
-    if (absl::Status stop = it->call->context.Check(); !stop.ok()) {
+  while (!stopping_) {
+    BatchQueue::Next next = queue_.Take(clock_.Now());
+    for (const Item& item : next.expired) {
       metrics_.expired_samples.Increment();
-      it->Fail(stop);
-      it = queue_.erase(it);
-    } else if (static_cast<int>(batch.size()) < options_.max_batch &&
-               (batch.empty() || SameBatch(batch.front(), *it))) {
-      batch.push_back(*it);
-      it = queue_.erase(it);
-    } else {
-      ++it;
+      Fail(item, item.caller->context.Check());
     }
+    metrics_.queued_samples.Set(static_cast<double>(queue_.size()));
+    if (!next.batch.empty()) return std::move(next.batch);
+    if (next.expired.empty()) clock_.WaitUntil(changed_, mutex_, next.due);
   }
-  metrics_.queued_samples.Set(queue_.size());
-  return batch;
+  return {};
 }
 
 void BatchingSource::Run(const std::vector<Item>& batch) {
-  TargetRequest merged{.teacher = batch.front().call->request.teacher,
-                       .specs = batch.front().call->request.specs};
+  const TargetRequest& first = batch.front().caller->request;
+  TargetRequest merged{.teacher = first.teacher, .samples = {}, .specs = first.specs};
   FetchContext context{.deadline = absl::InfinitePast()};
+  const absl::Time start = clock_.Now();
   for (const Item& item : batch) {
     merged.samples.push_back(item.ref());
-    context.deadline = std::max(context.deadline, item.call->context.deadline);
-    metrics_.queue_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - item.queued));
+    context.deadline = std::max(context.deadline, item.caller->context.deadline);
+    metrics_.queue_seconds.Observe(absl::ToDoubleSeconds(start - item.queued));
   }
   metrics_.batches.Increment();
-  metrics_.batch_samples.Observe(batch.size());
+  metrics_.batch_samples.Observe(static_cast<double>(batch.size()));
   Scatter scatter(batch);
   const absl::Status status = upstream_.Fetch(context, merged, scatter);
-  if (status.ok()) return;
-  for (const Item& item : batch) item.Fail(status);
+  const absl::Duration took = clock_.Now() - start;
+  metrics_.batch_seconds.Observe(absl::ToDoubleSeconds(took));
+  if (!status.ok()) {
+    for (const Item& item : batch) Fail(item, status);
+    return;
+  }
+  MutexLock lock(mutex_);
+  queue_.Measured(took);
 }
 
 }  // namespace
@@ -214,10 +186,18 @@ BatchingMetrics BatchingMetrics::Register(MetricRegistry& registry) {
           .expired_samples =
               registry.AddCounter("reflux_teacher_expired_samples_total",
                                   "Samples dropped before compute: deadline or cancellation."),
+          .refused_full = registry.AddCounter("reflux_teacher_refused_full_total",
+                                              "Fetches refused because the queue was full."),
+          .refused_late =
+              registry.AddCounter("reflux_teacher_refused_late_total",
+                                  "Fetches refused because their deadline could not be met."),
           .batch_samples = registry.AddHistogram("reflux_teacher_batch_samples",
                                                  "Samples of a forward.", {1, 2, 4, 8, 16, 32, 64}),
           .queue_seconds = registry.AddHistogram(
-              "reflux_teacher_queue_seconds", "Time of a sample in the queue.", LatencyBuckets())};
+              "reflux_teacher_queue_seconds", "Time of a sample in the queue.", LatencyBuckets()),
+          .batch_seconds = registry.AddHistogram("reflux_teacher_batch_seconds",
+                                                 "A batch from its images to its encoded targets.",
+                                                 LatencyBuckets())};
 }
 
 std::unique_ptr<TargetSource> MakeBatchingSource(TargetSource& upstream,

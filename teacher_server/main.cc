@@ -2,16 +2,21 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <memory>
 #include <string>
 
 #include "common/base/build_version.h"
 #include "common/base/exit_codes.h"
 #include "common/base/shutdown.h"
+#include "common/base/status_macros.h"
 #include "common/membership/program_flags.h"
 #include "common/spec/job_file.h"
 #include "common/spec/job_teachers.h"
+#include "distill/data/dataset.h"
+#include "distill/teacher/teacher_numerics.h"
 #include "job_plan/data_plan.h"
+#include "job_plan/open_teacher.h"
 #include "job_plan/teacher_plan.h"
 #include "teacher_server/teacher_server.h"
 
@@ -21,25 +26,44 @@ namespace {
 struct Flags {
   std::string job, teacher = "default";
   TeacherServerOptions server;
-  double max_delay_ms = 5;
+  double max_delay_ms = 5, canary_seconds = 60, drain_seconds = 30;
   ProgramFlags program;
 };
 
-void AddFlags(CLI::App& app, Flags& flags) {
-  app.add_option("--job", flags.job,
-                 "Job file that describes the teacher and its data (YAML or JSON)")
-      ->required();
-  app.add_option("--teacher", flags.teacher, "Which of the job's `teachers`")
-      ->capture_default_str();
-  AddServerFlags(app, flags.server.listen, flags.server.endpoint_file, flags.server.insecure);
+void AddServingFlags(CLI::App& app, Flags& flags) {
   app.add_option("--max-delay-ms", flags.max_delay_ms,
                  "How long a sample waits for others to share its forward")
       ->check(CLI::Range(0.0, 10000.0))
       ->capture_default_str();
   app.add_option("--max-queue", flags.server.max_queue,
-                 "Samples waiting before callers are told to come back")
+                 "Samples waiting before callers are told to come back; prefill may use half")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
+  app.add_option("--runners", flags.server.runners, "Forwards that run at once")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  app.add_option("--canary-dir", flags.server.canary_directory,
+                 "Folder that remembers what a known image gave; another answer is an error");
+  app.add_option("--canary-seconds", flags.canary_seconds,
+                 "Time between checks that the known image still gives the same")
+      ->check(CLI::Range(1.0, 1e6))
+      ->capture_default_str();
+  app.add_option("--drain-seconds", flags.drain_seconds,
+                 "Time that accepted requests have to end when the program is stopped")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+}
+
+void AddFlags(CLI::App& app, Flags& flags) {
+  app.add_option(
+         "--job", flags.job,
+         "Job file that describes the teacher and its data (YAML or JSON); SIGHUP reads it and "
+         "the checkpoint again")
+      ->required();
+  app.add_option("--teacher", flags.teacher, "Which of the job's `teachers`")
+      ->capture_default_str();
+  AddServerFlags(app, flags.server.listen, flags.server.endpoint_file, flags.server.insecure);
+  AddServingFlags(app, flags);
   AddProgramFlags(app, flags.program);
 }
 
@@ -50,37 +74,62 @@ int Fail(const absl::Status& status) {
                                                                       : kPermanentFailure;
 }
 
-int Run(Flags flags) {
-  const std::shared_ptr<Cancellation> shutdown = InstallShutdownSignals();
-  auto spec = LoadJobFile(flags.job, {});
-  if (!spec.ok()) return Fail(spec.status());
-  const auto teacher_spec = spec->teachers().find(TeacherNamed(*spec, flags.teacher));
-  if (teacher_spec == spec->teachers().end()) {
-    return Fail(absl::NotFoundError("the job file has no teacher '" + flags.teacher + "'"));
+// What the job file says now.
+absl::StatusOr<ServedTeacher> Load(const Flags& flags, const LocalSourceMetrics& metrics,
+                                   const Cancellation& cancellation) {
+  REFLUX_ASSIGN_OR_RETURN(const v1::JobSpec spec, LoadJobFile(flags.job, {}));
+  const std::string name = TeacherNamed(spec, flags.teacher);
+  if (name.empty()) {
+    return absl::NotFoundError("the job file has no teacher '" + flags.teacher + "'");
   }
-  auto teacher = LoadTeacher(teacher_spec->second);
-  if (!teacher.ok()) return Fail(teacher.status());
-  auto miou = CheckTeacher(*teacher, teacher_spec->second, spec->data(), shutdown.get());
-  if (absl::IsCancelled(miou.status())) return kExitStopped;
-  if (!miou.ok()) return Fail(miou.status());
-  spdlog::info("teacher {} {}: {:.1f} % mIoU on validation images", teacher->model->architecture(),
-               teacher->identity.digest.Short(), *miou);
+  REFLUX_ASSIGN_OR_RETURN(const Numerics numerics, PlanNumerics(spec.teachers().at(name)));
+  BeginRunnerThread(numerics);  // loading evaluates the teacher while the one before still serves
+  OpenTeacherOptions options{
+      .metrics = metrics, .runners = flags.server.runners, .cancellation = &cancellation};
+  options.read_image = [root = DataRoot(spec.data())](const Locator& locator) {
+    return ReadImageFile(root, locator);
+  };
+  options.read_label = PlanLabelReader(spec.data());
+  REFLUX_ASSIGN_OR_RETURN(OpenedTeacher teacher, OpenTeacher(spec, name, options));
+  ServedTeacher served{.source = std::move(teacher.source),
+                       .identity = teacher.identity,
+                       .bit_exact = teacher.bit_exact};
+  served.begin_runner = [numerics] { BeginRunnerThread(numerics); };
+  return served;
+}
 
+int Run(Flags flags) {
+  // The signal thread outlives this function.
+  const auto serving = std::make_shared<std::atomic<TeacherServer*>>(nullptr);
+  std::atomic<bool> wrong = false;
+  const std::shared_ptr<Cancellation> shutdown = InstallShutdownSignals([serving] {
+    if (TeacherServer* server = *serving) server->RequestReload();
+  });
   const auto metrics = StartMetricsPage(flags.program);
   if (!metrics.ok()) return Fail(metrics.status());
-  flags.server.data_root = DataRoot(spec->data());
-  flags.server.read_label = PlanLabelReader(spec->data());
-  flags.server.miou = *miou;
+  LocalSourceMetrics local;
+  if (*metrics != nullptr) local = LocalSourceMetrics::Register(**metrics);
   flags.server.max_delay = absl::Milliseconds(flags.max_delay_ms);
-  auto server = TeacherServer::Start(*std::move(teacher), flags.server, metrics->get());
+  flags.server.canary_interval = absl::Seconds(flags.canary_seconds);
+  flags.server.on_wrong_arithmetic = [&wrong, shutdown] {
+    wrong = true;
+    shutdown->Cancel();
+  };
+  auto server = TeacherServer::Start([&] { return Load(flags, local, *shutdown); }, flags.server,
+                                     metrics->get());
+  if (absl::IsCancelled(server.status())) return kExitStopped;
   if (!server.ok()) return Fail(server.status());
+  *serving = server->get();
   spdlog::info("reflux-teacher {} serves on {}", std::string(BuildVersion()), (*server)->address());
   const absl::Status served =
-      ServeUntilStopped(flags.program, (*server)->address(), metrics->get(), *shutdown, [&server] {
-        spdlog::info("reflux-teacher stops: calls under way have 10 s to end");
-        (*server)->Shutdown(absl::Seconds(10));
+      ServeUntilStopped(flags.program, (*server)->address(), metrics->get(), *shutdown, [&] {
+        *serving = nullptr;
+        spdlog::info("reflux-teacher stops: requests that were accepted have {} s to end",
+                     flags.drain_seconds);
+        (*server)->Shutdown(absl::Seconds(flags.drain_seconds));
       });
-  return served.ok() ? kExitDone : Fail(served);
+  if (!served.ok()) return Fail(served);
+  return wrong ? kExitFailed : kExitDone;
 }
 
 }  // namespace

@@ -1,65 +1,169 @@
 #include "teacher_server/teacher_server.h"
 
+#include <spdlog/spdlog.h>
+
 #include <utility>
 
-#include "common/base/build_version.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/endpoints.h"
-#include "distill/data/dataset.h"
+#include "teacher_server/canary.h"
 
 namespace reflux {
 namespace {
 
-// The first forward of a network allocates and chooses kernels; no student should wait for that.
-absl::Status WarmUp(const Teacher& teacher) {
-  const torch::Tensor images = torch::zeros({teacher.identity.numerics.batch, 3, 65, 65});
-  return RunTeacher(teacher, images, {"logits"}).status();
-}
+// A teacher with the batching before it.
+class BatchedTeacher : public TargetSource {
+ public:
+  BatchedTeacher(std::shared_ptr<TargetSource> teacher, const BatchingOptions& options,
+                 const BatchingMetrics& metrics)
+      : teacher_(std::move(teacher)), batching_(MakeBatchingSource(*teacher_, options, metrics)) {}
+  absl::Status Fetch(const FetchContext& context, const TargetRequest& request,
+                     TargetSink& sink) override {
+    return batching_->Fetch(context, request, sink);
+  }
+  absl::StatusOr<TeacherInfo> GetTeacherInfo(const FetchContext& context) override {
+    return teacher_->GetTeacherInfo(context);
+  }
 
-ReadImageFn ImageReader(const std::string& root) {
-  return [root](const Locator& locator) -> absl::StatusOr<std::string> {
-    if (root.empty()) return absl::NotFoundError("this teacher has no data folder");
-    return ReadImageFile(root, locator);
-  };
-}
+ private:
+  const std::shared_ptr<TargetSource> teacher_;
+  const std::unique_ptr<TargetSource> batching_;
+};
 
 }  // namespace
 
+TeacherServer::TeacherServer(TeacherLoader loader, const TeacherServerOptions& options,
+                             MetricRegistry* registry)
+    : loader_(std::move(loader)), options_(options) {
+  if (registry == nullptr) return;
+  metrics_ = TeacherServerMetrics::Register(*registry);
+  batching_metrics_ = BatchingMetrics::Register(*registry);
+}
+
 absl::StatusOr<std::unique_ptr<TeacherServer>> TeacherServer::Start(
-    Teacher teacher, const TeacherServerOptions& options, MetricRegistry* registry) {
-  REFLUX_RETURN_IF_ERROR(WarmUp(teacher));
-  auto server = std::unique_ptr<TeacherServer>(new TeacherServer);
-  const int batch = teacher.identity.numerics.batch;
-  LocalSourceMetrics local_metrics;
-  BatchingMetrics batching_metrics;
-  TargetServiceMetrics service_metrics;
-  if (registry != nullptr) {
-    local_metrics = LocalSourceMetrics::Register(*registry);
-    batching_metrics = BatchingMetrics::Register(*registry);
-    service_metrics = TargetServiceMetrics::Register(*registry, "teacher");
-  }
-  server->local_ = MakeLocalSource(std::move(teacher), ImageReader(options.data_root),
-                                   {.miou = options.miou,
-                                    .build_version = std::string(BuildVersion()),
-                                    .read_label = options.read_label},
-                                   local_metrics);
-  server->batching_ = MakeBatchingSource(
-      *server->local_,
-      {.max_batch = batch, .max_delay = options.max_delay, .max_queue = options.max_queue},
-      batching_metrics);
-  server->service_ = MakeTargetService(*server->batching_, {}, service_metrics);
-  const int preferred = options.endpoint_file.empty() ? 0 : PublishedPort(options.endpoint_file);
-  REFLUX_ASSIGN_OR_RETURN(server->server_,
-                          RpcServer::Start({.address = options.listen,
-                                            .insecure = options.insecure,
-                                            .preferred_port = preferred,
-                                            .max_receive_bytes = kTargetServiceMaxReceiveBytes},
-                                           {server->service_.get()}));
-  if (!options.endpoint_file.empty()) {
-    REFLUX_RETURN_IF_ERROR(PublishEndpoint(options.endpoint_file, server->address()));
-  }
-  server->server_->SetServing(true);
+    TeacherLoader loader, const TeacherServerOptions& options, MetricRegistry* registry) {
+  auto server =
+      std::unique_ptr<TeacherServer>(new TeacherServer(std::move(loader), options, registry));
+  REFLUX_RETURN_IF_ERROR(server->Load());
+  server->service_ =
+      MakeTargetService(server->teacher_, {},
+                        registry == nullptr ? TargetServiceMetrics{}
+                                            : TargetServiceMetrics::Register(*registry, "teacher"));
+  const std::string& file = options.endpoint_file;
+  REFLUX_ASSIGN_OR_RETURN(
+      server->rpc_, RpcServer::Start({.address = options.listen,
+                                      .insecure = options.insecure,
+                                      .preferred_port = file.empty() ? 0 : PublishedPort(file),
+                                      .max_receive_bytes = kTargetServiceMaxReceiveBytes},
+                                     {server->service_.get()}));
+  if (!file.empty()) REFLUX_RETURN_IF_ERROR(PublishEndpoint(file, server->address()));
+  server->rpc_->SetServing(true);
+  server->maintenance_ = std::thread([raw = server.get()] { raw->Maintain(); });
   return server;
+}
+
+TeacherServer::~TeacherServer() { StopMaintenance(); }
+
+absl::Status TeacherServer::Load() {
+  REFLUX_ASSIGN_OR_RETURN(ServedTeacher loaded, loader_());
+  if (loaded.begin_runner) loaded.begin_runner();  // this thread runs the canary
+  REFLUX_ASSIGN_OR_RETURN(const Digest canary, RunCanary(*loaded.source, loaded.identity));
+  if (loaded.bit_exact && !options_.canary_directory.empty()) {
+    REFLUX_RETURN_IF_ERROR(CompareCanary(options_.canary_directory, loaded.identity, canary));
+  }
+  const BatchingOptions batching{.queue = {.max_batch = loaded.identity.numerics.batch,
+                                           .max_delay = options_.max_delay,
+                                           .max_queue = options_.max_queue,
+                                           .runners = options_.runners},
+                                 .begin_runner = loaded.begin_runner,
+                                 .clock = options_.clock};
+  teacher_.Switch(std::make_shared<BatchedTeacher>(loaded.source, batching, batching_metrics_),
+                  loaded.identity);
+  served_ = std::move(loaded);
+  canary_ = canary;
+  metrics_.canary_ok.Set(1);
+  return absl::OkStatus();
+}
+
+void TeacherServer::RequestReload() {
+  MutexLock lock(mutex_);
+  reload_ = true;
+  changed_.NotifyAll();
+}
+
+void TeacherServer::Maintain() {
+  if (served_.begin_runner) served_.begin_runner();
+  absl::Time next_canary = options_.clock->Now() + options_.canary_interval;
+  while (true) {
+    bool reload = false;
+    {
+      MutexLock lock(mutex_);
+      while (!stopping_ && !reload_ && options_.clock->Now() < next_canary) {
+        options_.clock->WaitUntil(changed_, mutex_, next_canary);
+      }
+      if (stopping_) return;
+      reload = std::exchange(reload_, false);
+    }
+    reload ? Reload() : CheckCanary();
+    next_canary = options_.clock->Now() + options_.canary_interval;
+  }
+}
+
+void TeacherServer::Reload() {
+  const TeacherIdentity before = served_.identity;
+  const absl::Status status = Load();
+  if (!status.ok()) {
+    metrics_.failed_reloads.Increment();
+    spdlog::error("the teacher stays as it is, reloading failed: {}",
+                  std::string(status.message()));
+    return;
+  }
+  metrics_.reloads.Increment();
+  rpc_->SetServing(true);
+  spdlog::info(
+      "the teacher was loaded again: {}",
+      served_.identity == before ? "the same" : DescribeDifference(served_.identity, before));
+}
+
+void TeacherServer::CheckCanary() {
+  if (served_.source == nullptr) return;  // refused already
+  metrics_.canary_runs.Increment();
+  const absl::StatusOr<Digest> answer = RunCanary(*served_.source, served_.identity);
+  if (answer.ok() && (!served_.bit_exact || *answer == canary_)) return;
+  const absl::Status wrong = absl::UnavailableError(
+      answer.ok()
+          ? "this teacher computes other logits for the canary image than when it was loaded"
+          : std::string(answer.status().message()));
+  spdlog::critical("no longer serving: {}", std::string(wrong.message()));
+  metrics_.canary_ok.Set(0);
+  rpc_->SetServing(false);
+  teacher_.Refuse(wrong);
+  served_.source = nullptr;
+  if (options_.on_wrong_arithmetic) options_.on_wrong_arithmetic();
+}
+
+void TeacherServer::StopMaintenance() {
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+    changed_.NotifyAll();
+  }
+  if (maintenance_.joinable()) maintenance_.join();
+}
+
+void TeacherServer::Shutdown(absl::Duration grace) {
+  if (!options_.endpoint_file.empty()) WithdrawEndpoint(options_.endpoint_file, address());
+  rpc_->Shutdown(grace);
+}
+
+TeacherServerMetrics TeacherServerMetrics::Register(MetricRegistry& registry) {
+  return {.canary_ok = registry.AddGauge("reflux_teacher_canary_ok",
+                                         "1 while the canary image gives the answer of load time."),
+          .canary_runs = registry.AddCounter("reflux_teacher_canary_runs_total",
+                                             "Times the canary image was run again."),
+          .reloads = registry.AddCounter("reflux_teacher_reloads_total", "Checkpoints taken over."),
+          .failed_reloads = registry.AddCounter("reflux_teacher_failed_reloads_total",
+                                                "Reloads that left the teacher as it was.")};
 }
 
 }  // namespace reflux

@@ -14,7 +14,7 @@ namespace {
 constexpr absl::string_view kMagic = "RFLXTGT1";
 constexpr uint64_t kEntryVersion = 1;
 constexpr uint64_t kCountVersion = 1;
-constexpr size_t kEntrySize = 49;
+constexpr size_t kEntrySize = 49 + kTargetOriginSize;
 constexpr size_t kCountSize = 25;
 constexpr char kCountPrefix = '#';
 
@@ -86,7 +86,7 @@ std::string EncodeRadosEntry(const RadosEntry& entry) {
   AppendBigEndian(out, entry.size, 8);
   AppendBigEndian(out, entry.stamp, 8);
   AppendDigest(out, entry.set.digest);
-  return out;
+  return out + EncodeTargetOrigin(entry.origin);
 }
 
 absl::StatusOr<RadosEntry> DecodeRadosEntry(absl::string_view bytes) {
@@ -98,6 +98,11 @@ absl::StatusOr<RadosEntry> DecodeRadosEntry(absl::string_view bytes) {
   entry.size = TakeBigEndian(bytes, 8);
   entry.stamp = TakeBigEndian(bytes, 8);
   entry.set.digest = TakeDigest(bytes);
+  const absl::StatusOr<TargetOrigin> origin = DecodeTargetOrigin(bytes);
+  if (!origin.ok()) {
+    return absl::DataLossError(absl::StrCat("index entry: ", origin.status().message()));
+  }
+  entry.origin = *origin;
   if (entry.size > static_cast<uint64_t>(EncodedTarget::kMaxBytes)) {
     return absl::DataLossError("index entry: the size is out of range");
   }

@@ -39,6 +39,7 @@ struct RadosEntry {
   uint64_t size = 0;   // bytes of the value
   uint64_t stamp = 0;  // microseconds since 1970 when it was put, ascending within a server
   TargetSetId set;
+  TargetOrigin origin;  // what the target was made of
   bool operator==(const RadosEntry&) const = default;
 };
 std::string EncodeRadosEntry(const RadosEntry& entry);

@@ -153,7 +153,7 @@ void RadosTargetStore::ReadMany(
 }
 
 absl::Status RadosTargetStore::Put(const TargetKey& key, const TargetSet& set,
-                                   const EncodedTarget& target) {
+                                   const TargetOrigin& origin, const EncodedTarget& target) {
   REFLUX_RETURN_IF_ERROR(target.Verify());
   const KeyLocks::Hold hold(writers_, key);
   const absl::Status present = index_.Find(key).status();
@@ -163,7 +163,7 @@ absl::Status RadosTargetStore::Put(const TargetKey& key, const TargetSet& set,
   }
   const auto bytes = static_cast<int64_t>(target.bytes.size());
   REFLUX_RETURN_IF_ERROR(MakeRoom(bytes));
-  const absl::Status written = Write(key, set, target);
+  const absl::Status written = Write(key, set, origin, target);
   usage_.CancelReservation(bytes);  // what was stored has been counted
   if (!written.ok()) return Refuse(std::string(written.message()));
   storing_ = true;
@@ -208,7 +208,7 @@ uint64_t RadosTargetStore::NextStamp() {
 }
 
 absl::Status RadosTargetStore::Write(const TargetKey& key, const TargetSet& set,
-                                     const EncodedTarget& target) {
+                                     const TargetOrigin& origin, const EncodedTarget& target) {
   const TargetSetId id = MakeTargetSetId(set);
   const RadosHeader header{.size = target.bytes.size(),
                            .checksum = target.checksum,
@@ -217,7 +217,7 @@ absl::Status RadosTargetStore::Write(const TargetKey& key, const TargetSet& set,
                            .dtype = target.dtype,
                            .codec = target.codec,
                            .shape = target.shape};
-  const RadosEntry entry{.size = header.size, .stamp = NextStamp(), .set = id};
+  const RadosEntry entry{.size = header.size, .stamp = NextStamp(), .set = id, .origin = origin};
   REFLUX_RETURN_IF_ERROR(sets_.Describe(id, set));
   REFLUX_ASSIGN_OR_RETURN(const auto space, SpaceOf(id));
   REFLUX_RETURN_IF_ERROR(WriteValue(*space, header, target.bytes));
@@ -265,7 +265,10 @@ absl::Status RadosTargetStore::Visit(const std::optional<TargetSetId>& set,
                                      const std::function<absl::Status(const StoredEntry&)>& visit) {
   return index_.Visit([&](const TargetKey& key, const RadosEntry& entry) {
     if (set.has_value() && entry.set != *set) return absl::OkStatus();
-    return visit({.key = key, .set = entry.set, .bytes = static_cast<int64_t>(entry.size)});
+    return visit({.key = key,
+                  .set = entry.set,
+                  .origin = entry.origin,
+                  .bytes = static_cast<int64_t>(entry.size)});
   });
 }
 

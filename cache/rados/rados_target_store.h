@@ -32,7 +32,7 @@ class RadosTargetStore : public TargetStore {
   std::vector<bool> ContainsMany(const std::vector<TargetKey>& keys) override;
   void ReadMany(const std::vector<TargetKey>& keys, Use use,
                 const std::function<bool(size_t, absl::StatusOr<EncodedTarget>)>& deliver) override;
-  absl::Status Put(const TargetKey& key, const TargetSet& set,
+  absl::Status Put(const TargetKey& key, const TargetSet& set, const TargetOrigin& origin,
                    const EncodedTarget& target) override;
   absl::Status Drop(const TargetKey& key) override;
   StoreStats stats() const override;
@@ -57,7 +57,8 @@ class RadosTargetStore : public TargetStore {
   // Learns sets and counts of the other servers, when what is known is older than `age`.
   absl::Status RefreshOlderThan(absl::Duration age);
   absl::Status MakeRoom(int64_t bytes);
-  absl::Status Write(const TargetKey& key, const TargetSet& set, const EncodedTarget& target);
+  absl::Status Write(const TargetKey& key, const TargetSet& set, const TargetOrigin& origin,
+                     const EncodedTarget& target);
   absl::Status Refuse(const std::string& why);
   uint64_t NextStamp();
   // Takes an entry out of the index and its value from the cluster; the bytes freed.

@@ -41,7 +41,10 @@ absl::StatusOr<std::vector<TargetSpec>> SpecsOf(const v1::JobSpec& spec) {
   std::set<std::string> taps = {"logits"};
   for (const LossTap& loss : TapsOfLosses(spec.losses())) taps.insert(loss.tap);
   std::vector<TargetSpec> specs;
-  for (const std::string& tap : taps) specs.push_back({.tap = tap, .codec = codec});
+  for (const std::string& tap : taps) {
+    const bool logits_only = TopK(codec) > 0 && tap != "logits";
+    specs.push_back({.tap = tap, .codec = logits_only ? Codec::kFp16 : codec});
+  }
   return specs;
 }
 
@@ -54,7 +57,10 @@ class Measurement {
     const std::set<std::string> used = UsedTeachers(spec_);
     if (used.size() != 1)
       return absl::InvalidArgumentError("the losses of the job must name one teacher");
-    REFLUX_ASSIGN_OR_RETURN(Teacher teacher, LoadTeacher(spec_.teachers().at(*used.begin())));
+    if (!spec_.teachers().at(*used.begin()).ensemble().empty())
+      return absl::InvalidArgumentError("an ensemble's views are not measured: name a member");
+    REFLUX_ASSIGN_OR_RETURN(Teacher teacher,
+                            LoadTeacher(spec_.teachers().at(*used.begin()), spec_.data()));
     source_ = MakeLocalSource(std::move(teacher),
                               [root = DataRoot(spec_.data())](const Locator& locator) {
                                 return ReadImageFile(root, locator);

@@ -15,6 +15,9 @@ class MachineClock : public Clock {
     clock_gettime(CLOCK_BOOTTIME, &now);
     return absl::DurationFromTimespec(now);
   }
+  void WaitUntil(CondVar& condition, Mutex& mutex, absl::Time deadline) const override {
+    condition.WaitUntil(mutex, deadline);
+  }
 };
 
 }  // namespace

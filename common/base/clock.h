@@ -2,6 +2,7 @@
 #pragma once
 
 #include "absl/time/time.h"
+#include "common/base/mutex.h"
 
 namespace reflux {
 
@@ -16,6 +17,11 @@ class Clock {
   // Since an arbitrary moment. Runs on through suspension, never jumps: what leases and pauses are
   // measured by within a process.
   virtual absl::Duration Uptime() const = 0;
+
+  // As CondVar::WaitUntil, with `deadline` by Now(): returns when notified, when it has come, or
+  // for no reason. The caller holds `mutex`.
+  virtual void WaitUntil(CondVar& condition, Mutex& mutex, absl::Time deadline) const
+      REFLUX_REQUIRES(mutex) = 0;
 };
 
 // The machine's; lives for ever.

@@ -5,11 +5,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/atomic_file.h"
 #include "common/base/status_macros.h"
 
 namespace reflux {
@@ -28,19 +27,6 @@ class FileDescriptor {
  private:
   int fd_;
 };
-
-absl::Status WriteAndSync(const std::string& path, absl::string_view content) {
-  FileDescriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (file.get() < 0) return ErrnoStatus(errno, "cannot create", path);
-  while (!content.empty()) {
-    const ssize_t written = write(file.get(), content.data(), content.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return ErrnoStatus(errno, "cannot write", path);
-    content.remove_prefix(written);
-  }
-  if (fsync(file.get()) != 0) return ErrnoStatus(errno, "cannot sync", path);
-  return absl::OkStatus();
-}
 
 }  // namespace
 
@@ -84,22 +70,9 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes)
 }
 
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view content) {
-  const std::string temporary = absl::StrCat(path, ".tmp.", getpid(), ".", gettid());
-  absl::Status status = WriteAndSync(temporary, content);
-  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
-    status = ErrnoStatus(errno, "cannot rename to", path);
-  }
-  if (!status.ok()) {
-    unlink(temporary.c_str());
-    return status;
-  }
-  std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  FileDescriptor directory(
-      open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.get() < 0 || fsync(directory.get()) != 0) {
-    return ErrnoStatus(errno, "cannot sync the folder of", path);
-  }
-  return absl::OkStatus();
+  REFLUX_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
+  REFLUX_RETURN_IF_ERROR(file.Append(content));
+  return file.Publish();
 }
 
 }  // namespace reflux

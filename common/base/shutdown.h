@@ -1,6 +1,7 @@
-// SIGTERM and SIGINT as a Cancellation.
+// SIGTERM and SIGINT as a Cancellation, SIGHUP as a call.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "common/base/cancellation.h"
@@ -8,7 +9,8 @@
 namespace reflux {
 
 // Blocks SIGTERM and SIGINT in the calling thread (call it first in main: later threads inherit
-// that) and starts a thread that cancels on the first and exits with 130 on the third.
-std::shared_ptr<Cancellation> InstallShutdownSignals();
+// that) and starts a thread that cancels on the first and exits with 130 on the third. If
+// `on_hangup` is given, SIGHUP too is blocked, and runs it in that thread.
+std::shared_ptr<Cancellation> InstallShutdownSignals(std::function<void()> on_hangup = nullptr);
 
 }  // namespace reflux

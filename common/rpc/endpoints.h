@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -15,8 +16,17 @@ namespace reflux {
 // stands there is not host:port.
 absl::StatusOr<std::string> ResolveEndpoint(const std::string& endpoint);
 
+// The servers that `endpoint` stands for, each an endpoint for ResolveEndpoint: its parts if it is
+// a list "A,B,...", and for a part "@FOLDER/" every file in the folder, by name: who publishes
+// there joins, who withdraws leaves. NotFound for a folder that does not exist (yet).
+absl::StatusOr<std::vector<std::string>> ListEndpoints(const std::string& endpoint);
+
 // Writes FILE of "@FILE" atomically, creating its folder.
 absl::Status PublishEndpoint(const std::string& file, absl::string_view address);
+
+// Removes FILE if it still holds `address`: no client is to begin with a server that stops. Best
+// effort.
+void WithdrawEndpoint(const std::string& file, absl::string_view address);
 
 // The port in a published file, 0 if there is none: what a restarted process tries first.
 int PublishedPort(const std::string& file);

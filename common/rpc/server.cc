@@ -80,6 +80,7 @@ RpcServer::~RpcServer() {
 }
 
 void RpcServer::SetServing(bool serving) {
+  serving_ = serving;
   if (auto* health = server_->GetHealthCheckService()) health->SetServingStatus(serving);
 }
 

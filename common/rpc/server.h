@@ -4,6 +4,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,6 +37,7 @@ class RpcServer {
   int port() const { return port_; }
   // The answer of grpc.health.v1.Health for the server as a whole. Not serving until set.
   void SetServing(bool serving);
+  bool serving() const { return serving_; }
   // Refuses new calls, lets running ones end until `grace` has passed, then cancels them.
   // Idempotent.
   void Shutdown(absl::Duration grace);
@@ -45,6 +47,7 @@ class RpcServer {
   std::unique_ptr<grpc::Server> server_;
   std::string address_;
   int port_ = 0;
+  std::atomic<bool> serving_ = false;
 };
 
 }  // namespace reflux

@@ -1,6 +1,8 @@
 #include "common/spec/job_check.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -260,17 +262,56 @@ void CheckLosses(const v1::JobSpec& spec, Checker& check) {
   CheckHeightWidth("losses.afdcd.patch", losses.afdcd().patch(), check);
 }
 
-void CheckTeachers(const v1::JobSpec& spec, Checker& check) {
-  const std::set<std::string> used = UsedTeachers(spec);
-  if (used.size() > 1) {
-    check.Unavailable("losses", absl::StrCat("several teachers in one job (the losses name ",
-                                             absl::StrJoin(used, ", "), ")"));
+// Members that there are, have networks of their own, and stand there once.
+void CheckEnsemble(const v1::JobSpec& spec, const v1::TeacherSpec& ensemble,
+                   const std::string& path, Checker& check) {
+  const std::string field = path + ".ensemble";
+  if (ensemble.ensemble_size() < 2) check.Bad(field, "expected at least two teachers");
+  if (!ensemble.checkpoint().empty() || ensemble.has_expect_miou() || !ensemble.classes().empty())
+    check.Bad(field, "checkpoint, classes and expect_miou belong to its members");
+  std::set<std::string> seen;
+  for (const std::string& name : ensemble.ensemble()) {
+    const auto member = spec.teachers().find(name);
+    if (member == spec.teachers().end()) {
+      check.Bad(field, absl::StrCat("there is no teacher `", name, "`"));
+    } else if (!member->second.ensemble().empty()) {
+      check.Bad(field, absl::StrCat("`", name, "` is an ensemble itself"));
+    }
+    if (!seen.insert(name).second)
+      check.Bad(field, absl::StrCat("`", name, "` stands there twice"));
   }
+}
+
+// Losses that ask an ensemble for a feature map.
+void CheckEnsembleTaps(const v1::JobSpec& spec, Checker& check) {
+  std::map<std::string, std::string> taps;
+  for (const auto& [loss, tap] : TapsOfLosses(spec.losses())) taps[loss] = tap;
+  for (const auto& [loss, named] : TeachersOfLosses(spec.losses())) {
+    const auto teacher = spec.teachers().find(TeacherNamed(spec, named));
+    const auto tap = taps.find(loss);
+    if (teacher == spec.teachers().end() || teacher->second.ensemble().empty()) continue;
+    if (tap == taps.end() || tap->second == "logits") continue;
+    check.Bad(absl::StrCat("losses.", loss, ".tap"),
+              absl::StrCat("`", tap->second, "` of the ensemble `", teacher->first,
+                           "`: an ensemble has logits alone"));
+  }
+}
+
+void CheckTeachers(const v1::JobSpec& spec, Checker& check) {
   for (const auto& [name, teacher] : spec.teachers()) {
     const std::string path = JoinPath("teachers", name);
     if (!IsName(name)) check.Bad(path, "a name has letters, digits, '-', '_', '.'");
-    if (teacher.checkpoint().empty())
+    if (!teacher.ensemble().empty()) {
+      CheckEnsemble(spec, teacher, path, check);
+    } else if (teacher.checkpoint().empty()) {
       check.Bad(path + ".checkpoint", "missing: the file of the teacher");
+    }
+  }
+  CheckEnsembleTaps(spec, check);
+  const std::string& views = spec.targets().views();
+  if (UsedTeachers(spec).size() > 1 && (views == "auto" || absl::StartsWith(views, "whole"))) {
+    check.Unavailable("targets.views",
+                      absl::StrCat("views ", views, " with several teachers (use replay or live)"));
   }
 }
 
@@ -278,9 +319,6 @@ void CheckRun(const v1::JobSpec& spec, Checker& check) {
   const std::string& cache = spec.targets().cache();
   if (!cache.empty() && !IsName(cache)) {
     check.Bad("targets.cache", "not a name: up to 100 letters, digits, '-', '_', '.'");
-  }
-  if (spec.run().teachers() > 1) {
-    check.Unavailable("run.teachers", absl::StrCat(spec.run().teachers(), " teacher processes"));
   }
   if (spec.run().has_teachers() && spec.run().teachers() == 0 && cache == "none" &&
       NeedsTeacher(spec.losses())) {

@@ -21,4 +21,10 @@ std::set<std::string> UsedTeachers(const v1::JobSpec& spec) {
   return used;
 }
 
+std::vector<std::string> NetworksOf(const v1::JobSpec& spec, const std::string& name) {
+  const v1::TeacherSpec& teacher = spec.teachers().at(name);
+  if (teacher.ensemble().empty()) return {name};
+  return {teacher.ensemble().begin(), teacher.ensemble().end()};
+}
+
 }  // namespace reflux

@@ -3,6 +3,7 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
 #include "reflux/v1/config.pb.h"
 
@@ -17,5 +18,9 @@ std::string TeacherNamed(const v1::JobSpec& spec, const std::string& name);
 
 // What the losses name, as keys of `spec.teachers()`; names of no teacher are left out.
 std::set<std::string> UsedTeachers(const v1::JobSpec& spec);
+
+// The teachers with a checkpoint that `name`, a key of `spec.teachers()`, is made of: itself, or
+// the members of an ensemble in order.
+std::vector<std::string> NetworksOf(const v1::JobSpec& spec, const std::string& name);
 
 }  // namespace reflux

@@ -3,7 +3,6 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,22 +11,20 @@
 #include "common/base/status_macros.h"
 #include "common/rpc/endpoints.h"
 #include "common/rpc/status.h"
+#include "common/targets/missing_targets.h"
 #include "common/targets/wire.h"
 #include "reflux/v1/targets.grpc.pb.h"
 
 namespace reflux {
 namespace {
 
-bool IsRetryable(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kUnavailable:
-    case absl::StatusCode::kResourceExhausted:
-    case absl::StatusCode::kDataLoss:
-    case absl::StatusCode::kAborted:
-      return true;
-    default:
-      return false;
-  }
+// A server that stops cancels calls which it has received and not begun: to the client, who did not
+// cancel, it is gone.
+absl::Status AsSeen(const grpc::Status& status, const FetchContext& context) {
+  const bool by_caller = context.cancellation != nullptr && context.cancellation->cancelled();
+  if (status.error_code() != grpc::StatusCode::CANCELLED || by_caller) return FromGrpc(status);
+  return absl::UnavailableError(
+      absl::StrCat("the server ended the call: ", status.error_message()));
 }
 
 // How long a server has not been reached.
@@ -135,8 +132,6 @@ class RemoteSource : public TargetSource {
 
  private:
   using Stub = v1::TargetService::Stub;
-  // (sample, spec) indices that are still to be delivered.
-  using Missing = std::set<std::pair<size_t, size_t>>;
 
   struct Attempt {
     absl::Status status;        // of the call
@@ -145,10 +140,10 @@ class RemoteSource : public TargetSource {
   };
 
   absl::StatusOr<std::shared_ptr<Stub>> Connect();
-  Attempt TryOnce(const FetchContext& context, TargetRequest& request, Missing& missing,
+  Attempt TryOnce(const FetchContext& context, TargetRequest& request, MissingTargets& missing,
                   TargetSink& sink);
   Attempt Read(grpc::ClientReader<v1::FetchResponse>& reader, const std::vector<size_t>& asked,
-               TargetRequest& request, Missing& missing, TargetSink& sink);
+               TargetRequest& request, MissingTargets& missing, TargetSink& sink);
   bool SupplyImage(SampleRef& sample, absl::Status& failure);
   absl::Status SupplyLabel(SampleRef& sample);
   absl::Time TryDeadline(const FetchContext& context) const {
@@ -189,10 +184,7 @@ absl::Status RemoteSource::Fetch(const FetchContext& context, const TargetReques
                                  TargetSink& sink) {
   REFLUX_RETURN_IF_ERROR(original.Validate());
   TargetRequest request = original;
-  Missing missing;
-  for (size_t i = 0; i < request.samples.size(); ++i) {
-    for (size_t j = 0; j < request.specs.size(); ++j) missing.insert({i, j});
-  }
+  MissingTargets missing(request);
   const size_t all = missing.size();
   absl::Duration backoff = options_.min_backoff;
   absl::Status failure;
@@ -215,52 +207,48 @@ absl::Status RemoteSource::Fetch(const FetchContext& context, const TargetReques
     // A try that hung is tried again while the caller has time left.
     const bool hung = absl::IsDeadlineExceeded(attempt.status) && absl::Now() < context.deadline;
     if (!attempt.status.ok() && !IsRetryable(attempt.status) && !hung) break;
+    if (options_.single_try) break;
     if (outage.GiveUp(hung ? absl::UnavailableError(attempt.status.message()) : attempt.status)) {
       failure = absl::UnavailableError(failure.message());
       break;
     }
     metrics_.retries.Increment();
     if (missing.size() < before) backoff = options_.min_backoff;
-    SleepUntil(std::min(context.deadline, absl::Now() + backoff), context.cancellation.get());
+    const absl::Duration wished = std::min(RetryAfter(failure), absl::Minutes(1));
+    SleepUntil(std::min(context.deadline, absl::Now() + std::max(backoff, wished)),
+               context.cancellation.get());
     backoff = std::min(options_.max_backoff, backoff * 2);
   }
   if (missing.empty()) return absl::OkStatus();
   if (missing.size() == all) return failure;
-  for (const auto& [sample, spec] : missing) sink.Deliver(sample, spec, failure);
+  missing.Fail(failure, sink);
   return absl::OkStatus();
 }
 
 RemoteSource::Attempt RemoteSource::TryOnce(const FetchContext& context, TargetRequest& request,
-                                            Missing& missing, TargetSink& sink) {
+                                            MissingTargets& missing, TargetSink& sink) {
   absl::StatusOr<std::shared_ptr<Stub>> stub = Connect();
   if (!stub.ok()) return {stub.status(), absl::OkStatus()};
-  // The call asks for the samples that miss any spec; what comes twice is dropped.
-  std::vector<size_t> asked;
-  TargetRequest partial{.teacher = request.teacher, .specs = request.specs};
-  for (const auto& [sample, spec] : missing) {
-    if (!asked.empty() && asked.back() == sample) continue;
-    asked.push_back(sample);
-    partial.samples.push_back(request.samples[sample]);
-  }
+  const MissingTargets::Rest rest = missing.Of(request);
   grpc::ClientContext call;
   call.set_deadline(absl::ToChronoTime(TryDeadline(context)));
   Cancellation::Registration on_cancel;
   if (context.cancellation != nullptr) {
     on_cancel = context.cancellation->OnCancel([&call] { call.TryCancel(); });
   }
-  v1::FetchRequest message = ToProto(partial, context.priority);
+  v1::FetchRequest message = ToProto(rest.request, context.priority);
   message.set_discard(options_.discard);
   auto reader = (*stub)->Fetch(&call, message);
-  Attempt attempt = Read(*reader, asked, request, missing, sink);
+  Attempt attempt = Read(*reader, rest.samples, request, missing, sink);
   if (!attempt.status.ok()) call.TryCancel();
-  const absl::Status finished = FromGrpc(reader->Finish());
+  const absl::Status finished = AsSeen(reader->Finish(), context);
   if (attempt.status.ok()) attempt.status = finished;
   return attempt;
 }
 
 RemoteSource::Attempt RemoteSource::Read(grpc::ClientReader<v1::FetchResponse>& reader,
                                          const std::vector<size_t>& asked, TargetRequest& request,
-                                         Missing& missing, TargetSink& sink) {
+                                         MissingTargets& missing, TargetSink& sink) {
   Attempt attempt;
   Assembler assembler(options_.discard);
   std::vector<bool> had_image;  // a server that got the image and still asks for it is refused
@@ -268,7 +256,7 @@ RemoteSource::Attempt RemoteSource::Read(grpc::ClientReader<v1::FetchResponse>& 
   const auto deliver = [&](size_t index, size_t spec, absl::StatusOr<EncodedTarget> target) {
     if (index >= asked.size() || spec >= request.specs.size()) return;
     const size_t sample = asked[index];
-    if (missing.count({sample, spec}) == 0) return;
+    if (!missing.Has(sample, spec)) return;
     if (!target.ok()) {
       absl::Status failure = target.status();
       if (IsSampleNeeded(failure) && !had_image[index] &&
@@ -285,7 +273,7 @@ RemoteSource::Attempt RemoteSource::Read(grpc::ClientReader<v1::FetchResponse>& 
       metrics_.targets.Increment();
       metrics_.bytes.Increment(target->bytes.size());
     }
-    missing.erase({sample, spec});
+    missing.Take(sample, spec);
     sink.Deliver(sample, spec, std::move(target));
   };
   v1::FetchResponse part;
@@ -341,12 +329,14 @@ absl::StatusOr<TeacherInfo> RemoteSource::GetTeacherInfo(const FetchContext& con
       grpc::ClientContext call;
       call.set_deadline(absl::ToChronoTime(TryDeadline(context)));
       v1::TeacherInfo answer;
-      status = FromGrpc((*stub)->GetTeacherInfo(&call, {}, &answer));
+      status = AsSeen((*stub)->GetTeacherInfo(&call, {}, &answer), context);
       if (status.ok()) return FromProto(answer);
     } else {
       status = stub.status();
     }
-    if (!IsRetryable(status) || absl::Now() + backoff >= context.deadline) return status;
+    if (options_.single_try || !IsRetryable(status) || absl::Now() + backoff >= context.deadline) {
+      return status;
+    }
     if (outage.GiveUp(status)) return status;
     SleepUntil(absl::Now() + backoff, context.cancellation.get());
     backoff = std::min(options_.max_backoff, backoff * 2);

@@ -17,6 +17,9 @@ struct RemoteSourceOptions {
   // RESOURCE_EXHAUSTED, DATA_LOSS or ABORTED. Tries go on until the caller's deadline.
   absl::Duration min_backoff = absl::Milliseconds(50);
   absl::Duration max_backoff = absl::Seconds(2);
+  // No second try: a failure is the caller's, who asks another server (pooled_source.h). An image
+  // that is asked for is still sent.
+  bool single_try = false;
   // Deadline of a single try: a server that hangs costs this much.
   absl::Duration try_timeout = absl::Minutes(5);
   // A server that has not been reached for this long, counted from the first failed try, is given

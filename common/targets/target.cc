@@ -1,10 +1,15 @@
 #include "common/targets/target.h"
 
+#if defined(__x86_64__)
+#include <xxh_x86dispatch.h>  // XXH3 with the widest vectors that the processor has
+#else
 #include <xxhash.h>
+#endif
 
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 
 namespace reflux {
@@ -26,6 +31,27 @@ absl::Status View::Validate() const {
     return absl::InvalidArgumentError("view: the crop must cover a part of the resized image");
   }
   return absl::OkStatus();
+}
+
+std::string DescribeDifference(const TeacherIdentity& is, const TeacherIdentity& wanted) {
+  std::vector<std::string> parts;
+  const auto compare = [&](absl::string_view field, const auto& a, const auto& b) {
+    if (a != b) parts.push_back(absl::StrCat(field, " ", a, " instead of ", b));
+  };
+  compare("digest", is.digest.Short(), wanted.digest.Short());
+  if (is.preprocessing != wanted.preprocessing) {
+    parts.push_back(is.preprocessing.bgr == wanted.preprocessing.bgr
+                        ? "another preprocessing"
+                        : "another preprocessing (order of colours)");
+  }
+  const Numerics &a = is.numerics, &b = wanted.numerics;
+  compare("numerics.mode", static_cast<int>(a.mode), static_cast<int>(b.mode));
+  compare("numerics.compute", static_cast<int>(a.compute), static_cast<int>(b.compute));
+  compare("numerics.tf32", a.tf32, b.tf32);
+  compare("numerics.threads", a.threads, b.threads);
+  compare("numerics.batch", a.batch, b.batch);
+  compare("numerics.inference_revision", a.inference_revision, b.inference_revision);
+  return absl::StrJoin(parts, ", ");
 }
 
 absl::Status TargetRequest::Validate() const {

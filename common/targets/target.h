@@ -110,6 +110,10 @@ struct TeacherIdentity {
   auto operator<=>(const TeacherIdentity&) const = default;
 };
 
+// What of `is` is not as in `wanted`, for people: "digest 9f3c01ab instead of 12ab34cd", or which
+// of preprocessing and numerics. Empty when they are equal.
+std::string DescribeDifference(const TeacherIdentity& is, const TeacherIdentity& wanted);
+
 struct TargetRequest {
   TeacherIdentity teacher;
   std::vector<SampleRef> samples;
@@ -161,6 +165,9 @@ class TargetSink {
   // back-pressure.
   virtual void Deliver(size_t sample, size_t spec, absl::StatusOr<EncodedTarget> target) = 0;
 };
+
+// Data set of the images by which a server tests itself: they are not counted as inferred.
+inline constexpr char kCanaryDataset[] = "reflux:canary";
 
 // What a teacher is and can do.
 struct TeacherInfo {

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
 #include "common/targets/key_fields.h"
 
 namespace reflux {
@@ -35,16 +36,26 @@ void AppendTeacher(std::string& out, const TeacherIdentity& teacher) {
   AppendField(out, KeyTag::kNumerics, value);
 }
 
-void AppendSample(std::string& out, const SampleRef& sample) {
-  AppendField(out, KeyTag::kSample, sample.digest.AsBytes());
-  const View& v = sample.view;
-  std::string value;
+void AppendView(std::string& out, const View& v) {
   for (int32_t side :
        {v.resized_height, v.resized_width, v.crop_y, v.crop_x, v.crop_height, v.crop_width}) {
-    AppendU32(value, static_cast<uint32_t>(side));
+    AppendU32(out, static_cast<uint32_t>(side));
   }
-  AppendU8(value, v.flip ? 1 : 0);
+  AppendU8(out, v.flip ? 1 : 0);
+}
+
+void AppendSample(std::string& out, const SampleRef& sample) {
+  AppendField(out, KeyTag::kSample, sample.digest.AsBytes());
+  std::string value;
+  AppendView(value, sample.view);
   AppendField(out, KeyTag::kView, value);
+}
+
+int32_t TakeI32(absl::string_view& bytes) {
+  uint32_t value = 0;
+  for (int i = 0; i < 4; ++i) value = value << 8 | static_cast<uint8_t>(bytes[i]);
+  bytes.remove_prefix(4);
+  return static_cast<int32_t>(value);
 }
 
 void AppendSpec(std::string& out, const TargetSpec& spec) {
@@ -74,6 +85,44 @@ std::string TargetKeyBytes(const TeacherIdentity& teacher, const SampleRef& samp
 TargetKey MakeTargetKey(const TeacherIdentity& teacher, const SampleRef& sample,
                         const TargetSpec& spec) {
   return {Sha256::Of(TargetKeyBytes(teacher, sample, spec))};
+}
+
+std::string EncodeTargetOrigin(const TargetOrigin& origin) {
+  std::string out(origin.sample.AsBytes());
+  AppendView(out, origin.view);
+  out.append(origin.label.AsBytes().data(), Digest::kSize);
+  return out;
+}
+
+absl::StatusOr<TargetOrigin> DecodeTargetOrigin(absl::string_view bytes) {
+  if (bytes.size() != kTargetOriginSize) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("origin: ", bytes.size(), " bytes instead of ", kTargetOriginSize));
+  }
+  TargetOrigin origin;
+  REFLUX_ASSIGN_OR_RETURN(origin.sample, Digest::FromBytes(bytes.substr(0, Digest::kSize)));
+  REFLUX_ASSIGN_OR_RETURN(origin.label,
+                          Digest::FromBytes(bytes.substr(bytes.size() - Digest::kSize)));
+  bytes.remove_prefix(Digest::kSize);
+  View& v = origin.view;
+  for (int32_t* side :
+       {&v.resized_height, &v.resized_width, &v.crop_y, &v.crop_x, &v.crop_height, &v.crop_width}) {
+    *side = TakeI32(bytes);
+  }
+  v.flip = bytes[0] == 1;
+  if (static_cast<uint8_t>(bytes[0]) > 1) {
+    return absl::InvalidArgumentError("origin: flip is neither 0 nor 1");
+  }
+  REFLUX_RETURN_IF_ERROR(v.Validate());
+  return origin;
+}
+
+TargetKey MakeTargetKey(const TargetSet& set, const TargetOrigin& origin) {
+  SampleRef sample;
+  sample.digest = origin.sample;
+  sample.view = origin.view;
+  sample.label_digest = origin.label;
+  return MakeTargetKey(set.teacher, sample, set.spec);
 }
 
 std::string TargetSet::DisplayName() const {

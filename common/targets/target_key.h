@@ -33,6 +33,20 @@ std::string TargetKeyBytes(const TeacherIdentity& teacher, const SampleRef& samp
 TargetKey MakeTargetKey(const TeacherIdentity& teacher, const SampleRef& sample,
                         const TargetSpec& spec);
 
+// What a stored target was made from: with its set's teacher and spec it gives the key again.
+struct TargetOrigin {
+  Digest sample;  // SHA-256 of the encoded image
+  View view;
+  Digest label;  // empty unless the reduction reads labels
+  auto operator<=>(const TargetOrigin&) const = default;
+};
+
+// The origin as bytes (docs/cache_format.md): sample, view, label.
+inline constexpr size_t kTargetOriginSize = 89;
+std::string EncodeTargetOrigin(const TargetOrigin& origin);
+// InvalidArgument unless `bytes` are an origin with a view that is one.
+absl::StatusOr<TargetOrigin> DecodeTargetOrigin(absl::string_view bytes);
+
 // What people see of a cache: the targets of one data set from one teacher at one tap.
 struct TargetSet {
   std::string dataset;
@@ -52,6 +66,9 @@ struct TargetSetId {
     return H::combine(std::move(h), id.digest);
   }
 };
+
+// The key of a target of `set`.
+TargetKey MakeTargetKey(const TargetSet& set, const TargetOrigin& origin);
 
 std::string TargetSetBytes(const TargetSet& set);
 TargetSetId MakeTargetSetId(const TargetSet& set);

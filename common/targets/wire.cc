@@ -179,6 +179,16 @@ v1::TargetSpec ToProto(const TargetSpec& spec) {
   return message;
 }
 
+v1::TargetSet ToProto(const TargetSet& set) {
+  v1::TargetSet message;
+  message.set_id(set.DisplayName());
+  message.set_dataset(set.dataset);
+  *message.mutable_teacher() = ToProto(set.teacher);
+  message.set_model(set.model);
+  *message.mutable_spec() = ToProto(set.spec);
+  return message;
+}
+
 v1::TeacherInfo ToProto(const TeacherInfo& info) {
   v1::TeacherInfo message;
   *message.mutable_identity() = ToProto(info.identity);
@@ -223,6 +233,19 @@ absl::StatusOr<TargetSpec> FromProto(const v1::TargetSpec& message) {
   return TargetSpec{.tap = message.tap(),
                     .reduction = static_cast<Reduction>(message.reduction()),
                     .codec = static_cast<Codec>(message.codec())};
+}
+
+absl::StatusOr<TargetSet> TargetSetFromProto(const v1::TargetSet& message) {
+  TargetSet set;
+  set.dataset = message.dataset();
+  set.model = message.model();
+  if (set.dataset.size() > TargetRequest::kMaxPath || set.model.size() > TargetRequest::kMaxPath) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("set: a name over ", TargetRequest::kMaxPath, " bytes"));
+  }
+  REFLUX_ASSIGN_OR_RETURN(set.teacher, FromProto(message.teacher()));
+  REFLUX_ASSIGN_OR_RETURN(set.spec, FromProto(message.spec()));
+  return set;
 }
 
 absl::StatusOr<TeacherInfo> FromProto(const v1::TeacherInfo& message) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/targets/target.h"
+#include "common/targets/target_key.h"
 #include "reflux/v1/targets.pb.h"
 
 namespace reflux {
@@ -12,11 +13,13 @@ v1::Numerics ToProto(const Numerics& numerics);
 v1::TeacherIdentity ToProto(const TeacherIdentity& identity);
 v1::View ToProto(const View& view);
 v1::TargetSpec ToProto(const TargetSpec& spec);
+v1::TargetSet ToProto(const TargetSet& set);  // without counts
 v1::TeacherInfo ToProto(const TeacherInfo& info);
 v1::FetchRequest ToProto(const TargetRequest& request, Priority priority);
 
 absl::StatusOr<TeacherIdentity> FromProto(const v1::TeacherIdentity& message);
 absl::StatusOr<TargetSpec> FromProto(const v1::TargetSpec& message);
+absl::StatusOr<TargetSet> TargetSetFromProto(const v1::TargetSet& message);
 absl::StatusOr<TeacherInfo> FromProto(const v1::TeacherInfo& message);
 // Moves images out of `message`.
 absl::StatusOr<TargetRequest> FromProto(v1::FetchRequest&& message);

@@ -58,15 +58,16 @@ std::string NestedMobileNetName(const std::string& name) {
 // Our name -> the file's, for the names that both have.
 using Pairs = std::map<std::string, std::string>;
 
-Pairs Match(const NamedTensors& state, const WeightFile& file, const Begin& begin) {
+// `nested`: the file has torchvision's MobileNetV2, where "conv.1" is another convolution than in
+// flat blocks. So a file is read one way or the other, never name by name.
+Pairs Match(const NamedTensors& state, const WeightFile& file, const Begin& begin, bool nested) {
   Pairs pairs;
   for (const auto& [name, tensor] : state) {
     if (!absl::StartsWith(name, begin.ours)) continue;
     const std::string rest = name.substr(absl::string_view(begin.ours).size());
-    for (const std::string& theirs :
-         {absl::StrCat(begin.theirs, rest), NestedMobileNetName(rest)}) {
-      if (file.Contains(theirs)) pairs.emplace(name, theirs);
-    }
+    const std::string theirs =
+        absl::StrCat(begin.theirs, nested ? NestedMobileNetName(rest) : rest);
+    if (file.Contains(theirs)) pairs.emplace(name, theirs);
   }
   return pairs;
 }
@@ -74,8 +75,10 @@ Pairs Match(const NamedTensors& state, const WeightFile& file, const Begin& begi
 Pairs BestMatch(const NamedTensors& state, const WeightFile& file) {
   Pairs best;
   for (const Begin& begin : kBegins) {
-    Pairs pairs = Match(state, file, begin);
-    if (pairs.size() > best.size()) best = std::move(pairs);
+    for (const bool nested : {false, true}) {
+      Pairs pairs = Match(state, file, begin, nested);
+      if (pairs.size() > best.size()) best = std::move(pairs);
+    }
   }
   return best;
 }
@@ -101,17 +104,18 @@ std::string StemHint(const WeightFile& file, const NamedTensors& state) {
 }
 
 absl::Status Check(const WeightFile& file, const NamedTensors& state, const Pairs& pairs) {
-  std::vector<std::string> wrong;
+  std::vector<std::string> wrong, missing;
   for (const auto& [name, tensor] : state) {
     const auto pair = pairs.find(name);
     if (pair == pairs.end()) {
-      if (!absl::EndsWith(name, "num_batches_tracked")) wrong.push_back(name + " (missing)");
+      if (!absl::EndsWith(name, "num_batches_tracked")) missing.push_back(name + " (missing)");
       continue;
     }
     const torch::IntArrayRef theirs(file.entries().at(pair->second).shape);
     if (tensor.sizes() == theirs) continue;
     wrong.push_back(absl::StrCat(name, " (", Shape(theirs), ", not ", Shape(tensor.sizes()), ")"));
   }
+  wrong.insert(wrong.end(), missing.begin(), missing.end());
   if (wrong.empty()) return absl::OkStatus();
   const size_t shown = std::min<size_t>(wrong.size(), 5);
   return absl::InvalidArgumentError(absl::StrCat(

@@ -1,32 +1,13 @@
 #include "distill/codec/int8_codec.h"
 
 #include <cstdint>
-#include <cstring>
+
+#include "common/targets/decode_value.h"
 
 namespace reflux {
 namespace {
 
 constexpr double kLevels = 127;  // on either side of the middle
-
-// What stands before the elements, for each channel.
-struct Scale {
-  float step = 0, middle = 0;
-};
-static_assert(sizeof(Scale) == 8);
-
-template <typename T>
-void Decode(const char* bytes, int64_t channels, int64_t positions, T* out) {
-  const auto* element = reinterpret_cast<const int8_t*>(bytes + channels * sizeof(Scale));
-  for (int64_t channel = 0; channel < channels; ++channel) {
-    Scale scale;
-    std::memcpy(&scale, bytes + channel * sizeof(Scale), sizeof(Scale));
-    for (int64_t i = 0; i < positions; ++i) {
-      out[i] = static_cast<T>(scale.middle + scale.step * static_cast<float>(element[i]));
-    }
-    element += positions;
-    out += positions;
-  }
-}
 
 }  // namespace
 
@@ -52,9 +33,9 @@ absl::StatusOr<std::string> EncodeInt8(const torch::Tensor& map) {
 void DecodeInt8(absl::string_view bytes, torch::Tensor out) {
   const int64_t channels = out.size(0), positions = out.size(1) * out.size(2);
   if (out.scalar_type() == torch::kFloat64) {
-    Decode(bytes.data(), channels, positions, out.data_ptr<double>());
+    DecodeInt8(bytes, channels, positions, out.data_ptr<double>());
   } else {
-    Decode(bytes.data(), channels, positions, out.data_ptr<float>());
+    DecodeInt8(bytes, channels, positions, out.data_ptr<float>());
   }
 }
 

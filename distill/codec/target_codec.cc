@@ -6,9 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/targets/zstd_value.h"
 #include "distill/codec/int8_codec.h"
 #include "distill/codec/topk_codec.h"
-#include "distill/codec/zstd_value.h"
 
 namespace reflux {
 namespace {

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "common/targets/decode_value.h"
 
 namespace reflux {
 namespace {
@@ -40,20 +41,11 @@ absl::StatusOr<std::string> EncodeTopK(const torch::Tensor& map, int64_t k) {
 }
 
 absl::Status DecodeTopK(absl::string_view bytes, int64_t k, torch::Tensor out) {
-  const int64_t height = out.size(1), width = out.size(2);
-  // from_blob takes a mutable pointer; both tensors are only read.
-  char* begin = const_cast<char*>(bytes.data());
-  const torch::Tensor logits = torch::from_blob(begin, {k + 1, height, width}, torch::kFloat16);
-  const torch::Tensor classes =
-      torch::from_blob(begin + logits.nbytes(), {k, height, width}, torch::kUInt8)
-          .to(torch::kInt64);
-  if (classes.max().item<int64_t>() >= out.size(0)) {
-    return absl::DataLossError(
-        absl::StrCat("codec topk: a class is not below the ", out.size(0), " of the target"));
+  const int64_t channels = out.size(0), positions = out.size(1) * out.size(2);
+  if (out.scalar_type() == torch::kFloat64) {
+    return DecodeTopK(bytes, k, channels, positions, out.data_ptr<double>());
   }
-  out.copy_(logits.narrow(0, 0, 1).expand_as(out));
-  out.scatter_(0, classes, logits.narrow(0, 1, k).to(out.scalar_type()));
-  return absl::OkStatus();
+  return DecodeTopK(bytes, k, channels, positions, out.data_ptr<float>());
 }
 
 }  // namespace reflux

@@ -58,7 +58,7 @@ class FileDataset : public Dataset {
     REFLUX_ASSIGN_OR_RETURN(label.bytes, ReadFile(LabelPath(samples_[index]), kMaxLabelBytes));
     return label;
   }
-  const std::shared_ptr<const LabelMap>& LabelMapOf(size_t index) const override {
+  std::shared_ptr<const LabelMap> LabelMapOf(size_t index) const override {
     return maps_[samples_[index].values];
   }
 
@@ -73,6 +73,11 @@ class FileDataset : public Dataset {
 };
 
 }  // namespace
+
+absl::StatusOr<LabelFile> Dataset::ReadLabelFile(size_t) const {
+  return absl::UnimplementedError(
+      absl::StrCat("labels of the format ", format(), " are no files: targets.reduce: none"));
+}
 
 std::string DataRoot(const DatasetOptions& options) {
   const absl::StatusOr<Layout> layout = LayoutOf(options);

@@ -62,9 +62,10 @@ class Dataset {
   // value and pixel of a value out of range; DataLoss a broken file.
   virtual absl::StatusOr<cv::Mat> ReadLabel(size_t index) const = 0;
   // The same label as its file holds it, and the meaning of its values: what a teacher that reads
-  // labels is sent. Empty bytes when the sample has none.
-  virtual absl::StatusOr<LabelFile> ReadLabelFile(size_t index) const = 0;
-  virtual const std::shared_ptr<const LabelMap>& LabelMapOf(size_t index) const = 0;
+  // labels is sent. Empty bytes when the sample has none. Unimplemented, and null, for a format
+  // whose labels have no files.
+  virtual absl::StatusOr<LabelFile> ReadLabelFile(size_t index) const;
+  virtual std::shared_ptr<const LabelMap> LabelMapOf(size_t /*index*/) const { return nullptr; }
   // Encoded image bytes.
   virtual absl::StatusOr<std::string> ReadImage(size_t index) const = 0;
   // What paths of samples are relative to.

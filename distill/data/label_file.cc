@@ -67,8 +67,11 @@ ReadLabelFn LabelReader(std::vector<DatasetOptions> splits) {
 absl::StatusOr<std::vector<Digest>> LabelDigests(const Dataset& dataset,
                                                  const std::string& cache_folder) {
   REFLUX_ASSIGN_OR_RETURN(std::vector<Digest> digests, LabelFileDigests(dataset, cache_folder));
-  for (size_t i = 0; i < digests.size(); ++i)
-    digests[i] = LabelDigest(digests[i], *dataset.LabelMapOf(i));
+  for (size_t i = 0; i < digests.size(); ++i) {
+    const std::shared_ptr<const LabelMap> map = dataset.LabelMapOf(i);
+    if (map == nullptr) return dataset.ReadLabelFile(i).status();
+    digests[i] = LabelDigest(digests[i], *map);
+  }
   return digests;
 }
 

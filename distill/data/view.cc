@@ -116,11 +116,12 @@ bool HasPadding(const View& view) {
 
 void MarkPadding(const View& view, uint8_t* out) {
   const cv::Rect covered = Covered(view);
-  std::fill(out, out + int64_t{view.crop_height} * view.crop_width, 1);
   const int first = covered.x - view.crop_x;
-  const int column = view.flip ? view.crop_width - first - covered.width : first;
+  std::fill(out, out + int64_t{view.crop_height} * view.crop_width, 1);
   for (int y = covered.y; y < covered.br().y; ++y) {
-    std::fill_n(out + int64_t{y - view.crop_y} * view.crop_width + column, covered.width, 0);
+    uint8_t* row = out + int64_t{y - view.crop_y} * view.crop_width;
+    std::fill_n(row + (view.flip ? view.crop_width - first - covered.width : first), covered.width,
+                0);
   }
 }
 

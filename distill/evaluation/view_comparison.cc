@@ -207,6 +207,8 @@ void Comparison::AddMious(const Tensor& live, const Tensor& derived, const Tenso
 
 absl::StatusOr<ViewComparison> Comparison::Run() {
   const torch::NoGradGuard no_gradients;
+  if (dataset_.task() != Task::kSegmentation)
+    return absl::FailedPreconditionError("views: only maps of segmentation networks are derived");
   if (teacher_.num_classes != static_cast<int32_t>(dataset_.class_names().size())) {
     return absl::FailedPreconditionError(
         absl::StrCat("views: the teacher has ", teacher_.num_classes, " classes, the data set ",

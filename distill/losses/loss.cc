@@ -28,10 +28,13 @@ torch::Tensor AtPositions(const torch::Tensor& padding, int64_t height, int64_t 
 LossInputs WithoutPadding(const LossInputs& inputs) {
   if (!inputs.padding.defined()) return inputs;
   LossInputs result = inputs;
-  for (auto* side : {&result.student, &result.teacher}) {
-    for (auto& [tap, map] : *side)
+  const auto clear = [&](std::map<std::string, torch::Tensor>& side) {
+    for (auto& [tap, map] : side)
       map = map.masked_fill(AtPositions(inputs.padding, map.size(2), map.size(3)), 0);
-  }
+  };
+  clear(result.student);
+  clear(result.teacher);
+  for (auto& [teacher, side] : result.teachers) clear(side);
   return result;
 }
 

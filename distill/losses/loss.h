@@ -23,7 +23,10 @@ namespace reflux {
 struct LossInputs {
   std::map<std::string, torch::Tensor> student;  // tap -> [N,C,h,w], requires grad
   std::map<std::string, torch::Tensor> teacher;  // TargetSpec::name -> [N,C,h,w], constant
-  torch::Tensor labels;                          // [N,H,W] int64; [N,1,1] of whole images
+  // The same by the name of each teacher, from which LossSet takes `teacher` for a term that names
+  // one.
+  std::map<std::string, std::map<std::string, torch::Tensor>> teachers;
+  torch::Tensor labels;  // [N,H,W] int64; [N,1,1] of whole images
   int64_t ignore_index = 255;
   // [N,H,W] bool: pixels beyond the image, of which a derived map of the teacher knows nothing;
   // undefined: none. Terms that read a teacher see 0 there on both sides (LossSet).

@@ -1,6 +1,7 @@
 #include "distill/losses/loss_set.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -60,6 +61,16 @@ std::vector<std::string> Union(const std::vector<LossTerm>& terms,
   return {names.begin(), names.end()};
 }
 
+// The inputs with the maps of the term's teacher.
+LossInputs As(const LossTerm& term, const LossInputs& inputs) {
+  const auto teacher = inputs.teachers.find(term.teacher);
+  TORCH_CHECK(teacher != inputs.teachers.end(), term.name, ": no maps of the teacher '",
+              term.teacher, "'");
+  LossInputs own = inputs;
+  own.teacher = teacher->second;
+  return own;
+}
+
 }  // namespace
 
 LossSet::LossSet(std::vector<LossTerm> terms) : terms_(std::move(terms)) {
@@ -70,8 +81,10 @@ LossResult LossSet::Compute(const LossInputs& inputs, int64_t step, int64_t tota
                             LossCollectives& collectives, bool stop_requested) {
   std::vector<LossStatistics> local;
   const LossInputs compared = WithoutPadding(inputs);
-  for (const LossTerm& term : terms_)
-    local.push_back(term.loss->Local(term.loss->teacher_taps().empty() ? inputs : compared));
+  for (const LossTerm& term : terms_) {
+    const LossInputs& seen = term.loss->teacher_taps().empty() ? inputs : compared;
+    local.push_back(term.loss->Local(term.teacher.empty() ? seen : As(term, seen)));
+  }
 
   torch::Tensor counts = PackCounts(terms_, local, stop_requested);
   collectives.AllReduceSum(counts);
@@ -121,6 +134,12 @@ bool LossSet::reads_rotations() const {
 }
 std::vector<std::string> LossSet::teacher_taps() const {
   return Union(terms_, &Loss::teacher_taps);
+}
+std::vector<std::string> LossSet::teacher_taps(const std::string& teacher) const {
+  std::vector<LossTerm> own;
+  std::copy_if(terms_.begin(), terms_.end(), std::back_inserter(own),
+               [&](const LossTerm& term) { return term.teacher == teacher; });
+  return Union(own, &Loss::teacher_taps);
 }
 
 }  // namespace reflux

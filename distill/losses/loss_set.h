@@ -37,6 +37,8 @@ struct LossTerm {
   double weight = 1;
   LossSchedule schedule = LossSchedule::kConstant;
   LossKind kind = LossKind::kTask;
+  // Which of LossInputs::teachers it reads; empty: LossInputs::teacher, or none.
+  std::string teacher = {};
   double clip = 0;  // largest norm of the gradient of the loss's own parameters; 0: no limit
 };
 
@@ -69,6 +71,8 @@ class LossSet : public torch::nn::Module {
   // The union of the terms' taps, sorted.
   std::vector<std::string> student_taps() const;
   std::vector<std::string> teacher_taps() const;
+  // Of the terms that read this teacher.
+  std::vector<std::string> teacher_taps(const std::string& teacher) const;
   bool reads_rotations() const;  // one of them does
 
  private:

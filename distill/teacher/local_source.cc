@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -34,6 +35,14 @@ absl::Status CheckTaps(const SegmentationModel& model, const std::vector<std::st
   return absl::OkStatus();
 }
 
+// The one place where classes change their order: behind it everything, the evaluation and
+// ensembles too, sees that of the data set. Both maps that have a channel for each class are
+// concerned.
+torch::Tensor InDataSetOrder(const Teacher& teacher, const std::string& tap, torch::Tensor map) {
+  if (teacher.class_order.empty() || (tap != "logits" && tap != "aux")) return map;
+  return map.index_select(1, torch::tensor(teacher.class_order, torch::kInt64));
+}
+
 // One forward. `images` may be shorter than the padded batch.
 TapOutputs Forward(const Teacher& teacher, torch::Tensor images,
                    const std::vector<std::string>& taps) {
@@ -50,12 +59,32 @@ TapOutputs Forward(const Teacher& teacher, torch::Tensor images,
   TapOutputs outputs = teacher.model->Forward(images, taps);
   TapOutputs result;
   for (const std::string& tap : taps) {
-    result[tap] =
-        outputs.at(tap).narrow(0, 0, count).to(torch::kCPU, WeightType(numerics)).contiguous();
+    torch::Tensor map = outputs.at(tap).narrow(0, 0, count).to(torch::kCPU, WeightType(numerics));
+    result[tap] = InDataSetOrder(teacher, tap, std::move(map)).contiguous();
   }
   return result;
 }
 
+// Lets a number of threads pass at once.
+class Slots {
+ public:
+  explicit Slots(int free) : free_(free) {}
+  void Take() {
+    MutexLock lock(mutex_);
+    while (free_ == 0) returned_.Wait(mutex_);
+    --free_;
+  }
+  void Return() {
+    MutexLock lock(mutex_);
+    ++free_;
+    returned_.NotifyOne();
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar returned_;
+  int free_ REFLUX_GUARDED_BY(mutex_);
+};
 absl::StatusOr<EncodedTarget> Encode(const torch::Tensor& map, const TargetSpec& spec,
                                      const MapLabel& label) {
   REFLUX_ASSIGN_OR_RETURN(const torch::Tensor reduced, ReduceMap(map, spec.reduction, label));
@@ -69,7 +98,8 @@ class LocalSource : public TargetSource {
       : teacher_(std::move(teacher)),
         read_image_(std::move(read_image)),
         options_(options),
-        metrics_(metrics) {}
+        metrics_(metrics),
+        runners_(options.runners) {}
 
   absl::Status Fetch(const FetchContext& context, const TargetRequest& request,
                      TargetSink& sink) override;
@@ -96,7 +126,7 @@ class LocalSource : public TargetSource {
   const ReadImageFn read_image_;
   const LocalSourceOptions options_;
   LocalSourceMetrics metrics_;
-  Mutex runner_;
+  Slots runners_;
   std::atomic<int64_t> images_inferred_{0};
 };
 
@@ -104,11 +134,9 @@ absl::Status LocalSource::Fetch(const FetchContext& context, const TargetRequest
                                 TargetSink& sink) {
   REFLUX_RETURN_IF_ERROR(request.Validate());
   if (request.teacher != teacher_.identity) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "this teacher is ", teacher_.identity.digest.Short(), ", the request wants ",
-        request.teacher.digest.Short(),
-        request.teacher.digest == teacher_.identity.digest ? " with other preprocessing or numerics"
-                                                           : ""));
+    return absl::FailedPreconditionError(
+        absl::StrCat("this is another teacher than the request wants: ",
+                     DescribeDifference(teacher_.identity, request.teacher)));
   }
   std::vector<std::string> taps;
   bool with_labels = false;
@@ -190,14 +218,18 @@ void LocalSource::RunGroup(const TargetRequest& request, const Group& group, Tar
   std::vector<std::string> taps;
   for (const TargetSpec& spec : request.specs) taps.push_back(spec.tap);
   absl::StatusOr<TapOutputs> outputs = [&] {
-    MutexLock lock(runner_);
+    runners_.Take();
     const absl::Time start = absl::Now();
     absl::StatusOr<TapOutputs> result = RunTeacher(teacher_, torch::stack(group.images), taps);
     metrics_.forward_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - start));
+    runners_.Return();
     return result;
   }();
-  images_inferred_ += group.samples.size();
-  metrics_.images_inferred.Increment(group.samples.size());
+  const auto counted = std::count_if(group.samples.begin(), group.samples.end(), [&](size_t i) {
+    return request.samples[i].locator.dataset != kCanaryDataset;
+  });
+  images_inferred_ += counted;
+  metrics_.images_inferred.Increment(static_cast<double>(counted));
   for (size_t j = 0; j < request.specs.size(); ++j) {
     for (size_t k = 0; k < group.samples.size(); ++k) {
       sink.Deliver(group.samples[k], j,
@@ -222,16 +254,44 @@ absl::StatusOr<TeacherInfo> LocalSource::GetTeacherInfo(const FetchContext&) {
   return info;
 }
 
+// Empties an order that changes nothing.
+absl::Status CheckOrder(std::vector<int64_t>& order, int64_t classes) {
+  if (order.empty()) return absl::OkStatus();
+  std::vector<int64_t> sorted = order, identity(classes);
+  std::sort(sorted.begin(), sorted.end());
+  std::iota(identity.begin(), identity.end(), 0);
+  if (sorted != identity) {
+    return absl::InvalidArgumentError(absl::StrCat("teacher.classes: not a permutation of the ",
+                                                   "network's ", classes, " classes"));
+  }
+  if (order == identity) order.clear();
+  return absl::OkStatus();
+}
+
+// SHA-256 of "reflux-class-order-1", the network's digest, and the order as bytes (u16 each,
+// little-endian).
+Digest OrderedDigest(const Digest& digest, const std::vector<int64_t>& order) {
+  if (order.empty()) return digest;
+  std::string bytes = absl::StrCat("reflux-class-order-1", digest.AsBytes());
+  for (const int64_t channel : order) {
+    bytes.push_back(static_cast<char>(channel & 255));
+    bytes.push_back(static_cast<char>(channel >> 8));
+  }
+  return Sha256::Of(bytes);
+}
+
 }  // namespace
 
 absl::StatusOr<Teacher> MakeTeacher(std::shared_ptr<SegmentationModel> model,
                                     const Preprocessing& preprocessing, const Numerics& numerics,
-                                    const torch::Device& device) {
+                                    const torch::Device& device, std::vector<int64_t> class_order) {
   if (numerics.tf32 && !device.is_cuda()) {
     return absl::InvalidArgumentError("numerics.tf32: only CUDA devices have TF32");
   }
   Teacher teacher{.model = std::move(model), .device = device};
-  teacher.identity = {.digest = TeacherDigest(*teacher.model),
+  REFLUX_RETURN_IF_ERROR(CheckOrder(class_order, teacher.model->num_classes()));
+  teacher.class_order = std::move(class_order);
+  teacher.identity = {.digest = OrderedDigest(TeacherDigest(*teacher.model), teacher.class_order),
                       .preprocessing = preprocessing,
                       .numerics = numerics};
   teacher.model->eval();

@@ -10,6 +10,10 @@ torch::ScalarType WeightType(const Numerics& numerics) {
   return numerics.compute == ComputeDType::kFp64 ? torch::kFloat64 : torch::kFloat32;
 }
 
+void BeginRunnerThread(const Numerics& numerics) {
+  if (numerics.mode == NumericsMode::kExact) at::set_num_threads(numerics.threads);
+}
+
 ScopedTeacherNumerics::ScopedTeacherNumerics(const Numerics& numerics, const torch::Device& device)
     : device_(device.type()),
       threads_before_(at::get_num_threads()),

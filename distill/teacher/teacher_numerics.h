@@ -24,6 +24,12 @@ class ScopedTeacherNumerics {
   const at::ScalarType autocast_type_before_;
 };
 
+// For a thread that will run a teacher and nothing else: in exact mode it takes the numerics'
+// intra-op threads for good. Several runners of one process need it: LibTorch has settings that all
+// threads share, and a runner that put back others would change them under the forwards of the
+// rest.
+void BeginRunnerThread(const Numerics& numerics);
+
 // float64 for fp64, float32 otherwise: what the teacher's weights and inputs are held in.
 torch::ScalarType WeightType(const Numerics& numerics);
 

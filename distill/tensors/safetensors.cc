@@ -8,12 +8,12 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/safetensors_writer.h"
 #include "common/base/status_macros.h"
 
 namespace reflux {
@@ -118,81 +118,6 @@ absl::Status CheckTiling(const std::string& path,
   return absl::OkStatus();
 }
 
-absl::Status WriteAll(int fd, const std::string& path, const void* data, uint64_t bytes) {
-  const auto* cursor = static_cast<const char*>(data);
-  while (bytes > 0) {
-    const ssize_t n = write(fd, cursor, bytes);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return SystemError("write", path);
-    cursor += n, bytes -= n;
-  }
-  return absl::OkStatus();
-}
-
-struct NamedBytes {
-  std::string name;
-  torch::Tensor tensor;  // contiguous, CPU
-};
-
-// Widest elements first, so that every tensor is aligned to its element size.
-std::vector<NamedBytes> InFileOrder(const NamedTensors& tensors) {
-  std::vector<NamedBytes> ordered;
-  for (const auto& [name, tensor] : tensors) {
-    ordered.push_back({name, tensor.detach().to(torch::kCPU).contiguous()});
-  }
-  std::stable_sort(ordered.begin(), ordered.end(), [](const NamedBytes& a, const NamedBytes& b) {
-    return a.tensor.element_size() > b.tensor.element_size();
-  });
-  return ordered;
-}
-
-absl::StatusOr<std::string> EncodeHeader(const std::string& path,
-                                         const std::vector<NamedBytes>& ordered,
-                                         const StringMap& metadata) {
-  json header = json::object();
-  if (!metadata.empty()) header[kMetadata] = metadata;
-  uint64_t offset = 0;
-  for (const auto& [name, tensor] : ordered) {
-    const auto known = std::find_if(kDTypes.begin(), kDTypes.end(), [&](const DTypeName& d) {
-      return tensor.scalar_type() == d.dtype;
-    });
-    if (known == kDTypes.end() || name == kMetadata) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "cannot write ", path, ": tensor '", name, "' has a reserved name or the dtype ",
-          torch::toString(tensor.scalar_type()), ", which is not supported"));
-    }
-    const uint64_t end = offset + tensor.nbytes();
-    header[name] = {
-        {"dtype", known->name}, {"shape", tensor.sizes().vec()}, {"data_offsets", {offset, end}}};
-    offset = end;
-  }
-  std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
-  text.resize((text.size() + 7) / 8 * 8, ' ');
-  return text;
-}
-
-absl::Status WriteTo(int fd, const std::string& path, const std::string& header,
-                     const std::vector<NamedBytes>& ordered) {
-  const uint64_t length = header.size();
-  REFLUX_RETURN_IF_ERROR(WriteAll(fd, path, &length, sizeof(length)));
-  REFLUX_RETURN_IF_ERROR(WriteAll(fd, path, header.data(), header.size()));
-  for (const auto& item : ordered) {
-    REFLUX_RETURN_IF_ERROR(WriteAll(fd, path, item.tensor.data_ptr(), item.tensor.nbytes()));
-  }
-  if (fsync(fd) != 0) return SystemError("sync", path);
-  return absl::OkStatus();
-}
-
-absl::Status SyncFolderOf(const std::string& path) {
-  std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  if (folder.empty()) folder = ".";
-  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return SystemError("open", folder.string());
-  const bool synced = fsync(fd) == 0;
-  close(fd);
-  return synced ? absl::OkStatus() : SystemError("sync", folder.string());
-}
-
 }  // namespace
 
 absl::StatusOr<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
@@ -270,22 +195,20 @@ absl::StatusOr<NamedTensors> SafetensorsFile::LoadAll() const {
 
 absl::Status WriteSafetensors(const std::string& path, const NamedTensors& tensors,
                               const StringMap& metadata) {
-  const std::vector<NamedBytes> ordered = InFileOrder(tensors);
-  REFLUX_ASSIGN_OR_RETURN(const std::string header, EncodeHeader(path, ordered, metadata));
-  std::string temporary = absl::StrCat(path, ".XXXXXX");
-  const int fd = mkostemp(temporary.data(), O_CLOEXEC);
-  if (fd < 0) return SystemError("create", temporary);
-  fchmod(fd, 0644);
-  absl::Status status = WriteTo(fd, temporary, header, ordered);
-  if (close(fd) != 0 && status.ok()) status = SystemError("close", temporary);
-  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
-    status = SystemError("rename to", path);
+  std::vector<torch::Tensor> kept;  // owns the bytes
+  std::vector<TensorBytes> listed;
+  for (const auto& [name, tensor] : tensors) {
+    kept.push_back(tensor.detach().to(torch::kCPU).contiguous());
+    const torch::Tensor& bytes = kept.back();
+    const auto known = std::find_if(kDTypes.begin(), kDTypes.end(), [&](const DTypeName& d) {
+      return bytes.scalar_type() == d.dtype;
+    });
+    listed.push_back({name,
+                      known != kDTypes.end() ? known->name : torch::toString(bytes.scalar_type()),
+                      bytes.sizes().vec(),
+                      {static_cast<const char*>(bytes.data_ptr()), bytes.nbytes()}});
   }
-  if (!status.ok()) {
-    unlink(temporary.c_str());
-    return status;
-  }
-  return SyncFolderOf(path);
+  return WriteSafetensorsFile(path, std::move(listed), metadata);
 }
 
 }  // namespace reflux

@@ -58,7 +58,7 @@ class SafetensorsFile {
 };
 
 // Writes `tensors` (any device; copied) and `metadata` to `path`, which appears whole or not at
-// all: written beside it, synced, renamed. The same content gives the same bytes. InvalidArgument
+// all (common/base/safetensors_writer.h). The same content gives the same bytes. InvalidArgument
 // for a dtype not listed above, otherwise Internal with the system's reason.
 absl::Status WriteSafetensors(const std::string& path, const NamedTensors& tensors,
                               const StringMap& metadata = {});

@@ -8,7 +8,6 @@
 #include <iterator>
 #include <optional>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -45,12 +44,6 @@ std::vector<pid_t> Processes(Matches matches) {
 }
 
 }  // namespace
-
-std::string BootId() {
-  std::string id = ReadProc("/proc/sys/kernel/random/boot_id");
-  absl::StripAsciiWhitespace(&id);
-  return id;
-}
 
 absl::StatusOr<uint64_t> ProcessStartTime(pid_t pid) {
   constexpr size_t kStartTime = 22 - 3;

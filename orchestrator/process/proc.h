@@ -12,11 +12,8 @@
 
 namespace reflux {
 
-// Changes with every boot: a pid of another boot says nothing.
-std::string BootId();
-
-// Clock ticks after boot at which `pid` started; with the boot id this tells a reused pid from the
-// process that had it. NotFound when there is no such process.
+// Clock ticks after boot at which `pid` started; with the boot id (common/base/boot_id.h) this
+// tells a reused pid from the process that had it. NotFound when there is no such process.
 absl::StatusOr<uint64_t> ProcessStartTime(pid_t pid);
 
 std::vector<pid_t> ChildrenOf(pid_t parent);

@@ -16,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/boot_id.h"
 #include "common/base/exit_codes.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"

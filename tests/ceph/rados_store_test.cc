@@ -34,7 +34,7 @@ class RadosStoreTest : public testing::Test {
   std::unique_ptr<TargetStore> Open() { return Open(StoreOptions(name_)); }
   absl::Status Put(TargetStore& store, size_t sample, size_t spec = 0) {
     return store.Put(KeyOf(request_, sample, spec), SetOf(request_, spec),
-                     FakeTarget(static_cast<int>(sample), 20));
+                     OriginOf(request_, sample), FakeTarget(static_cast<int>(sample), 20));
   }
   TargetKey Key(size_t sample, size_t spec = 0) { return KeyOf(request_, sample, spec); }
   TargetSetId IdOf(size_t spec) { return MakeTargetSetId(SetOf(request_, spec)); }
@@ -196,7 +196,7 @@ TEST_F(RadosStoreTest, ADamagedObjectIsDataLossUntilItIsDropped) {
 TEST_F(RadosStoreTest, AValueOf134MegabytesLiesInSeveralObjects) {
   const auto store = Open();
   const EncodedTarget target = FakeTarget(5, 2048 * 128 * 128);
-  ASSERT_TRUE(store->Put(Key(0), SetOf(request_), target).ok());
+  ASSERT_TRUE(store->Put(Key(0), SetOf(request_), OriginOf(request_, 0), target).ok());
   const auto space = Space(SetNamespace(name_, IdOf(0)));
   EXPECT_EQ(Objects(*space).size(), 2u);
   {
@@ -210,7 +210,7 @@ TEST_F(RadosStoreTest, AValueOf134MegabytesLiesInSeveralObjects) {
   }
   EXPECT_TRUE(absl::IsDataLoss(store->Get(Key(0)).status()));
   ASSERT_TRUE(store->Drop(Key(0)).ok());
-  ASSERT_TRUE(store->Put(Key(0), SetOf(request_), target).ok());
+  ASSERT_TRUE(store->Put(Key(0), SetOf(request_), OriginOf(request_, 0), target).ok());
   ASSERT_TRUE(store->Drop(Key(0)).ok());
   EXPECT_EQ(Objects(*space).size(), 0u);
 }

@@ -56,6 +56,10 @@ TargetKey KeyOf(const TargetRequest& request, size_t sample, size_t spec) {
   return MakeTargetKey(request.teacher, request.samples[sample], request.specs[spec]);
 }
 
+TargetOrigin OriginOf(const TargetRequest& request, size_t sample) {
+  return {request.samples[sample].digest, request.samples[sample].view, {}};
+}
+
 TargetSet SetOf(const TargetRequest& request, size_t spec) {
   return {.dataset = request.samples[0].locator.dataset,
           .teacher = request.teacher,

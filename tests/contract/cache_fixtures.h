@@ -34,6 +34,7 @@ EncodedTarget FakeTarget(int seed, int32_t elements = 16);
 // `samples` samples beginning at number `first`, logits and, with two specs, aspp.
 TargetRequest FakeRequest(int samples, int specs = 1, int first = 0);
 TargetKey KeyOf(const TargetRequest& request, size_t sample, size_t spec = 0);
+TargetOrigin OriginOf(const TargetRequest& request, size_t sample);
 TargetSet SetOf(const TargetRequest& request, size_t spec = 0);
 
 // Keeps what was delivered, and fails the test when a target comes twice.

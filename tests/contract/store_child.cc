@@ -24,7 +24,8 @@ int main(int argc, char** argv) {
   for (int32_t i = 0;; ++i) {
     const TargetRequest request = FakeRequest(1, 1, i);
     const EncodedTarget target = FakeTarget(i, kStoreChildElements);
-    if (!(*store)->Put(KeyOf(request, 0), SetOf(request), target).ok()) return 3;
+    if (!(*store)->Put(KeyOf(request, 0), SetOf(request), OriginOf(request, 0), target).ok())
+      return 3;
     if (write(STDOUT_FILENO, &i, sizeof(i)) != sizeof(i)) return 4;
   }
 }

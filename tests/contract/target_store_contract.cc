@@ -18,7 +18,7 @@ using ::testing::UnorderedElementsAre;
 TEST_P(TargetStoreContract, GetReturnsWhatWasPut) {
   const auto store = Open();
   const EncodedTarget target = FakeTarget(3);
-  ASSERT_TRUE(store->Put(KeyOf(request_, 0), SetOf(request_), target).ok());
+  ASSERT_TRUE(store->Put(KeyOf(request_, 0), SetOf(request_), OriginOf(request_, 0), target).ok());
   EXPECT_TRUE(store->Contains(KeyOf(request_, 0)));
   const auto read = store->Get(KeyOf(request_, 0));
   ASSERT_TRUE(read.ok()) << read.status();
@@ -61,7 +61,8 @@ TEST_P(TargetStoreContract, AMissIsNotFound) {
 
 TEST_P(TargetStoreContract, BytesOutliveDropAndStore) {
   auto store = Open();
-  ASSERT_TRUE(store->Put(KeyOf(request_, 0), SetOf(request_), FakeTarget(3)).ok());
+  ASSERT_TRUE(
+      store->Put(KeyOf(request_, 0), SetOf(request_), OriginOf(request_, 0), FakeTarget(3)).ok());
   const auto read = store->Get(KeyOf(request_, 0));
   ASSERT_TRUE(read.ok());
   ASSERT_TRUE(store->Drop(KeyOf(request_, 0)).ok());
@@ -72,8 +73,10 @@ TEST_P(TargetStoreContract, BytesOutliveDropAndStore) {
 
 TEST_P(TargetStoreContract, PuttingTwiceKeepsTheFirst) {
   const auto store = Open();
-  ASSERT_TRUE(store->Put(KeyOf(request_, 0), SetOf(request_), FakeTarget(1)).ok());
-  ASSERT_TRUE(store->Put(KeyOf(request_, 0), SetOf(request_), FakeTarget(2)).ok());
+  ASSERT_TRUE(
+      store->Put(KeyOf(request_, 0), SetOf(request_), OriginOf(request_, 0), FakeTarget(1)).ok());
+  ASSERT_TRUE(
+      store->Put(KeyOf(request_, 0), SetOf(request_), OriginOf(request_, 0), FakeTarget(2)).ok());
   EXPECT_EQ(store->Get(KeyOf(request_, 0))->bytes, FakeTarget(1).bytes);
   EXPECT_EQ(store->stats().entries, 1);
 }
@@ -88,14 +91,19 @@ TEST_P(TargetStoreContract, RefusesATargetThatFailsItsOwnChecksum) {
   const auto store = Open();
   EncodedTarget target = FakeTarget(1);
   ++target.checksum;
-  EXPECT_TRUE(absl::IsDataLoss(store->Put(KeyOf(request_, 0), SetOf(request_), target)));
+  EXPECT_TRUE(absl::IsDataLoss(
+      store->Put(KeyOf(request_, 0), SetOf(request_), OriginOf(request_, 0), target)));
   EXPECT_FALSE(store->Contains(KeyOf(request_, 0)));
 }
 
 TEST_P(TargetStoreContract, CountsEntriesAndBytes) {
   const auto store = Open();
-  ASSERT_TRUE(store->Put(KeyOf(request_, 0), SetOf(request_), FakeTarget(1, 10)).ok());
-  ASSERT_TRUE(store->Put(KeyOf(request_, 1), SetOf(request_), FakeTarget(2, 20)).ok());
+  ASSERT_TRUE(
+      store->Put(KeyOf(request_, 0), SetOf(request_), OriginOf(request_, 0), FakeTarget(1, 10))
+          .ok());
+  ASSERT_TRUE(
+      store->Put(KeyOf(request_, 1), SetOf(request_), OriginOf(request_, 1), FakeTarget(2, 20))
+          .ok());
   ASSERT_TRUE(store->Drop(KeyOf(request_, 0)).ok());
   const StoreStats stats = store->stats();
   EXPECT_EQ(stats.entries, 1);
@@ -105,15 +113,19 @@ TEST_P(TargetStoreContract, CountsEntriesAndBytes) {
 
 TEST_P(TargetStoreContract, StopsStoringAtItsCapacity) {
   const auto store = Open(/*capacity_bytes=*/100);
-  ASSERT_TRUE(store->Put(KeyOf(request_, 0), SetOf(request_), FakeTarget(1, 20)).ok());
+  ASSERT_TRUE(
+      store->Put(KeyOf(request_, 0), SetOf(request_), OriginOf(request_, 0), FakeTarget(1, 20))
+          .ok());
   EXPECT_TRUE(absl::IsResourceExhausted(
-      store->Put(KeyOf(request_, 1), SetOf(request_), FakeTarget(2, 20))));
+      store->Put(KeyOf(request_, 1), SetOf(request_), OriginOf(request_, 1), FakeTarget(2, 20))));
   EXPECT_FALSE(store->Contains(KeyOf(request_, 1)));
   EXPECT_TRUE(store->Get(KeyOf(request_, 0)).ok()) << "reads go on";
   EXPECT_EQ(store->stats().refused, 1);
   EXPECT_EQ(store->stats().live_bytes, 80);
   ASSERT_TRUE(store->Drop(KeyOf(request_, 0)).ok());
-  EXPECT_TRUE(store->Put(KeyOf(request_, 1), SetOf(request_), FakeTarget(2, 20)).ok());
+  EXPECT_TRUE(
+      store->Put(KeyOf(request_, 1), SetOf(request_), OriginOf(request_, 1), FakeTarget(2, 20))
+          .ok());
 }
 
 TEST_P(TargetStoreContract, AFullStoreEvictsTheOldestOfUnleasedSets) {
@@ -258,11 +270,34 @@ TEST_P(TargetStoreContract, VisitsEntries) {
       store->Visit({}, [](const StoredEntry&) { return absl::AbortedError("enough"); })));
 }
 
+TEST_P(TargetStoreContract, KeepsWhatTargetsWereMadeOf) {
+  const auto store = Open();
+  for (size_t i = 0; i < 3; ++i) ASSERT_TRUE(Put(*store, i).ok());
+  int visited = 0;
+  const auto visit = [&](const StoredEntry& entry) {
+    ++visited;
+    EXPECT_TRUE(entry.origin.has_value());
+    EXPECT_EQ(MakeTargetKey(SetOf(request_), entry.origin.value_or(TargetOrigin())), entry.key);
+    return absl::OkStatus();
+  };
+  ASSERT_TRUE(store->Visit(IdOf(0), visit).ok());
+  EXPECT_EQ(visited, 3);
+}
+
 TEST_P(TargetStoreContract, ListsSetsThatHoldTargets) {
   const auto store = Open();
-  ASSERT_TRUE(store->Put(KeyOf(request_, 0, 0), SetOf(request_, 0), FakeTarget(1, 10)).ok());
-  ASSERT_TRUE(store->Put(KeyOf(request_, 1, 0), SetOf(request_, 0), FakeTarget(2, 10)).ok());
-  ASSERT_TRUE(store->Put(KeyOf(request_, 0, 1), SetOf(request_, 1), FakeTarget(3, 10)).ok());
+  ASSERT_TRUE(
+      store
+          ->Put(KeyOf(request_, 0, 0), SetOf(request_, 0), OriginOf(request_, 0), FakeTarget(1, 10))
+          .ok());
+  ASSERT_TRUE(
+      store
+          ->Put(KeyOf(request_, 1, 0), SetOf(request_, 0), OriginOf(request_, 1), FakeTarget(2, 10))
+          .ok());
+  ASSERT_TRUE(
+      store
+          ->Put(KeyOf(request_, 0, 1), SetOf(request_, 1), OriginOf(request_, 0), FakeTarget(3, 10))
+          .ok());
   ASSERT_TRUE(store->Drop(KeyOf(request_, 0, 1)).ok());
   const auto sets = store->ListSets();
   ASSERT_TRUE(sets.ok());
@@ -280,7 +315,9 @@ TEST_P(TargetStoreContract, ListsSetsThatHoldTargets) {
 TEST_P(TargetStoreContract, VerifyReadsEverything) {
   const auto store = Open();
   for (size_t i = 0; i < 5; ++i) {
-    ASSERT_TRUE(store->Put(KeyOf(request_, i), SetOf(request_), FakeTarget(1, 10)).ok());
+    ASSERT_TRUE(
+        store->Put(KeyOf(request_, i), SetOf(request_), OriginOf(request_, i), FakeTarget(1, 10))
+            .ok());
   }
   const auto report = VerifyStore(*store, {});
   ASSERT_TRUE(report.ok());
@@ -306,7 +343,10 @@ TEST_P(TargetStoreContract, ServesManyThreads) {
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (size_t i = 0; i < request_.samples.size(); ++i) {
-        EXPECT_TRUE(store->Put(KeyOf(request_, i), SetOf(request_), FakeTarget(i, 64)).ok());
+        EXPECT_TRUE(
+            store
+                ->Put(KeyOf(request_, i), SetOf(request_), OriginOf(request_, i), FakeTarget(i, 64))
+                .ok());
         EXPECT_EQ(store->Get(KeyOf(request_, i))->bytes, FakeTarget(i, 64).bytes);
       }
     });

@@ -80,9 +80,11 @@ train: {global_batch: 5, steps: %d, precision: %s, seed: 5, threads: 1, learning
       RecordingObserver others(0);
       RecordingObserver& observer = communicator.rank() == 0 ? seen : others;
       const std::string directory = absl::StrCat(root_, "/", folder, "/", communicator.rank());
-      auto trainer = Trainer::Create(
-          {.spec = spec, .directory = directory, .source = source, .stop = observer.stop},
-          communicator, {&observer});
+      auto trainer = Trainer::Create({.spec = spec,
+                                      .directory = directory,
+                                      .sources = {{"default", {.source = source}}},
+                                      .stop = observer.stop},
+                                     communicator, {&observer});
       ASSERT_TRUE(trainer.ok()) << trainer.status();
       const auto end = (*trainer)->Run();
       ASSERT_TRUE(end.ok()) << end.status();

@@ -39,7 +39,7 @@ class DerivedViewsTest : public testing::Test {
     WriteProofTeacher(root_ + "/teacher.safetensors", "deeplabv3_resnet18");
     Read({});
     local_ = MakeLocalSource(
-        LoadTeacher(spec_.teachers().at("default")).value(),
+        LoadTeacher(spec_.teachers().at("default"), spec_.data()).value(),
         [root = root_ + "/images"](const Locator& locator) { return ReadImageFile(root, locator); },
         {});
     store_ =
@@ -61,9 +61,10 @@ class DerivedViewsTest : public testing::Test {
                                             CacheNotes* notes) {
     SingleProcessCommunicator communicator;
     LossObserver observer;
-    auto trainer = Trainer::Create(
-        {.spec = spec_, .directory = root_ + "/" + name, .source = &source, .notes = notes},
-        communicator, {&observer});
+    auto trainer = Trainer::Create({.spec = spec_,
+                                    .directory = root_ + "/" + name,
+                                    .sources = {{"default", {.source = &source, .notes = notes}}}},
+                                   communicator, {&observer});
     if (!trainer.ok()) return trainer.status();
     if (const auto end = (*trainer)->Run(); !end.ok()) return end.status();
     return observer.losses;
@@ -126,7 +127,6 @@ TEST_F(DerivedViewsTest, ARefusalHasFiguresAndAWayOut) {
   const auto teacher = local_->GetTeacherInfo({}).value();
   ViewComparisonOptions options{.policy = PlanViews(spec_).value(),
                                 .specs = {{.tap = "aspp"}, {.tap = "logits"}}};
-  // A sharply worse derived map, kept as if it had been measured, is refused.
   const auto measured = CompareViews(*local_, teacher, *val, options, nullptr);
   ASSERT_TRUE(measured.ok()) << measured.status();
   const auto run = Train("run", *caching_, notes_.get());
@@ -175,9 +175,11 @@ TEST_F(DerivedViewsTest, AutoChoosesOnceARun) {
   // A resumed run keeps to what it began with.
   std::filesystem::create_directories(root_ + "/resumed");
   ASSERT_TRUE(WriteFileAtomically(root_ + "/resumed/views.txt", "replay: 2\n").ok());
-  ASSERT_TRUE(Train("resumed", *caching_, notes_.get()).ok());
-  Read({});
-  EXPECT_EQ(*Train("replay", *caching_, notes_.get()), *Train("replay2", *local_, nullptr));
+  const auto resumed = Train("resumed", *caching_, notes_.get());
+  Read({});  // `replay: 2`
+  const auto replayed = Train("replayed", *caching_, notes_.get());
+  ASSERT_TRUE(resumed.ok() && replayed.ok()) << resumed.status() << replayed.status();
+  EXPECT_EQ(*resumed, *replayed);
 }
 
 }  // namespace

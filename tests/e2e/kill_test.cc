@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -10,6 +11,7 @@
 #include <random>
 #include <sstream>
 
+#include "absl/strings/match.h"
 #include "common/base/file.h"
 #include "common/spec/job_file.h"
 #include "tests/e2e/orchestrator_process.h"
@@ -50,8 +52,11 @@ class KillTest : public testing::Test {
 
   // Runs the job in a state folder of its own; disturbs it once when a random step has been done.
   static Outcome Run(const std::string& name, const Disturbance& disturb) {
+    return Run(name, *spec_, disturb);
+  }
+  static Outcome Run(const std::string& name, const v1::JobSpec& spec, const Disturbance& disturb) {
     OrchestratorProcess orchestrator(root_ + "/" + name);
-    const std::string id = orchestrator.Submit(*spec_).job_id();
+    const std::string id = orchestrator.Submit(spec).job_id();
     if (disturb) {
       const int64_t at = std::uniform_int_distribution<int64_t>(1, kSteps - 2)(random_);
       const v1::Job job =
@@ -107,6 +112,20 @@ std::mt19937 KillTest::random_{std::random_device{}()};
 TEST_F(KillTest, Teacher) {
   ExpectSameBits(
       Run("teacher", [](OrchestratorProcess&, const v1::Job& job) { KillRole(job, "teacher/"); }));
+}
+
+// A job with two teachers loses one: the other takes over, and the bits stay those of one teacher.
+TEST_F(KillTest, OneOfTwoTeachers) {
+  v1::JobSpec spec = *spec_;
+  spec.mutable_run()->set_teachers(2);
+  ExpectSameBits(Run("pool", spec, [](OrchestratorProcess&, const v1::Job& job) {
+    EXPECT_EQ(std::count_if(job.processes().begin(), job.processes().end(),
+                            [](const v1::Process& process) {
+                              return absl::StartsWith(process.role(), "teacher/");
+                            }),
+              2);
+    KillRole(job, "teacher/");
+  }));
 }
 
 TEST_F(KillTest, Cache) {

@@ -13,8 +13,9 @@
 #include "common/spec/job_file.h"
 #include "common/targets/remote_source.h"
 #include "distill/checkpoint/model_checkpoint.h"
+#include "distill/data/dataset.h"
 #include "distill/data/sample_stream.h"
-#include "job_plan/teacher_plan.h"
+#include "job_plan/open_teacher.h"
 #include "student_worker/collectives/communicator.h"
 #include "student_worker/trainer.h"
 #include "teacher_server/teacher_server.h"
@@ -72,14 +73,28 @@ class ProofTest : public testing::TestWithParam<Case> {
   }
   void TearDown() override { std::filesystem::remove_all(root_); }
 
-  Teacher Load() { return LoadTeacher(spec_.teachers().at("default")).value(); }
+  OpenedTeacher Open() {
+    const std::string images = root_ + "/images";
+    return OpenTeacher(
+               spec_, "default",
+               {.read_image =
+                    [images](const Locator& locator) { return ReadImageFile(images, locator); }})
+        .value();
+  }
+  absl::StatusOr<ServedTeacher> Load() {
+    OpenedTeacher opened = Open();
+    return ServedTeacher{.source = std::move(opened.source),
+                         .identity = opened.identity,
+                         .bit_exact = opened.bit_exact};
+  }
 
   RunResult Train(const std::string& name, TargetSource& source) {
     SingleProcessCommunicator communicator;
     RecordingObserver observer;
-    auto trainer =
-        Trainer::Create({.spec = spec_, .directory = root_ + "/" + name, .source = &source},
-                        communicator, {&observer});
+    auto trainer = Trainer::Create({.spec = spec_,
+                                    .directory = root_ + "/" + name,
+                                    .sources = {{"default", {.source = &source}}}},
+                                   communicator, {&observer});
     EXPECT_TRUE(trainer.ok()) << trainer.status();
     if (!trainer.ok()) return {};
     const auto end = (*trainer)->Run();
@@ -112,9 +127,7 @@ class ProofTest : public testing::TestWithParam<Case> {
 };
 
 TEST_P(ProofTest, EverySourceGivesTheSameBits) {
-  const std::string images = root_ + "/images";
-  const auto local = MakeLocalSource(
-      Load(), [&](const Locator& locator) { return ReadImageFile(images, locator); }, {});
+  const auto local = Open().source;
   const RunResult of_local = Train("local", *local);
   EXPECT_EQ(of_local.losses.size() % kSteps, 0);
   EXPECT_FALSE(of_local.losses.empty());
@@ -123,7 +136,7 @@ TEST_P(ProofTest, EverySourceGivesTheSameBits) {
   const auto written = LoadModelCheckpoint(root_ + "/local/student.safetensors");
   EXPECT_TRUE(written.ok()) << written.status();
 
-  auto server = TeacherServer::Start(Load(), {.data_root = images}, nullptr).value();
+  auto server = TeacherServer::Start([this] { return Load(); }, {}, nullptr).value();
   const auto remote = MakeRemoteSource({.endpoint = server->address()});
   EXPECT_TRUE(Train("remote", *remote) == of_local) << "remote differs from local";
   EXPECT_EQ(Inferred(*remote), kSteps * kBatch);

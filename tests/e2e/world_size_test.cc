@@ -52,7 +52,7 @@ class WorldSizeTest : public testing::Test {
     spec_.mutable_train()->set_steps(kSteps);
     spec_.mutable_train()->set_checkpoint_every(0);
     source_ = MakeLocalSource(
-        LoadTeacher(spec_.teachers().at("default")).value(),
+        LoadTeacher(spec_.teachers().at("default"), spec_.data()).value(),
         [this](const Locator& locator) { return ReadImageFile(root_ + "/images", locator); }, {});
     store_ = std::make_unique<MemoryTargetStore>();
     cached_ = MakeCachingSource(*store_, *source_);
@@ -63,7 +63,9 @@ class WorldSizeTest : public testing::Test {
     RecordingObserver observer;
     const std::string directory = root_ + "/ranks" + std::to_string(communicator.world_size()) +
                                   "/" + std::to_string(communicator.rank());
-    auto trainer = Trainer::Create({.spec = spec_, .directory = directory, .source = cached_.get()},
+    auto trainer = Trainer::Create({.spec = spec_,
+                                    .directory = directory,
+                                    .sources = {{"default", {.source = cached_.get()}}}},
                                    communicator, {&observer});
     ASSERT_TRUE(trainer.ok()) << trainer.status();
     const auto end = (*trainer)->Run();

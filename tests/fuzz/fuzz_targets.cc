@@ -12,6 +12,7 @@
 #include "cache/set_record.h"
 #include "common/base/file.h"
 #include "common/spec/job_file.h"
+#include "common/targets/target_archive.h"
 #include "common/targets/wire.h"
 #include "distill/checkpoint/pickle_reader.h"
 #include "distill/checkpoint/torch_file.h"
@@ -83,11 +84,14 @@ void ParseIndexRecord(absl::string_view bytes) {
   if (record.ok()) REQUIRE_PROMISE(EncodeIndexRecord(*record) == bytes);
 }
 std::vector<std::string> IndexRecordSeeds() {
-  return {EncodeIndexRecord({.insertion = 7,
-                             .size = 24,
-                             .checksum = 99,
-                             .set = MakeTargetSetId(SetOf(FakeRequest(1))),
-                             .shape = {1, 2, 3}})};
+  IndexRecord record{.insertion = 7,
+                     .size = 24,
+                     .checksum = 99,
+                     .set = MakeTargetSetId(SetOf(FakeRequest(1))),
+                     .shape = {1, 2, 3}};
+  const std::string without_origin = EncodeIndexRecord(record);
+  record.origin = OriginOf(FakeRequest(1), 0);
+  return {without_origin, EncodeIndexRecord(record)};
 }
 
 void ParseInsertion(absl::string_view bytes) {
@@ -108,6 +112,43 @@ std::vector<std::string> SetRecordSeeds() {
   StoredSet stored{.set = SetOf(FakeRequest(1)), .entries = 3, .bytes = 300};
   stored.id = MakeTargetSetId(stored.set);
   return {absl::StrCat(stored.id.digest.AsBytes(), EncodeSetRecord(stored))};
+}
+
+// Writes what a reader returns; the bytes must be those that it read.
+void ParseTargetArchive(absl::string_view bytes) {
+  ArchiveReader reader(BytesInput(bytes));
+  std::string again;
+  ArchiveWriter writer([&](absl::string_view piece) {
+    absl::StrAppend(&again, piece);
+    return absl::OkStatus();
+  });
+  const auto header = reader.Begin();
+  if (!header.ok() || !writer.Begin(*header).ok()) return;
+  while (true) {
+    const auto entry = reader.Next();
+    if (!entry.ok()) return;
+    if (!entry->has_value()) break;
+    REQUIRE_PROMISE((*entry)->target.Verify().ok());
+    REQUIRE_PROMISE(writer.Add(**entry).ok());
+  }
+  REQUIRE_PROMISE(writer.End().ok());
+  REQUIRE_PROMISE(again == bytes);
+}
+std::vector<std::string> TargetArchiveSeeds() {
+  const TargetRequest request = FakeRequest(2);
+  std::string bytes;
+  ArchiveWriter writer([&](absl::string_view piece) {
+    absl::StrAppend(&bytes, piece);
+    return absl::OkStatus();
+  });
+  REQUIRE_PROMISE(writer.Begin({.sets = {SetOf(request)}, .licence = "CC0"}).ok());
+  for (size_t i = 0; i < 2; ++i) {
+    REQUIRE_PROMISE(
+        writer.Add({0, KeyOf(request, i), OriginOf(request, i), FakeTarget(static_cast<int>(i))})
+            .ok());
+  }
+  REQUIRE_PROMISE(writer.End().ok());
+  return {bytes};
 }
 
 // A job that is accepted says the same when it is spelt out.
@@ -204,6 +245,7 @@ const std::vector<FuzzTarget>& FuzzTargets() {
                                   {"index_record", ParseIndexRecord, IndexRecordSeeds},
                                   {"insertion", ParseInsertion, InsertionSeeds},
                                   {"set_record", ParseSetRecord, SetRecordSeeds},
+                                  {"target_archive", ParseTargetArchive, TargetArchiveSeeds},
                                   {"job_file", ParseJobFile, JobFileSeeds},
                                   {"image", ParseImage, ImageSeeds},
                                   {"pickle", ParsePickle, PickleSeeds},

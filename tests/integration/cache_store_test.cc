@@ -57,7 +57,8 @@ TEST(CacheStoreTest, KeepsAMapOf134Megabytes) {
   {
     const auto store = RocksTargetStore::Open(options);
     ASSERT_TRUE(store.ok()) << store.status();
-    ASSERT_TRUE((*store)->Put(KeyOf(request, 0), SetOf(request), target).ok());
+    ASSERT_TRUE(
+        (*store)->Put(KeyOf(request, 0), SetOf(request), OriginOf(request, 0), target).ok());
     EXPECT_EQ((*store)->Get(KeyOf(request, 0))->bytes, target.bytes) << "from the memtable";
   }
   const auto store = RocksTargetStore::Open(options);

@@ -1,6 +1,7 @@
 // A clock that moves only when a test says so. Thread-safe.
 #pragma once
 
+#include "absl/time/clock.h"
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 
@@ -16,6 +17,23 @@ class FakeClock : public Clock {
     MutexLock lock(mutex_);
     return uptime_;
   }
+  // Returns for no reason after 2 ms of the machine's time, so that nobody need be woken who may be
+  // gone by then: who waits looks at this clock again.
+  void WaitUntil(CondVar& condition, Mutex& mutex, absl::Time deadline) const override {
+    {
+      MutexLock lock(mutex_);
+      if (now_ >= deadline) return;
+      ++waits_;
+      changed_.NotifyAll();
+    }
+    condition.WaitUntil(mutex, absl::Now() + absl::Milliseconds(2));
+  }
+  // Blocks until somebody has begun to wait since this was called.
+  void AwaitWaiter() const {
+    MutexLock lock(mutex_);
+    const int64_t before = waits_;
+    while (waits_ == before) changed_.Wait(mutex_);
+  }
   // Time passes.
   void Advance(absl::Duration by) {
     MutexLock lock(mutex_);
@@ -30,6 +48,8 @@ class FakeClock : public Clock {
 
  private:
   mutable Mutex mutex_;
+  mutable CondVar changed_;
+  mutable int64_t waits_ REFLUX_GUARDED_BY(mutex_) = 0;
   absl::Time now_ REFLUX_GUARDED_BY(mutex_) = absl::FromUnixSeconds(1'700'000'000);
   absl::Duration uptime_ REFLUX_GUARDED_BY(mutex_) = absl::Hours(1);
 };

@@ -4,13 +4,14 @@
 #include <gtest/gtest.h>
 
 #include "cache/caching_source.h"
+#include "cache/direct_source.h"
 #include "common/metrics/prometheus_registry.h"
 #include "common/targets/remote_source.h"
 #include "common/targets/rendezvous_source.h"
 #include "common/targets/target_service.h"
 #include "distill/teacher/local_source.h"
 #include "student_worker/observers.h"
-#include "teacher_server/batching_source.h"
+#include "teacher_server/teacher_server.h"
 #include "tests/integration/metrics/metrics_page.h"
 
 namespace reflux {
@@ -46,6 +47,7 @@ TEST_F(TrainingMetricsTest, TheTeachersPageIsTheDocuments) {
   Serve();
   LocalSourceMetrics::Register(*registry_);
   BatchingMetrics::Register(*registry_);
+  TeacherServerMetrics::Register(*registry_);
   TargetServiceMetrics::Register(*registry_, "teacher");
   EXPECT_EQ(Shown(), Documented("reflux-teacher"));
 }
@@ -55,6 +57,7 @@ TEST_F(TrainingMetricsTest, TheWorkersPageIsTheDocuments) {
   MetricsObserver observer(*registry_, 0);
   RemoteSourceMetrics::Register(*registry_, "worker");
   RendezvousMetrics::Register(*registry_, "worker");
+  DirectSourceMetrics::Register(*registry_, "worker");
   Observe(observer);
   const MetricLines shown = Shown({"job_id", "rank"});
   EXPECT_EQ(shown, Documented("reflux-worker"));

@@ -160,6 +160,11 @@ class JobServiceTest : public testing::Test {
     const auto found = std::find(arguments.begin(), arguments.end(), flag);
     return found == arguments.end() || found + 1 == arguments.end() ? "" : *(found + 1);
   }
+  // Where the teachers of a launch's pool are found: the folder of its endpoint file.
+  static std::string PoolOf(const LaunchSpec& teacher) {
+    const std::filesystem::path file = ValueOf(teacher, "--endpoint-file");
+    return "@" + file.parent_path().string() + "/";
+  }
   v1::Job StartDistilling() {
     const v1::Job job = MustSubmit(DistilSpec());
     const auto teacher = processes_.Await("teacher-");

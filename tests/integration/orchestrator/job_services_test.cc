@@ -24,7 +24,7 @@ TEST_F(JobServiceTest, StartsTheSharedServicesFirstAndWiresThem) {
   const auto teacher = processes_.Await("teacher-");
   const auto cache = processes_.Await("cache-default-");
   EXPECT_THAT(processes_.Living(), SizeIs(2)) << "workers wait";
-  EXPECT_EQ(ValueOf(cache.spec, "--teacher"), "@" + ValueOf(teacher.spec, "--endpoint-file"));
+  EXPECT_EQ(ValueOf(cache.spec, "--teacher"), PoolOf(teacher.spec));
   EXPECT_THAT(ValueOf(cache.spec, "--dir"), HasSubstr("/state/caches/default/"));
   EXPECT_TRUE(std::filesystem::exists(ValueOf(teacher.spec, "--job")));
   EXPECT_EQ(ValueOf(teacher.spec, "--teacher"), "default");
@@ -33,7 +33,7 @@ TEST_F(JobServiceTest, StartsTheSharedServicesFirstAndWiresThem) {
   RegisterService(teacher, ValueOf(teacher.spec, "--role"));
   RegisterService(cache, ValueOf(cache.spec, "--role"));
   const LaunchSpec worker = processes_.Await(".g1.r0").spec;
-  EXPECT_EQ(ValueOf(worker, "--targets"), "@" + ValueOf(cache.spec, "--endpoint-file"));
+  EXPECT_EQ(ValueOf(worker, "--targets"), "default=@" + ValueOf(cache.spec, "--endpoint-file"));
   EXPECT_THAT(Get(job.job_id()).processes(), SizeIs(4));
 
   const v1::Job second = MustSubmit(DistilSpec());
@@ -85,7 +85,50 @@ TEST_F(JobServiceTest, WithoutACacheWorkersAskTheTeacher) {
   const auto teacher = processes_.Await("teacher-");
   RegisterService(teacher, ValueOf(teacher.spec, "--role"));
   const LaunchSpec worker = processes_.Await(job.job_id() + ".g1.r0").spec;
-  EXPECT_EQ(ValueOf(worker, "--targets"), "@" + ValueOf(teacher.spec, "--endpoint-file"));
+  EXPECT_EQ(ValueOf(worker, "--targets"), "default=" + PoolOf(teacher.spec));
+}
+
+TEST_F(JobServiceTest, EachTeacherOfAJobHasItsPoolAndItsCache) {
+  v1::JobSpec spec = DistilSpec();
+  v1::TeacherSpec wide = spec.teachers().at("default");
+  wide.set_batch(wide.batch() + 1);
+  (*spec.mutable_teachers())["wide"] = wide;
+  spec.mutable_losses()->mutable_icsd()->set_teacher("wide");
+  const v1::Job job = MustSubmit(spec);
+  EXPECT_THAT(processes_.Living(), SizeIs(4)) << "two teachers, two caches";
+  std::set<std::string> caches, teachers;
+  for (const std::string& id : processes_.Living()) {
+    const auto service = processes_.Get(id);
+    RegisterService(service, ValueOf(service.spec, "--role"));
+    const bool cache = ValueOf(service.spec, "--role").starts_with("cache/");
+    (cache ? caches : teachers).insert(ValueOf(service.spec, "--teacher"));
+  }
+  EXPECT_THAT(teachers, testing::ElementsAre("default", "wide"));
+  EXPECT_THAT(caches, SizeIs(2)) << "each asks a pool of its own";
+  const LaunchSpec worker = processes_.Await(job.job_id() + ".g1.r0").spec;
+  std::vector<std::string> targets;
+  for (size_t i = 0; i + 1 < worker.arguments.size(); ++i) {
+    if (worker.arguments[i] == "--targets") targets.push_back(worker.arguments[i + 1]);
+  }
+  EXPECT_THAT(targets, testing::ElementsAre(testing::StartsWith("default=@"),
+                                            testing::StartsWith("wide=@")));
+}
+
+TEST_F(JobServiceTest, APoolOfTeachersGrowsWithTheJobThatWantsMore) {
+  const v1::Job small = MustSubmit(DistilSpec());
+  const auto first = processes_.Await("teacher-");
+  processes_.Await("cache-default-");
+  v1::JobSpec spec = DistilSpec();
+  spec.mutable_run()->set_teachers(3);
+  MustSubmit(spec);
+  std::set<std::string> roles = {ValueOf(first.spec, "--role")};
+  for (int i = 1; i < 3; ++i) {
+    const auto more = processes_.Await(absl::StrCat("-", i, ".n1"));
+    roles.insert(ValueOf(more.spec, "--role"));
+    EXPECT_EQ(PoolOf(more.spec), PoolOf(first.spec)) << "the running cache finds it";
+  }
+  EXPECT_THAT(roles, SizeIs(3));
+  EXPECT_THAT(processes_.Living(), SizeIs(4)) << "three teachers, the cache they share";
 }
 
 TEST_F(JobServiceTest, TheOnlyTeacherMayHaveAnyName) {
@@ -114,6 +157,24 @@ TEST_F(JobServiceTest, AJobFailsWithATeacherThatCannotWork) {
   std::ofstream(teacher.spec.log_file) << "teacher: 4.1 % mIoU, expected 77\n";
   processes_.End(teacher.spec.launch_id, kPermanentFailure);
   EXPECT_THAT(AwaitState(job.job_id(), v1::JOB_STATE_FAILED).message(), HasSubstr("expected 77"));
+}
+
+TEST_F(JobServiceTest, AJobGoesOnWhileATeacherOfItsPoolIsLeft) {
+  v1::JobSpec spec = DistilSpec();
+  spec.mutable_run()->set_teachers(2);
+  const v1::Job job = MustSubmit(spec);
+  const auto first = processes_.Await("-0.n1"), second = processes_.Await("-1.n1");
+  processes_.End(second.spec.launch_id, kPermanentFailure);
+  RegisterService(first, ValueOf(first.spec, "--role"));
+  const auto cache = processes_.Await("cache-");
+  RegisterService(cache, ValueOf(cache.spec, "--role"));
+  processes_.Await(job.job_id() + ".g1.r1");
+  processes_.End(first.spec.launch_id, kPermanentFailure);
+  for (const char* rank : {".g1.r0", ".g1.r1"}) {
+    processes_.AwaitStop(job.job_id() + rank);
+    processes_.End(job.job_id() + rank, kExitStopped);
+  }
+  AwaitState(job.job_id(), v1::JOB_STATE_FAILED);
 }
 
 TEST_F(JobServiceTest, ServicesLingerAndThenStop) {

@@ -13,13 +13,16 @@ namespace reflux {
 class FakeSource : public TargetSource {
  public:
   using Answer = std::function<absl::StatusOr<EncodedTarget>(const SampleRef&, const TargetSpec&)>;
-  explicit FakeSource(Answer answer) : answer_(std::move(answer)) {}
+  explicit FakeSource(Answer answer, const TeacherIdentity& teacher = {})
+      : teacher_(teacher), answer_(std::move(answer)) {}
 
-  absl::Status Fetch(const FetchContext&, const TargetRequest& request, TargetSink& sink) override {
+  absl::Status Fetch(const FetchContext& context, const TargetRequest& request,
+                     TargetSink& sink) override {
     Answer answer;
     {
       MutexLock lock(mutex_);
       ++fetches_;
+      cancellation_ = context.cancellation;
       if (!refusal_.ok()) return refusal_;
       answer = answer_;
     }
@@ -32,12 +35,22 @@ class FakeSource : public TargetSource {
   }
 
   absl::StatusOr<TeacherInfo> GetTeacherInfo(const FetchContext&) override {
-    return TeacherInfo{.model = "fake", .num_classes = 11, .taps = {{"logits", 11, 8}}};
+    return TeacherInfo{
+        .identity = teacher_, .model = "fake", .num_classes = 11, .taps = {{"logits", 11, 8}}};
   }
 
   void Refuse(absl::Status status) {
     MutexLock lock(mutex_);
     refusal_ = std::move(status);
+  }
+  // Within an answer: blocks until the call that it belongs to is over.
+  void AwaitCancelled() {
+    std::shared_ptr<Cancellation> cancellation;
+    {
+      MutexLock lock(mutex_);
+      cancellation = cancellation_;
+    }
+    reflux::AwaitCancelled({cancellation.get()});
   }
   int fetches() const {
     MutexLock lock(mutex_);
@@ -46,6 +59,8 @@ class FakeSource : public TargetSource {
 
  private:
   mutable Mutex mutex_;
+  const TeacherIdentity teacher_;
+  std::shared_ptr<Cancellation> cancellation_ REFLUX_GUARDED_BY(mutex_);
   Answer answer_ REFLUX_GUARDED_BY(mutex_);
   absl::Status refusal_ REFLUX_GUARDED_BY(mutex_);
   int fetches_ REFLUX_GUARDED_BY(mutex_) = 0;

@@ -5,10 +5,14 @@
 
 #include <atomic>
 #include <filesystem>
+#include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/rpc/endpoints.h"
 #include "common/rpc/server.h"
+#include "common/rpc/status.h"
+#include "common/targets/pooled_source.h"
 #include "common/targets/target_service.h"
 #include "tests/integration/targets/fake_source.h"
 
@@ -205,6 +209,66 @@ TEST(RemoteSource, CancellationEndsTheWait) {
   context.cancellation->Cancel();
   CollectingSink sink;
   EXPECT_TRUE(absl::IsCancelled(remote->Fetch(context, MakeRequest(1, {"a"}), sink)));
+}
+
+// Two real servers; one is stopped with a request half answered.
+TEST(PooledRemoteSource, AServerThatDiesInMidAnswerCostsATryAtTheOther) {
+  const TeacherIdentity teacher = MakeRequest(1, {"a"}).teacher;
+  std::unique_ptr<Served> dying_server;
+  std::atomic<int> dying_answers{0};
+  std::thread stopping;
+  FakeSource healthy([](const SampleRef& s, const TargetSpec&) { return MakeTarget(s, 4); },
+                     teacher);
+  FakeSource dying(
+      [&](const SampleRef& s, const TargetSpec&) {
+        if (++dying_answers == 2) {
+          stopping = std::thread([&] { dying_server->server->Shutdown(absl::ZeroDuration()); });
+          dying.AwaitCancelled();
+        }
+        return MakeTarget(s, 4);
+      },
+      teacher);
+  dying_server = std::make_unique<Served>(dying);
+  Served other(healthy);
+  const auto pool = MakePooledRemoteSource(
+      Fast(absl::StrCat(dying_server->server->address(), ",", other.server->address())), {}, {});
+  const TargetRequest request = MakeRequest(4, {"a"});
+  CollectingSink sink;
+  ASSERT_TRUE(pool->Fetch(Within(absl::Seconds(30)), request, sink).ok());
+  stopping.join();
+  EXPECT_EQ(sink.deliveries, 4);
+  for (const auto& [index, target] : sink.targets) {
+    ASSERT_TRUE(target.ok()) << target.status();
+    EXPECT_EQ(target->bytes, MakeTarget(request.samples[index.first], 4).bytes);
+  }
+  EXPECT_EQ(dying.fetches(), 1);
+  EXPECT_EQ(healthy.fetches(), 1);
+}
+
+TEST(PooledRemoteSource, ServersAreThoseThatPublishInTheFolder) {
+  const std::string folder = testing::TempDir() + "pooled_remote_source/";
+  std::filesystem::remove_all(folder);
+  FakeSource source([](const SampleRef& s, const TargetSpec&) { return MakeTarget(s, 4); },
+                    MakeRequest(1, {"a"}).teacher);
+  Served first(source);
+  const auto pool = MakePooledRemoteSource(Fast("@" + folder), {}, {});
+  CollectingSink sink;
+  EXPECT_TRUE(absl::IsDeadlineExceeded(
+      pool->Fetch(Within(absl::Milliseconds(20)), MakeRequest(1, {"a"}), sink)));
+  ASSERT_TRUE(PublishEndpoint(folder + "0", first.server->address()).ok());
+  ASSERT_TRUE(pool->Fetch(Within(absl::Seconds(20)), MakeRequest(1, {"a"}), sink).ok());
+  WithdrawEndpoint(folder + "0", "127.0.0.1:1");
+  EXPECT_EQ(ListEndpoints("@" + folder)->size(), 1u) << "another server stands there";
+  WithdrawEndpoint(folder + "0", first.server->address());
+  EXPECT_EQ(ListEndpoints("@" + folder)->size(), 0u);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(RpcStatus, CarriesWhenToTryAgain) {
+  const absl::Status status = FromGrpc(ToGrpc(BusyError("full", absl::Milliseconds(120))));
+  EXPECT_TRUE(absl::IsResourceExhausted(status));
+  EXPECT_EQ(RetryAfter(status), absl::Milliseconds(120));
+  EXPECT_EQ(RetryAfter(absl::ResourceExhaustedError("full")), absl::ZeroDuration());
 }
 
 TEST(RpcServer, APortInUseIsAClearError) {

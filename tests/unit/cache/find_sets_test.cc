@@ -60,7 +60,8 @@ TEST(FindSetsTest, SaysWhatThereIsWhenNothingMatches) {
   EXPECT_TRUE(absl::IsNotFound(status));
   EXPECT_THAT(std::string(status.message()), HasSubstr("camvid/r101@"));
   EXPECT_TRUE(absl::IsNotFound(FindSets({Set("aspp")}, "").status()));
-  EXPECT_THAT(std::string(FindSets({}, "x").status().message()), HasSubstr("empty"));
+  EXPECT_THAT(std::string(FindSets(std::vector<StoredSet>(), "x").status().message()),
+              HasSubstr("empty"));
 }
 
 }  // namespace

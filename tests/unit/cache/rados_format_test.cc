@@ -77,12 +77,17 @@ TEST(RadosFormat, AHeaderWithAFieldOutOfRangeIsDataLossThoughItsChecksumFits) {
 }
 
 TEST(RadosFormat, IndexBytesArePinned) {
-  const RadosEntry entry{.size = 0x0102, .stamp = 0x030405, .set = {DigestOf(0x60)}};
+  RadosEntry entry{.size = 0x0102, .stamp = 0x030405, .set = {DigestOf(0x60)}};
+  entry.origin.sample.bytes.fill(0xcd);
+  entry.origin.view = {.resized_height = 9, .resized_width = 8, .crop_height = 7, .crop_width = 6};
   EXPECT_EQ(absl::BytesToHexString(EncodeRadosEntry(entry)),
             "01"
             "0000000000000102"
             "0000000000030405"
-            "606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f");
+            "606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f"
+            "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"
+            "00000009000000080000000000000000000000070000000600"
+            "0000000000000000000000000000000000000000000000000000000000000000");
   EXPECT_EQ(*DecodeRadosEntry(EncodeRadosEntry(entry)), entry);
   const RadosCount count{.revision = 1, .entries = 2, .bytes = 0x0300};
   EXPECT_EQ(absl::BytesToHexString(EncodeRadosCount(count)),

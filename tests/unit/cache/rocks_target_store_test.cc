@@ -32,7 +32,7 @@ class RocksTargetStoreTest : public testing::Test {
   }
   void Put(TargetStore& store, size_t sample, int32_t elements = 16) {
     ASSERT_TRUE(store
-                    .Put(KeyOf(request_, sample), SetOf(request_),
+                    .Put(KeyOf(request_, sample), SetOf(request_), OriginOf(request_, sample),
                          FakeTarget(static_cast<int>(sample), elements))
                     .ok());
   }
@@ -60,6 +60,28 @@ TEST(IndexRecordTest, RoundTripsAndMatchesTheGoldenBytes) {
   EXPECT_EQ(*DecodeIndexRecord(bytes), record);
   EXPECT_EQ(EncodeInsertion(258), std::string("\0\0\0\0\0\0\x01\x02", 8));
   EXPECT_EQ(*DecodeInsertion(EncodeInsertion(258)), 258u);
+}
+
+TEST(IndexRecordTest, KeepsTheOrigin) {
+  IndexRecord record{.size = 8, .shape = {1, 1, 2}};
+  std::string golden = EncodeIndexRecord(record);
+  golden[0] = '\x02';
+  record.origin = TargetOrigin{.view = {.resized_height = 258,
+                                        .resized_width = 2,
+                                        .crop_y = 3,
+                                        .crop_x = 1,
+                                        .crop_height = 5,
+                                        .crop_width = 6,
+                                        .flip = true}};
+  record.origin->sample.bytes.fill(0xcd);
+  golden += std::string(32, '\xcd');
+  golden += std::string("\0\0\1\2\0\0\0\2\0\0\0\3\0\0\0\1\0\0\0\5\0\0\0\6\1", 25);
+  golden += std::string(32, '\0');
+  EXPECT_EQ(EncodeIndexRecord(record), golden);
+  EXPECT_EQ(*DecodeIndexRecord(golden), record);
+  EXPECT_TRUE(absl::IsDataLoss(DecodeIndexRecord(golden.substr(0, 159)).status()));
+  golden[103 + 24] = '\2';  // the flip
+  EXPECT_TRUE(absl::IsDataLoss(DecodeIndexRecord(golden).status()));
 }
 
 TEST(IndexRecordTest, RefusesWhatItDidNotWrite) {
@@ -123,6 +145,15 @@ TEST_F(RocksTargetStoreTest, RefusesAnotherFormat) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("cache format '7'"));
 }
 
+TEST_F(RocksTargetStoreTest, RaisesAFolderOfTheFormatBefore) {
+  { Put(*Open(), 0); }
+  std::ofstream(options_.directory + "/FORMAT") << "1\n";
+  EXPECT_TRUE(Open()->Contains(KeyOf(request_, 0)));
+  std::string version;
+  std::ifstream(options_.directory + "/FORMAT") >> version;
+  EXPECT_EQ(version, "2");
+}
+
 TEST_F(RocksTargetStoreTest, RefusesAFolderThatCannotBeWritten) {
   const absl::Status status = RocksTargetStore::Open({.directory = "/proc/reflux"}).status();
   EXPECT_FALSE(status.ok());
@@ -135,8 +166,8 @@ TEST_F(RocksTargetStoreTest, KeepsTheFreeDiskFloor) {
   options.min_free_disk_bytes = std::numeric_limits<int64_t>::max();
   const auto store = RocksTargetStore::Open(options);
   ASSERT_TRUE(store.ok());
-  EXPECT_TRUE(
-      absl::IsResourceExhausted((*store)->Put(KeyOf(request_, 0), SetOf(request_), FakeTarget(1))));
+  EXPECT_TRUE(absl::IsResourceExhausted(
+      (*store)->Put(KeyOf(request_, 0), SetOf(request_), OriginOf(request_, 0), FakeTarget(1))));
   EXPECT_FALSE((*store)->stats().storing);
   EXPECT_EQ((*store)->stats().refused, 1);
 }

@@ -38,17 +38,26 @@ v1::TargetsSpec WithCodec(const std::string& codec) {
 }
 
 TEST(PlanTargetSpecsTest, EveryTapIsAskedForInTheJobsCodec) {
-  const auto specs = PlanTargetSpecs(WithCodec("fp16+zstd"), Reading("aspp"));
+  const auto specs = PlanTargetSpecs(WithCodec("fp16+zstd"), Reading("aspp"), "");
   ASSERT_TRUE(specs.ok()) << specs.status();
   EXPECT_THAT(*specs,
               testing::ElementsAre(TargetSpec{.tap = "aspp", .codec = Compressed(Codec::kFp16)}));
 }
 
+TEST(PlanTargetSpecsTest, ATeacherIsAskedForWhatItsOwnLossesRead) {
+  const LossSet losses(std::vector<LossTerm>{
+      {.name = "a", .loss = std::make_shared<ReadsTap>("logits"), .teacher = "big"},
+      {.name = "b", .loss = std::make_shared<ReadsTap>("aspp"), .teacher = "wide"}});
+  const auto specs = PlanTargetSpecs(WithCodec("fp16"), losses, "wide");
+  ASSERT_TRUE(specs.ok()) << specs.status();
+  EXPECT_THAT(*specs, testing::ElementsAre(TargetSpec{.tap = "aspp", .codec = Codec::kFp16}));
+}
+
 TEST(PlanTargetSpecsTest, TopKIsForLogitsAlone) {
-  const auto specs = PlanTargetSpecs(WithCodec("topk:4"), Reading("logits"));
+  const auto specs = PlanTargetSpecs(WithCodec("topk:4"), Reading("logits"), "");
   ASSERT_TRUE(specs.ok()) << specs.status();
   EXPECT_EQ(TopK(specs->front().codec), 4);
-  const absl::Status refused = PlanTargetSpecs(WithCodec("topk:4"), Reading("aspp")).status();
+  const absl::Status refused = PlanTargetSpecs(WithCodec("topk:4"), Reading("aspp"), "").status();
   EXPECT_TRUE(absl::IsInvalidArgument(refused));
   EXPECT_THAT(
       std::string(refused.message()),

@@ -117,13 +117,13 @@ TEST_F(TeacherPlanTest, APthIsATeacherInTheLayoutThatIsNamed) {
                                               {"torchvision", "torchvision"},
                                               {"mmseg", "mmseg"}}) {
     teacher_.set_layout(layout);
-    const auto teacher = LoadTeacher(teacher_);
+    const auto teacher = LoadTeacher(teacher_, v1::DataSpec());
     ASSERT_TRUE(teacher.ok()) << teacher.status();
     EXPECT_EQ(teacher->identity.preprocessing, FindLayout(preprocessing)->preprocessing) << layout;
     EXPECT_EQ(teacher->identity.digest, TeacherDigest(*model));
   }
   teacher_.set_layout("reflux");
-  EXPECT_TRUE(absl::IsFailedPrecondition(LoadTeacher(teacher_).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(LoadTeacher(teacher_, v1::DataSpec()).status()));
 }
 
 }  // namespace

@@ -27,7 +27,10 @@ JobNeeds Needs(int samples, int specs = 2) {
 }
 
 void Store(MemoryTargetStore& store, const TargetRequest& request, size_t sample, size_t spec) {
-  ASSERT_TRUE(store.Put(KeyOf(request, sample, spec), SetOf(request, spec), FakeTarget(1)).ok());
+  ASSERT_TRUE(store
+                  .Put(KeyOf(request, sample, spec), SetOf(request, spec),
+                       OriginOf(request, sample), FakeTarget(1))
+                  .ok());
 }
 
 Coverage Measure(const JobNeeds& needs, MemoryTargetStore& store) {

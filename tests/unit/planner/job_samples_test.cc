@@ -57,6 +57,19 @@ v1::JobSpec Job(const std::string& views, int batch) {
       .value();
 }
 
+TEST(JobSamplesTest, OfWholeViewsAreTheImages) {
+  const auto samples = ListJobSamples(Job("whole: 60x80", 2), NamedImages(3), Facts(3), 9);
+  ASSERT_TRUE(samples.ok()) << samples.status();
+  ASSERT_EQ(samples->size(), 3);
+  for (const SampleRef& sample : *samples) EXPECT_EQ(sample.view, WholeView(60, 80));
+  const std::vector<Digest> labels(3, Sha256::Of("label"));
+  const auto labelled = ListJobSamples(Job("whole", 2), NamedImages(3), Facts(3), 9, labels);
+  ASSERT_TRUE(labelled.ok()) << labelled.status();
+  ASSERT_EQ(labelled->size(), 3);
+  EXPECT_EQ(labelled->front().view, WholeView(120, 160));
+  EXPECT_EQ(labelled->front().label_digest, labels[0]);
+}
+
 TEST(JobSamplesTest, IsWhatTheStreamDrawsInItsOrder) {
   constexpr int kImages = 7, kBatch = 4;
   const NamedImages images(kImages);
@@ -88,6 +101,15 @@ TEST(JobSamplesTest, ImagesThatAreTheSameAreOne) {
   std::vector<ImageFacts> facts = Facts(4);
   facts[3] = facts[0];
   EXPECT_EQ(ListJobSamples(Job("replay: 1", 4), NamedImages(4), facts, 1)->size(), 3u);
+}
+
+TEST(JobSamplesTest, OfWholeImagesThereIsOneViewEach) {
+  const auto samples = ListJobSamples(Job("whole", 4), NamedImages(6), Facts(6), 50).value();
+  ASSERT_EQ(samples.size(), 6u);
+  for (const SampleRef& sample : samples) EXPECT_EQ(sample.view, WholeView(120, 160));
+  EXPECT_EQ(ListJobSamples(Job("whole", 4), NamedImages(6), Facts(6), 1)->size(), 4u);
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      ListJobSamples(Job("auto", 4), NamedImages(6), Facts(6), 1).status()));
 }
 
 TEST(JobSamplesTest, LiveViewsAreNotListedAndBrokenImagesAreNamed) {

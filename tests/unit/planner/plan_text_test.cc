@@ -18,6 +18,7 @@ Plan SomePlan() {
                     .replay = 8,
                     .views = 800,
                     .missing_views = 800},
+            .views = "replay: 8",
             .codec = "fp16",
             .taps = {{.tap = "logits", .shape = {11, 45, 60}, .bytes = 59400}},
             .measured = {.view_bytes = 59400,

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
 
 #include "absl/time/clock.h"
@@ -57,7 +58,7 @@ class GatedSource : public TargetSource {
 };
 
 BatchingOptions Options(int max_batch) {
-  return {.max_batch = max_batch, .max_delay = absl::Milliseconds(1)};
+  return {.queue = {.max_batch = max_batch, .max_delay = absl::Milliseconds(1)}};
 }
 
 TEST(BatchingSource, SplitsALargeRequestAndDeliversEverything) {
@@ -96,7 +97,7 @@ TEST(BatchingSource, CallersShareABatchWhileTheRunnerIsBusy) {
 TEST(BatchingSource, RefusesWhatExceedsTheQueue) {
   GatedSource upstream;
   BatchingOptions options = Options(1);
-  options.max_queue = 2;
+  options.queue.max_queue = 2;
   auto source = MakeBatchingSource(upstream, options);
   CollectingSink running_sink, waiting_sink, refused_sink;
   std::thread running(
@@ -127,6 +128,55 @@ TEST(BatchingSource, ARefusedBatchFailsItsSamplesOnly) {
   ASSERT_TRUE(source->Fetch({}, MakeRequest(2, {"a"}), sink).ok());
   EXPECT_EQ(sink.deliveries, 2);
   EXPECT_TRUE(absl::IsFailedPrecondition(sink.targets.at({1, 0}).status()));
+}
+
+TEST(BatchingSource, ACallerWhoCancelsInTheQueueIsAnsweredWithoutCompute) {
+  GatedSource upstream;
+  auto source = MakeBatchingSource(upstream, Options(1));
+  CollectingSink running_sink, cancelled_sink;
+  std::thread running(
+      [&] { EXPECT_TRUE(source->Fetch({}, MakeRequest(1, {"a"}), running_sink).ok()); });
+  upstream.AwaitRequests(1);
+  const FetchContext context{.cancellation = std::make_shared<Cancellation>()};
+  std::thread waiting(
+      [&] { EXPECT_TRUE(source->Fetch(context, MakeRequest(2, {"a"}), cancelled_sink).ok()); });
+  context.cancellation->Cancel();
+  upstream.Open();
+  running.join();
+  waiting.join();
+  EXPECT_EQ(cancelled_sink.deliveries, 2);
+  EXPECT_TRUE(absl::IsCancelled(cancelled_sink.targets.at({0, 0}).status()));
+  EXPECT_EQ(upstream.sizes().size(), 1u) << "nothing was computed for it";
+}
+
+TEST(BatchingSource, AsManyBatchesRunAtOnceAsThereAreRunners) {
+  GatedSource upstream;
+  BatchingOptions options = Options(1);
+  options.queue.runners = 3;
+  std::atomic<int> begun{0};
+  options.begin_runner = [&] { ++begun; };
+  auto source = MakeBatchingSource(upstream, options);
+  CollectingSink sink;
+  std::thread fetch([&] { EXPECT_TRUE(source->Fetch({}, MakeRequest(5, {"a"}), sink).ok()); });
+  upstream.AwaitRequests(3);
+  EXPECT_EQ(upstream.sizes().size(), 3u);
+  EXPECT_EQ(begun, 3);
+  upstream.Open();
+  fetch.join();
+  EXPECT_EQ(sink.deliveries, 5);
+}
+
+TEST(BatchingSource, ItsEndAnswersWhatWaits) {
+  GatedSource upstream;
+  auto source = MakeBatchingSource(upstream, Options(1));
+  CollectingSink sink;
+  std::thread fetch([&] { EXPECT_TRUE(source->Fetch({}, MakeRequest(2, {"a"}), sink).ok()); });
+  upstream.AwaitRequests(1);
+  std::thread end([&] { source.reset(); });
+  upstream.Open();
+  end.join();
+  fetch.join();
+  EXPECT_EQ(sink.deliveries, 2);
 }
 
 }  // namespace

@@ -47,19 +47,19 @@ TEST(OrderedPrefetcher, DestructionCancelsWhatIsBeingMade) {
   CondVar changed;
   bool started = false, cancelled = false;
   {
-    OrderedPrefetcher<int64_t> prefetcher(
-        {.end = 1, .threads = 1}, [&](int64_t n, const auto& cancellation) {
-          auto registration = cancellation->OnCancel([&] {
-            MutexLock lock(mutex);
-            cancelled = true;
-            changed.NotifyAll();
-          });
-          MutexLock lock(mutex);
-          started = true;
-          changed.NotifyAll();
-          while (!cancelled) changed.Wait(mutex);
-          return n;
-        });
+    OrderedPrefetcher<int64_t> prefetcher({.end = 1, .threads = 1},
+                                          [&](int64_t n, const auto& cancellation) {
+                                            auto registration = cancellation->OnCancel([&] {
+                                              MutexLock lock(mutex);
+                                              cancelled = true;
+                                              changed.NotifyAll();
+                                            });
+                                            MutexLock lock(mutex);
+                                            started = true;
+                                            changed.NotifyAll();
+                                            while (!cancelled) changed.Wait(mutex);
+                                            return n;
+                                          });
     MutexLock lock(mutex);
     while (!started) changed.Wait(mutex);
   }

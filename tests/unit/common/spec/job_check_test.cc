@@ -148,7 +148,6 @@ TEST(JobCheckTest, WhatIsNotAvailableIsUnimplemented) {
       {"run.time_limit=1h", "run.time_limit"},
       {"run.launcher=kubernetes", "launcher kubernetes"},
       {"run.time_limit=24h", "run.time_limit"},
-      {"run.teachers=2", "2 teacher processes"},
   };
   for (const auto& [assignment, what] : cases) {
     const absl::Status status = Parse(kSmallJob, {assignment}).status();
@@ -190,17 +189,39 @@ TEST(JobCheckTest, TheOnlyTeacherIsTheDefault) {
               HasSubstr("losses.kd.teacher: no teacher `default`; there are: big, old"));
 }
 
-TEST(JobCheckTest, LossesOfSeveralTeachersAreUnimplemented) {
-  const std::vector<std::string> both = {"teachers.big={checkpoint: b}",
-                                         "losses.icsd={teacher: big}"};
-  const absl::Status status = Parse(kSmallJob, both).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
-  EXPECT_EQ(status.message(),
-            "job.yaml:5: losses: not available in this version: several teachers in one job (the "
-            "losses name big, default)");
-  const auto spec = Parse(kSmallJob, {both[0], "losses.kd.teacher=big"});
-  ASSERT_TRUE(spec.ok()) << "a teacher that no loss names does no harm: " << spec.status();
-  EXPECT_THAT(UsedTeachers(*spec), testing::ElementsAre("big"));
+TEST(JobCheckTest, EachLossMayNameItsTeacher) {
+  const std::string big = "teachers.big={checkpoint: b}";
+  const auto both = Parse(kSmallJob, {big, "losses.icsd={teacher: big}"});
+  ASSERT_TRUE(both.ok()) << both.status();
+  EXPECT_THAT(UsedTeachers(*both), testing::ElementsAre("big", "default"));
+  const auto one = Parse(kSmallJob, {big, "losses.kd.teacher=big"});
+  ASSERT_TRUE(one.ok()) << one.status();
+  EXPECT_THAT(UsedTeachers(*one), testing::ElementsAre("big"));
+}
+
+TEST(JobCheckTest, AnEnsembleIsMadeOfOtherTeachers) {
+  const std::vector<std::string> job = {"teachers.big={checkpoint: b}",
+                                        "teachers.both={ensemble: [default, big]}",
+                                        "losses.kd.teacher=both"};
+  const auto spec = Parse(kSmallJob, job);
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_THAT(UsedTeachers(*spec), testing::ElementsAre("both"));
+  EXPECT_THAT(NetworksOf(*spec, "both"), testing::ElementsAre("default", "big"));
+  EXPECT_THAT(NetworksOf(*spec, "big"), testing::ElementsAre("big"));
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"teachers.both.ensemble=[big]", "teachers.both.ensemble: expected at least two teachers"},
+      {"teachers.both.ensemble=[big, big]", "`big` stands there twice"},
+      {"teachers.both.ensemble=[big, old]", "there is no teacher `old`"},
+      {"teachers.both.ensemble=[big, both]", "`both` is an ensemble itself"},
+      {"teachers.both.checkpoint=b", "checkpoint, classes and expect_miou belong to its members"},
+      {"losses.i2ckd={teacher: both}",
+       "losses.i2ckd.tap: `aspp` of the ensemble `both`: an ensemble has logits alone"},
+  };
+  for (const auto& [assignment, expected] : cases) {
+    std::vector<std::string> all = job;
+    all.push_back(assignment);
+    EXPECT_THAT(Refusal(kSmallJob, all), HasSubstr(expected)) << assignment;
+  }
 }
 
 TEST(JobCheckTest, SpecsFromTheWireAreResolvedAsFilesAre) {

@@ -31,8 +31,8 @@ class ScriptedModelTest : public testing::Test {
   std::string Save(const std::string& result, const std::string& name = "module.pt",
                    const torch::jit::ExtraFilesMap& extra = {}) const {
     torch::jit::Module norm("__torch__.Norm");
-    norm.register_parameter("weight", torch::ones({5}), false);
-    norm.register_parameter("bias", torch::zeros({5}), false);
+    norm.register_parameter("weight", torch::ones({5}).requires_grad_(), false);
+    norm.register_parameter("bias", torch::zeros({5}).requires_grad_(), false);
     norm.register_buffer("running_mean", torch::zeros({5}));
     norm.register_buffer("running_var", torch::ones({5}));
     norm.register_attribute("training", c10::BoolType::get(), true);
@@ -42,8 +42,10 @@ def forward(self, x):
                             self.training, 0.1, 1e-5, False)
 )");
     torch::jit::Module module("__torch__.Network");
-    module.register_parameter("first", torch::linspace(-1, 1, 5 * 3).reshape({5, 3, 1, 1}), false);
-    module.register_parameter("last", torch::linspace(1, -1, 4 * 5).reshape({4, 5, 1, 1}), false);
+    module.register_parameter(
+        "first", torch::linspace(-1, 1, 5 * 3).reshape({5, 3, 1, 1}).requires_grad_(), false);
+    module.register_parameter(
+        "last", torch::linspace(1, -1, 4 * 5).reshape({4, 5, 1, 1}).requires_grad_(), false);
     module.register_buffer("order", torch::arange(3, torch::kInt32));
     module.register_attribute("training", c10::BoolType::get(), true);
     module.register_module("norm", norm);

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "common/targets/decode_value.h"
+
 namespace reflux {
 namespace {
 
@@ -61,6 +63,20 @@ TEST(TargetCodecTest, ErrorsStayWithinTheirBounds) {
     EXPECT_TRUE(target->Verify().ok()) << target->Verify();
     EXPECT_TRUE(((Decoded(*target) - map).abs() <= Bound(map, codec)).all().item<bool>());
     EXPECT_TRUE(Decoded(*target)[4].equal(map[4])) << "a constant channel is exact";
+  }
+}
+
+TEST(TargetCodecTest, ClientsWithoutTorchDecodeTheSameNumbers) {
+  std::vector<Codec> codecs = kCodecs;
+  for (const char* name : {"topk:1", "topk:5", "topk:3+zstd"}) codecs.push_back(*ParseCodec(name));
+  for (const Codec codec : codecs) {
+    const EncodedTarget target = *EncodeMap(Map(), codec);
+    const auto values = DecodeValue(target);
+    ASSERT_TRUE(values.ok()) << values.status();
+    const Tensor map = Decoded(target).flatten();
+    EXPECT_EQ(*values,
+              std::vector<float>(map.data_ptr<float>(), map.data_ptr<float>() + map.numel()))
+        << Name(codec);
   }
 }
 

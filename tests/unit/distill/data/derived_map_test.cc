@@ -121,6 +121,16 @@ TEST(DerivedMapTest, PaddingIsExcluded) {
   }
 }
 
+TEST(DerivedMapTest, PaddingMayComeFirst) {
+  const View whole = WholeView(96, 128);
+  const std::vector<float> map = MapOf(96, 128, [](double, double) { return 1; });
+  const Derived derived = Derive(map, whole, {96, 128, -20, -9, 80, 80, false});
+  for (int y = 0; y < 10; ++y) {
+    for (int x = 0; x < 10; ++x)
+      EXPECT_EQ(derived.map[y * 10 + x], 8 * y >= 20 && 8 * x >= 9 ? 1.0F : 0.0F) << y << " " << x;
+  }
+}
+
 TEST(DerivedMapTest, AMapOfAnotherSizeIsRefused) {
   const View whole = WholeView(96, 128);
   const DerivedGrid grid = DeriveGrid(whole, whole, kStride);

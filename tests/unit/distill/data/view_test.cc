@@ -127,7 +127,8 @@ TEST(ApplyView, NearestLabelsSitWhereBilinearPixelsDo) {
 TEST(MarkPadding, MarksWhatLabelsIgnore) {
   const cv::Mat label = cv::Mat::zeros(10, 12, CV_8UC1);
   for (const View& view : {View{10, 12, 0, 0, 16, 20, false}, View{10, 12, 3, 5, 16, 20, true},
-                           View{20, 24, 3, 5, 12, 16, true}}) {
+                           View{20, 24, 3, 5, 12, 16, true}, View{10, 12, -3, -2, 12, 13, false},
+                           View{10, 12, -3, -2, 16, 20, true}}) {
     std::vector<int64_t> classes(view.crop_height * view.crop_width);
     std::vector<uint8_t> padding(classes.size());
     ApplyViewToLabel(label, view, 11, classes.data());

@@ -1,4 +1,4 @@
-#include "distill/codec/zstd_value.h"
+#include "common/targets/zstd_value.h"
 
 #include <zstd.h>
 

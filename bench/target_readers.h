@@ -1,0 +1,40 @@
+// The ways from a stored value to a row of the batch that reflux-bench-targets compares.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "bench/target_bench_options.h"
+#include "bench/target_values.h"
+
+namespace reflux {
+
+class TargetReader {
+ public:
+  virtual ~TargetReader() = default;
+  // Reads the values of these numbers, in this order, each into the next row. Single-threaded
+  // unless its name says otherwise.
+  virtual absl::Status Read(const std::vector<int>& order, BatchRows& rows) = 0;
+  // Processor seconds used so far by processes of its own.
+  virtual double ServerCpuSeconds() const { return 0; }
+};
+
+struct NamedReader {
+  std::string name;
+  std::unique_ptr<TargetReader> reader;
+};
+
+// Stores the values in `folder` in every form, and opens a reader of each:
+//   npy              one .npy file a value: open, read the header, read the data into the row
+//   lmdb             one database, mapped into memory; copied into the row
+//   store            RocksTargetStore in this process, checked; copied into the row
+//   store_unchecked  the same without checksums (no job can ask for that): what checking costs
+//   direct           the folder of a reflux-cache process, read past it (cache/rocks_reader.h)
+//   grpc             that process over loopback, `threads` calls of 4 values in flight
+//   grpc_bare        a process that streams the same bytes from memory, in the same messages
+absl::StatusOr<std::vector<NamedReader>> OpenTargetReaders(const TargetBenchOptions& options,
+                                                           const std::string& folder);
+
+}  // namespace reflux

@@ -1,0 +1,59 @@
+#include "bench/target_values.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/digest.h"
+
+namespace reflux {
+namespace {
+
+const TargetSpec kSpec = {.tap = "aspp", .codec = Codec::kFp16};
+
+TeacherIdentity BenchTeacher() { return {.digest = Sha256::Of("a teacher")}; }
+
+}  // namespace
+
+// A cheap sequence of words; what they are does not matter to readers.
+EncodedTarget BenchValue(const TargetBenchOptions& options, int number) {
+  std::string bytes(static_cast<size_t>(options.value_bytes()), '\0');
+  uint64_t state = 0x9e3779b97f4a7c15u * static_cast<uint64_t>(number + 1);
+  for (size_t at = 0; at + 8 <= bytes.size(); at += 8) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    std::memcpy(bytes.data() + at, &state, 8);
+  }
+  return EncodedTarget::FromBytes(std::move(bytes), DType::kFloat16, Codec::kFp16,
+                                  {static_cast<int32_t>(options.channels),
+                                   TargetBenchOptions::kHeight, TargetBenchOptions::kWidth});
+}
+
+TargetRequest BenchRequest(const std::vector<int>& numbers) {
+  TargetRequest request{.teacher = BenchTeacher(), .specs = {kSpec}};
+  for (const int number : numbers) {
+    SampleRef sample;
+    sample.digest = Sha256::Of(absl::StrCat("image ", number));
+    sample.view.resized_height = sample.view.crop_height = 360;
+    sample.view.resized_width = sample.view.crop_width = 480;
+    sample.locator = {"bench", absl::StrCat(number, ".png")};
+    request.samples.push_back(std::move(sample));
+  }
+  return request;
+}
+
+TargetSet BenchSet() {
+  return {.dataset = "bench", .teacher = BenchTeacher(), .spec = kSpec, .model = "bench"};
+}
+
+void BatchRows::Free::operator()(char* block) const { std::free(block); }
+
+BatchRows::BatchRows(int rows, int64_t row_bytes)
+    : rows_(rows),
+      row_bytes_(row_bytes),
+      block_(static_cast<char*>(
+          std::aligned_alloc(64, static_cast<size_t>((rows * row_bytes + 63) / 64 * 64)))) {
+  std::memset(block_.get(), 0,
+              static_cast<size_t>(rows * row_bytes));  // no page is touched first later
+}
+
+}  // namespace reflux

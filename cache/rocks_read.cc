@@ -1,0 +1,49 @@
+#include "cache/rocks_read.h"
+
+#include "common/base/status_macros.h"
+
+namespace reflux {
+namespace {
+
+// The block that RocksDB read, and the database that must outlive it.
+struct PinnedValue {
+  std::shared_ptr<RocksHandles> handles;
+  rocksdb::PinnableSlice slice;  // goes first
+};
+
+}  // namespace
+
+absl::StatusOr<IndexRecord> ReadRecord(RocksHandles& handles, const TargetKey& key) {
+  rocksdb::PinnableSlice bytes;
+  const rocksdb::Status status =
+      handles.db->Get({}, handles.index, ToSlice(key.digest.AsBytes()), &bytes);
+  if (status.IsNotFound()) return absl::NotFoundError("target not stored");
+  REFLUX_RETURN_IF_ERROR(FromRocks(status, "cache index"));
+  return DecodeIndexRecord(FromSlice(bytes));
+}
+
+absl::StatusOr<EncodedTarget> ReadValue(const std::shared_ptr<RocksHandles>& handles,
+                                        const IndexRecord& record) {
+  auto pinned = std::make_shared<PinnedValue>();
+  pinned->handles = handles;
+  // One checksum is enough, and ours covers the way from the teacher to here.
+  rocksdb::ReadOptions options;
+  options.verify_checksums = false;
+  const rocksdb::Status status =
+      handles->db->Get(options, handles->values, EncodeInsertion(record.insertion), &pinned->slice);
+  if (status.IsNotFound()) return absl::DataLossError("cache: an index entry without its value");
+  REFLUX_RETURN_IF_ERROR(FromRocks(status, "cache value"));
+  if (pinned->slice.size() != record.size) {
+    return absl::DataLossError("cache: a value has another size than its index entry");
+  }
+  EncodedTarget target{.bytes = FromSlice(pinned->slice),
+                       .owner = pinned,
+                       .dtype = record.dtype,
+                       .codec = record.codec,
+                       .shape = record.shape,
+                       .checksum = record.checksum};
+  REFLUX_RETURN_IF_ERROR(target.Verify());
+  return target;
+}
+
+}  // namespace reflux
