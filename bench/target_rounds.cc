@@ -77,7 +77,7 @@ absl::Status MeasurePython(const TargetBenchOptions& options, const std::string&
   for (const auto& [name, seconds] : rows.items()) {
     auto series = std::find_if(all.begin(), all.end(),
                                [&](const TargetSeries& one) { return one.name == name; });
-    if (series == all.end()) series = all.insert(all.end(), {name, {}, {}});
+    if (series == all.end()) series = all.insert(all.end(), TargetSeries{name, {}, {}});
     series->seconds.push_back(seconds.at("seconds").get<double>());
     series->cpu_seconds.push_back(seconds.at("cpu_seconds").get<double>());
   }

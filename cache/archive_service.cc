@@ -164,7 +164,10 @@ class Service : public v1::TargetArchiveService::Service {
     const std::string directory = store_.stats().directory;
     std::error_code error;
     const std::filesystem::path path = std::filesystem::absolute(directory, error);
-    if (directory.empty() || error) return grpc::Status::OK;
+    // A store in memory or on RADOS is no folder.
+    if (directory.empty() || error || !std::filesystem::is_directory(path, error)) {
+      return grpc::Status::OK;
+    }
     response->set_directory(path.string());
     response->set_boot_id(BootId());
     return grpc::Status::OK;
