@@ -42,8 +42,8 @@ TEST(JobCheckTest, TheTasksAreKeptApart) {
   constexpr char kImages[] =
       "name: images\ndata: {format: cifar100, root: d}\nstudent: {model: wrn16x2}\n"
       "losses: {frskd_classifier: {}}\ntrain: {steps: 10, mix: cutmix}\n";
-  EXPECT_EQ(Refusal(kImages), "OK");
-  EXPECT_EQ(Refusal(kImages, {"losses={frskd_classifier: ~, sla: {}}", "train.mix=none"}), "OK");
+  EXPECT_TRUE(Parse(kImages).ok()) << Refusal(kImages);
+  EXPECT_TRUE(Parse(kImages, {"losses={frskd_classifier: ~, sla: {}}", "train.mix=none"}).ok());
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"student.model=psp_resnet18",
        "student.model: `psp_resnet18` labels pixels, but data.format cifar100 labels whole images"},
