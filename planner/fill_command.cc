@@ -24,6 +24,9 @@
 namespace reflux {
 namespace {
 
+// A teacher server that is being started evaluates its network first.
+constexpr absl::Duration kTeacherStarts = absl::Minutes(10);
+
 struct FillFlags : PlannerFlags {
   FillOptions fill;
 };
@@ -73,6 +76,16 @@ absl::Status FillCommand::OpenPath() {
 }
 
 absl::StatusOr<FillReport> FillCommand::FillTeacher(const TeacherNeeds& teacher) {
+  const TeacherAccess access = path_->sources().at(teacher.name);
+  if (access.storing == nullptr) {
+    return absl::FailedPreconditionError(
+        "--cache names teacher servers, which keep nothing: name a cache server");
+  }
+  // A cache remembers who was described to it, and names its sets so.
+  REFLUX_RETURN_IF_ERROR(
+      access.source
+          ->GetTeacherInfo({.deadline = absl::Now() + kTeacherStarts, .cancellation = stop_})
+          .status());
   ProgressBar bar(std::cerr,
                   {.label = "filling from " + teacher.info.model,
                    .unit = "targets",
@@ -90,12 +103,7 @@ absl::StatusOr<FillReport> FillCommand::FillTeacher(const TeacherNeeds& teacher)
       std::cerr << (IsTerminal(STDERR_FILENO) ? "\n" : "") << *line << std::endl;
     }
   };
-  TargetSource* const storing = path_->sources().at(teacher.name).storing;
-  if (storing == nullptr) {
-    return absl::FailedPreconditionError(
-        "--cache names teacher servers, which keep nothing: name a cache server");
-  }
-  const auto report = Fill(teacher, needs_.samples, *inventory_, *storing, options);
+  const auto report = Fill(teacher, needs_.samples, *inventory_, *access.storing, options);
   bar.Finish();
   return report;
 }
