@@ -64,6 +64,24 @@ absl::StatusOr<IndexRecord> DecodeIndexRecord(absl::string_view bytes) {
   return record;
 }
 
+std::string EncodeOrderRecord(const TargetKey& key, const IndexRecord& record) {
+  return absl::StrCat(key.digest.AsBytes(), EncodeIndexRecord(record));
+}
+
+absl::Status DecodeOrderRecord(absl::string_view number, absl::string_view bytes, TargetKey& key,
+                               IndexRecord& record) {
+  REFLUX_ASSIGN_OR_RETURN(const uint64_t insertion, DecodeInsertion(number));
+  if (bytes.size() < Digest::kSize) {
+    return absl::DataLossError(absl::StrCat("order record: ", bytes.size(), " bytes"));
+  }
+  REFLUX_ASSIGN_OR_RETURN(key.digest, Digest::FromBytes(bytes.substr(0, Digest::kSize)));
+  REFLUX_ASSIGN_OR_RETURN(record, DecodeIndexRecord(bytes.substr(Digest::kSize)));
+  if (record.insertion != insertion) {
+    return absl::DataLossError("order record: another insertion number than its key");
+  }
+  return absl::OkStatus();
+}
+
 std::string EncodeInsertion(uint64_t insertion) {
   std::string out;
   AppendBigEndian(out, insertion, 8);

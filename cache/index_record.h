@@ -33,6 +33,12 @@ std::string EncodeIndexRecord(const IndexRecord& record);
 // DataLoss unless `bytes` is a record of version 1 or 2 with every field in its range.
 absl::StatusOr<IndexRecord> DecodeIndexRecord(absl::string_view bytes);
 
+// The value of an `order` entry: the target's key, then its index record.
+std::string EncodeOrderRecord(const TargetKey& key, const IndexRecord& record);
+// DataLoss unless `number` and `bytes` are key and value of an `order` entry.
+absl::Status DecodeOrderRecord(absl::string_view number, absl::string_view bytes, TargetKey& key,
+                               IndexRecord& record);
+
 // 8 bytes, big-endian: numbers ascend as keys do.
 std::string EncodeInsertion(uint64_t insertion);
 absl::StatusOr<uint64_t> DecodeInsertion(absl::string_view key);

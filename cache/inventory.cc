@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <filesystem>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,7 @@
 #include "cache/set_record.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/endpoints.h"
+#include "common/rpc/server_list.h"
 #include "common/rpc/status.h"
 #include "common/targets/wire.h"
 #include "reflux/v1/targets.grpc.pb.h"
@@ -41,7 +43,7 @@ class StoreInventory : public CacheInventory {
 
 class RemoteInventory : public CacheInventory {
  public:
-  explicit RemoteInventory(std::string endpoint) : endpoint_(std::move(endpoint)) {}
+  explicit RemoteInventory(std::string servers) : servers_(std::move(servers)) {}
 
   absl::StatusOr<std::vector<bool>> Held(const TargetRequest& request) override;
   absl::StatusOr<std::vector<StoredSet>> Sets() override;
@@ -50,63 +52,96 @@ class RemoteInventory : public CacheInventory {
  private:
   using Stub = v1::CacheAdminService::Stub;
 
-  // The address is resolved at every call: a restarted server may have another.
+  // The answer of each server. Addresses are resolved at every call: a restarted server may have
+  // another.
   template <typename Request, typename Response>
-  absl::StatusOr<Response> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
-                                                             Response*),
-                                const Request& request) {
-    REFLUX_ASSIGN_OR_RETURN(const std::string address, ResolveEndpoint(endpoint_));
+  absl::StatusOr<std::vector<Response>> CallAll(grpc::Status (Stub::*method)(grpc::ClientContext*,
+                                                                             const Request&,
+                                                                             Response*),
+                                                const Request& request) {
+    REFLUX_ASSIGN_OR_RETURN(const std::vector<ListedServer> servers, ListServers(servers_));
+    if (servers.empty()) {
+      return absl::UnavailableError(absl::StrCat("no cache server listens in ", servers_, " yet"));
+    }
+    std::vector<Response> answers(servers.size());
+    for (size_t i = 0; i < servers.size(); ++i) {
+      REFLUX_RETURN_IF_ERROR(Call(servers[i].endpoint, method, request, answers[i]));
+    }
+    return answers;
+  }
+
+  template <typename Request, typename Response>
+  absl::Status Call(const std::string& endpoint,
+                    grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                    const Request& request, Response& response) {
+    REFLUX_ASSIGN_OR_RETURN(const std::string address, ResolveEndpoint(endpoint));
     const auto stub = v1::CacheAdminService::NewStub(
         grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + kCallTimeout));
-    Response response;
     const absl::Status status = FromGrpc((stub.get()->*method)(&context, request, &response));
-    if (status.ok()) return response;
+    if (status.ok()) return status;
     return absl::Status(status.code(),
                         absl::StrCat("cache server at ", address, ": ", status.message()));
   }
 
-  const std::string endpoint_;
+  const std::string servers_;
 };
 
 absl::StatusOr<std::vector<bool>> RemoteInventory::Held(const TargetRequest& request) {
   REFLUX_RETURN_IF_ERROR(request.Validate());
-  REFLUX_ASSIGN_OR_RETURN(const v1::ContainsResponse answer,
-                          Call(&Stub::Contains, ToProto(request, Priority::kPrefill)));
-  const size_t expected = request.samples.size() * request.specs.size();
-  if (answer.held_size() != static_cast<int>(expected)) {
-    return absl::InternalError(absl::StrCat("cache server at ", endpoint_, ": answered for ",
-                                            answer.held_size(), " targets of ", expected));
+  REFLUX_ASSIGN_OR_RETURN(const std::vector<v1::ContainsResponse> answers,
+                          CallAll(&Stub::Contains, ToProto(request, Priority::kPrefill)));
+  std::vector<bool> held(request.samples.size() * request.specs.size(), false);
+  for (const v1::ContainsResponse& answer : answers) {
+    if (answer.held_size() != static_cast<int>(held.size())) {
+      return absl::InternalError(absl::StrCat("cache server at ", servers_, ": answered for ",
+                                              answer.held_size(), " targets of ", held.size()));
+    }
+    for (int i = 0; i < answer.held_size(); ++i) {
+      if (answer.held(i)) held[i] = true;
+    }
   }
-  return std::vector<bool>(answer.held().begin(), answer.held().end());
+  return held;
 }
 
 absl::StatusOr<std::vector<StoredSet>> RemoteInventory::Sets() {
-  REFLUX_ASSIGN_OR_RETURN(const v1::ListTargetSetsResponse answer,
-                          Call(&Stub::ListTargetSets, v1::ListTargetSetsRequest()));
-  std::vector<StoredSet> sets;
-  for (const v1::TargetSet& message : answer.sets()) {
-    REFLUX_ASSIGN_OR_RETURN(StoredSet set, FromProto(message));
-    sets.push_back(std::move(set));
+  REFLUX_ASSIGN_OR_RETURN(const std::vector<v1::ListTargetSetsResponse> answers,
+                          CallAll(&Stub::ListTargetSets, v1::ListTargetSetsRequest()));
+  std::map<TargetSetId, StoredSet> sets;
+  for (const v1::ListTargetSetsResponse& answer : answers) {
+    for (const v1::TargetSet& message : answer.sets()) {
+      REFLUX_ASSIGN_OR_RETURN(StoredSet set, FromProto(message));
+      const auto [it, is_new] = sets.emplace(set.id, set);
+      if (is_new) continue;
+      it->second.entries += set.entries;
+      it->second.bytes += set.bytes;
+    }
   }
-  return sets;
+  std::vector<StoredSet> all;
+  for (auto& [id, set] : sets) all.push_back(std::move(set));
+  return all;
 }
 
 absl::StatusOr<StoreStats> RemoteInventory::Stats() {
-  REFLUX_ASSIGN_OR_RETURN(const v1::CacheStats answer, Call(&Stub::Stats, v1::CacheStatsRequest()));
-  return StoreStats{.entries = answer.entries(),
-                    .live_bytes = answer.live_bytes(),
-                    .capacity_bytes = answer.capacity_bytes(),
-                    .free_disk_bytes = answer.free_disk_bytes(),
-                    .storing = answer.storing(),
-                    .directory = answer.directory()};
+  REFLUX_ASSIGN_OR_RETURN(const std::vector<v1::CacheStats> answers,
+                          CallAll(&Stub::Stats, v1::CacheStatsRequest()));
+  StoreStats sum;
+  for (const v1::CacheStats& answer : answers) {
+    sum.entries += answer.entries();
+    sum.live_bytes += answer.live_bytes();
+    sum.capacity_bytes += answer.capacity_bytes();
+    sum.free_disk_bytes += answer.free_disk_bytes();
+    sum.storing = sum.storing && answer.storing();
+    sum.directory = answer.directory();
+  }
+  return sum;
 }
 
 }  // namespace
 
-std::unique_ptr<CacheInventory> MakeRemoteInventory(const std::string& endpoint) {
-  return std::make_unique<RemoteInventory>(endpoint);
+std::unique_ptr<CacheInventory> MakeRemoteInventory(const std::string& servers) {
+  return std::make_unique<RemoteInventory>(servers);
 }
 
 std::unique_ptr<CacheInventory> MakeStoreInventory(TargetStore& store) {

@@ -25,8 +25,9 @@ class CacheInventory {
   virtual absl::StatusOr<StoreStats> Stats() = 0;
 };
 
-// Of a cache server at "host:port" or "@FILE". Unavailable when it is not there.
-std::unique_ptr<CacheInventory> MakeRemoteInventory(const std::string& endpoint);
+// Of cache servers (common/rpc/server_list.h), as if they were one: a target is held when one of
+// them holds it. Unavailable when one is not there.
+std::unique_ptr<CacheInventory> MakeRemoteInventory(const std::string& servers);
 // Of an open store, which is not owned.
 std::unique_ptr<CacheInventory> MakeStoreInventory(TargetStore& store);
 // Of the cache's folder, which is opened here; a folder that does not exist holds nothing, and is

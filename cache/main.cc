@@ -44,12 +44,14 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--teacher", flags.server.teacher,
                  "Where misses are fetched: host:port, @FILE that holds it, or several, A,B,...; "
                  "@FOLDER/ stands for every file in it. Without it only what is stored is served");
-  app.add_option("--capacity-gib", flags.capacity_gib,
-                 "Stop storing at this many GiB of targets; 0: no limit but the disk's")
+  app.add_option(
+         "--capacity-gib", flags.capacity_gib,
+         "GiB of targets to hold: beyond it, sets that nobody uses are evicted; 0: no limit "
+         "but the disk's")
       ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();
   app.add_option("--min-free-disk-gib", flags.min_free_disk_gib,
-                 "Stop storing when the disk has less than this free")
+                 "Evict, then stop storing, when the disk has less than this free")
       ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();
   AddProgramFlags(app, flags.program);

@@ -4,6 +4,7 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
+#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -19,6 +20,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "cache/repair_tables.h"
+#include "cache/rocks_log.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
 
@@ -34,29 +37,34 @@ int MaxOpenTables() {
   return static_cast<int>(std::clamp<rlim_t>(limit.rlim_cur / 2, 64, 500000));
 }
 
-rocksdb::DBOptions DatabaseOptions() {
+rocksdb::DBOptions DatabaseOptions(int64_t table_bytes) {
   rocksdb::DBOptions options;
   options.create_if_missing = true;
   options.create_missing_column_families = true;
   options.max_open_files = MaxOpenTables();
   // `index` fills its memtable long after `values`: without this limit the log would grow with it.
-  options.max_total_wal_size = 256 * kMiB;
+  options.max_total_wal_size = 4 * static_cast<uint64_t>(table_bytes);
   options.max_background_jobs = 2;
   options.bytes_per_sync = options.wal_bytes_per_sync = 8 * kMiB;
-  options.info_log_level = rocksdb::WARN_LEVEL;
-  options.keep_log_file_num = 2;
+  options.info_log = MakeRocksLog();
+  // A truncated table costs its own targets, not the cache: it is found when it is read.
+  options.skip_checking_sst_file_sizes_on_db_open = true;
   return options;
 }
 
 // Large values under ascending keys, read once an epoch: no compression (maps do not compress), no
 // block cache (the page cache does it; a read value then owns its block, without a copy).
-rocksdb::ColumnFamilyOptions ValuesOptions() {
+rocksdb::ColumnFamilyOptions ValuesOptions(int64_t table_bytes) {
   rocksdb::BlockBasedTableOptions table;
   table.no_block_cache = true;
   table.checksum = rocksdb::kXXH3;
   rocksdb::ColumnFamilyOptions options;
   options.compression = rocksdb::kNoCompression;
-  options.write_buffer_size = 64 * kMiB;
+  options.write_buffer_size = static_cast<size_t>(table_bytes);
+  // Tables of `values` never overlap, so they only change level, which moves no byte: at once out
+  // of level 0, whose tables cannot be deleted as files, into level 1, where they stay.
+  options.level0_file_num_compaction_trigger = 1;
+  options.max_bytes_for_level_base = uint64_t{1} << 60;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return options;
 }
@@ -156,11 +164,44 @@ absl::Status OpenError(const rocksdb::Status& status, const std::string& directo
                                           "; remove the directory to begin an empty cache"));
 }
 
+rocksdb::Status OpenDatabase(const rocksdb::DBOptions& options, const std::string& directory,
+                             int64_t table_bytes, std::shared_ptr<RocksHandles>& handles) {
+  const auto cache = rocksdb::NewLRUCache(32 * kMiB);
+  const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
+      {rocksdb::kDefaultColumnFamilyName, SmallOptions(cache)},
+      {"values", ValuesOptions(table_bytes)},
+      {"index", SmallOptions(cache)},
+      {"order", SmallOptions(cache)},
+      {"sets", SmallOptions(cache)}};
+  std::vector<rocksdb::ColumnFamilyHandle*> opened;
+  rocksdb::DB* db = nullptr;
+  rocksdb::Status status = rocksdb::DB::Open(options, directory + "/db", families, &opened, &db);
+  if (!status.ok()) return status;
+  handles = std::make_shared<RocksHandles>();
+  handles->db.reset(db);
+  handles->meta = opened[0];
+  handles->values = opened[1];
+  handles->index = opened[2];
+  handles->order = opened[3];
+  handles->sets = opened[4];
+  return status;
+}
+
+// Replays the log but for what is damaged of it, and takes damaged tables out.
+absl::Status Repair(rocksdb::DBOptions options, const std::string& directory, int64_t table_bytes) {
+  options.paranoid_checks = false;  // else a damaged table keeps the database shut
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kSkipAnyCorruptedRecords;
+  std::shared_ptr<RocksHandles> handles;
+  const rocksdb::Status status = OpenDatabase(options, directory, table_bytes, handles);
+  if (!status.ok()) return OpenError(status, directory);
+  return RepairTables(*handles);
+}
+
 }  // namespace
 
 RocksHandles::~RocksHandles() {
   if (db == nullptr) return;
-  for (rocksdb::ColumnFamilyHandle* family : {meta, values, index, sets}) {
+  for (rocksdb::ColumnFamilyHandle* family : families()) {
     if (family != nullptr) db->DestroyColumnFamilyHandle(family);
   }
   // The process ends or reopens: nothing can be done about an error, and nothing acknowledged is
@@ -171,26 +212,29 @@ RocksHandles::~RocksHandles() {
   if (!scratch.empty()) std::filesystem::remove_all(scratch, error);
 }
 
-absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocks(const std::string& directory) {
+absl::Status RocksHandles::Recreate(rocksdb::ColumnFamilyHandle*& family) {
+  const std::string name = family->GetName();
+  rocksdb::ColumnFamilyDescriptor descriptor;
+  REFLUX_RETURN_IF_ERROR(FromRocks(family->GetDescriptor(&descriptor), name));
+  REFLUX_RETURN_IF_ERROR(FromRocks(db->DropColumnFamily(family), name));
+  db->DestroyColumnFamilyHandle(family);
+  family = nullptr;
+  return FromRocks(db->CreateColumnFamily(descriptor.options, name, &family), name);
+}
+
+absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocks(const std::string& directory,
+                                                        int64_t table_bytes) {
   REFLUX_RETURN_IF_ERROR(PrepareDirectory(directory));
   REFLUX_RETURN_IF_ERROR(CheckFormat(directory));
-  const auto cache = rocksdb::NewLRUCache(32 * kMiB);
-  const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
-      {rocksdb::kDefaultColumnFamilyName, SmallOptions(cache)},
-      {"values", ValuesOptions()},
-      {"index", SmallOptions(cache)},
-      {"sets", SmallOptions(cache)}};
-  std::vector<rocksdb::ColumnFamilyHandle*> opened;
-  rocksdb::DB* db = nullptr;
-  const rocksdb::Status status =
-      rocksdb::DB::Open(DatabaseOptions(), directory + "/db", families, &opened, &db);
+  rocksdb::DBOptions options = DatabaseOptions(table_bytes);
+  std::shared_ptr<RocksHandles> handles;
+  rocksdb::Status status = OpenDatabase(options, directory, table_bytes, handles);
+  if (status.IsCorruption()) {
+    spdlog::warn("cache {}: {}; it is repaired", directory, status.ToString());
+    REFLUX_RETURN_IF_ERROR(Repair(options, directory, table_bytes));
+    status = OpenDatabase(options, directory, table_bytes, handles);
+  }
   if (!status.ok()) return OpenError(status, directory);
-  auto handles = std::make_shared<RocksHandles>();
-  handles->db.reset(db);
-  handles->meta = opened[0];
-  handles->values = opened[1];
-  handles->index = opened[2];
-  handles->sets = opened[3];
   return handles;
 }
 
@@ -210,12 +254,12 @@ absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocksToRead(const std::string&
   RaiseDescriptorLimit();
   auto handles = std::make_shared<RocksHandles>();
   REFLUX_ASSIGN_OR_RETURN(handles->scratch, MakeScratchFolder());
-  rocksdb::DBOptions options = DatabaseOptions();
+  rocksdb::DBOptions options = DatabaseOptions(kDefaultTableBytes);
   options.create_if_missing = options.create_missing_column_families = false;
   options.max_open_files = -1;  // the owner may delete a table that is being read
   const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
       {rocksdb::kDefaultColumnFamilyName, SmallOptions(nullptr)},
-      {"values", ValuesOptions()},
+      {"values", ValuesOptions(kDefaultTableBytes)},
       {"index", SmallOptions(rocksdb::NewLRUCache(32 * kMiB))}};
   std::vector<rocksdb::ColumnFamilyHandle*> opened;
   rocksdb::DB* db = nullptr;

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -13,9 +14,11 @@
 namespace reflux {
 
 // Version of the folder's layout: FORMAT, column families and their records.
-inline constexpr int kCacheFormatVersion = 2;
+inline constexpr int kCacheFormatVersion = 3;
 // The oldest that is read; such a folder is raised to the version above when it is opened.
 inline constexpr int kOldestCacheFormatVersion = 1;
+
+inline constexpr int64_t kDefaultTableBytes = int64_t{64} << 20;
 
 struct RocksHandles {
   RocksHandles() = default;
@@ -29,14 +32,26 @@ struct RocksHandles {
   rocksdb::ColumnFamilyHandle* meta = nullptr;
   rocksdb::ColumnFamilyHandle* values = nullptr;
   rocksdb::ColumnFamilyHandle* index = nullptr;
+  rocksdb::ColumnFamilyHandle* order = nullptr;
   rocksdb::ColumnFamilyHandle* sets = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> families() const {
+    return {meta, values, index, order, sets};
+  }
+
+  // Replaces a family by an empty one of the same name.
+  absl::Status Recreate(rocksdb::ColumnFamilyHandle*& family);
 };
 
-// Opens or creates the cache in `directory`. Errors, each with what to do:
+// Opens or creates the cache in `directory`, of this format or an older one, which lacks `order`
+// (MendFamilies makes it). What is damaged of its log and its tables is given up,
+// which is said in the log: those targets are misses. Errors, each with what to do:
 //   FailedPrecondition  locked by another process (named), or of another format version
 //   PermissionDenied    not writable
 //   DataLoss            damaged beyond opening
-absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocks(const std::string& directory);
+//
+// `table_bytes`: of a table of values, and of the memory in which it is made (two of them).
+absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocks(const std::string& directory,
+                                                        int64_t table_bytes = kDefaultTableBytes);
 
 // A secondary instance over the cache in `directory`, which another process may have open and
 // write: it reads, and catches up when it is told. `sets` is null. Notes of its own go into a

@@ -1,5 +1,7 @@
 #include "cache/rocks_read.h"
 
+#include <utility>
+
 #include "common/base/status_macros.h"
 
 namespace reflux {
@@ -13,7 +15,7 @@ struct PinnedValue {
 
 }  // namespace
 
-absl::StatusOr<IndexRecord> ReadRecord(RocksHandles& handles, const TargetKey& key) {
+absl::StatusOr<IndexRecord> ReadRecord(const RocksHandles& handles, const TargetKey& key) {
   rocksdb::PinnableSlice bytes;
   const rocksdb::Status status =
       handles.db->Get({}, handles.index, ToSlice(key.digest.AsBytes()), &bytes);
@@ -29,10 +31,9 @@ absl::StatusOr<EncodedTarget> ReadValue(const std::shared_ptr<RocksHandles>& han
   // One checksum is enough, and ours covers the way from the teacher to here.
   rocksdb::ReadOptions options;
   options.verify_checksums = false;
-  const rocksdb::Status status =
-      handles->db->Get(options, handles->values, EncodeInsertion(record.insertion), &pinned->slice);
-  if (status.IsNotFound()) return absl::DataLossError("cache: an index entry without its value");
-  REFLUX_RETURN_IF_ERROR(FromRocks(status, "cache value"));
+  REFLUX_RETURN_IF_ERROR(FromRocks(
+      handles->db->Get(options, handles->values, EncodeInsertion(record.insertion), &pinned->slice),
+      "cache value"));
   if (pinned->slice.size() != record.size) {
     return absl::DataLossError("cache: a value has another size than its index entry");
   }
@@ -44,6 +45,19 @@ absl::StatusOr<EncodedTarget> ReadValue(const std::shared_ptr<RocksHandles>& han
                        .checksum = record.checksum};
   REFLUX_RETURN_IF_ERROR(target.Verify());
   return target;
+}
+
+absl::StatusOr<StoredTarget> ReadTarget(const std::shared_ptr<RocksHandles>& handles,
+                                        const TargetKey& key) {
+  REFLUX_ASSIGN_OR_RETURN(IndexRecord record, ReadRecord(*handles, key));
+  while (true) {
+    absl::StatusOr<EncodedTarget> target = ReadValue(handles, record);
+    if (target.ok()) return StoredTarget{record, *std::move(target)};
+    if (!absl::IsNotFound(target.status())) return target.status();
+    REFLUX_ASSIGN_OR_RETURN(const IndexRecord now, ReadRecord(*handles, key));
+    if (now == record) return absl::DataLossError("cache: an index entry without its value");
+    record = now;
+  }
 }
 
 }  // namespace reflux

@@ -1,5 +1,5 @@
 // How stored targets are read from a RocksDB in our layout, by the process that owns the folder and
-// by others that look on. Thread-safe.
+// by others that look on. Thread-safe; waits for no writer.
 #pragma once
 
 #include <memory>
@@ -12,12 +12,23 @@
 
 namespace reflux {
 
+struct StoredTarget {
+  IndexRecord record;
+  EncodedTarget target;
+};
+
 // NotFound: not stored. DataLoss: damaged.
-absl::StatusOr<IndexRecord> ReadRecord(RocksHandles& handles, const TargetKey& key);
+absl::StatusOr<IndexRecord> ReadRecord(const RocksHandles& handles, const TargetKey& key);
 
 // The target that `record` describes, checked, without a copy: its owner keeps the block that
-// RocksDB read, and the database. DataLoss: damaged, or gone.
+// RocksDB read, and the database. DataLoss: damaged. NotFound: gone, so the entry was moved or
+// removed since the record was read.
 absl::StatusOr<EncodedTarget> ReadValue(const std::shared_ptr<RocksHandles>& handles,
                                         const IndexRecord& record);
+
+// Both, also while the entry is moved or removed. NotFound: not stored. DataLoss: damaged, or an
+// entry without its value.
+absl::StatusOr<StoredTarget> ReadTarget(const std::shared_ptr<RocksHandles>& handles,
+                                        const TargetKey& key);
 
 }  // namespace reflux

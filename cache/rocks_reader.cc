@@ -1,5 +1,7 @@
 #include "cache/rocks_reader.h"
 
+#include <utility>
+
 #include "cache/rocks_read.h"
 #include "common/base/status_macros.h"
 
@@ -11,8 +13,8 @@ absl::StatusOr<std::unique_ptr<RocksReader>> RocksReader::Open(const std::string
 }
 
 absl::StatusOr<EncodedTarget> RocksReader::Get(const TargetKey& key) {
-  REFLUX_ASSIGN_OR_RETURN(const IndexRecord record, ReadRecord(*handles_, key));
-  return ReadValue(handles_, record);
+  REFLUX_ASSIGN_OR_RETURN(StoredTarget stored, ReadTarget(handles_, key));
+  return std::move(stored.target);
 }
 
 absl::Status RocksReader::CatchUp() {

@@ -5,17 +5,22 @@
 
 #include <algorithm>
 #include <limits>
-#include <map>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "cache/rocks_read.h"
+#include "cache/mend_families.h"
 #include "cache/set_record.h"
 #include "common/base/status_macros.h"
 
 namespace reflux {
 namespace {
+
+// `Reclaim` writes a table again when at least an eighth of it is dead.
+constexpr double kWorthKeeping = 0.875;
+// When the disk is short, only what frees at least as much as it costs.
+constexpr double kWorthMoving = 0.5;
+constexpr absl::Duration kSayFullAgain = absl::Minutes(10);
 
 // -1 when that cannot be told.
 int64_t FreeDiskBytes(const std::string& directory) {
@@ -24,12 +29,20 @@ int64_t FreeDiskBytes(const std::string& directory) {
   return static_cast<int64_t>(info.f_bavail) * static_cast<int64_t>(info.f_frsize);
 }
 
+int64_t TableBytes(const RocksTargetStoreOptions& options) {
+  constexpr int64_t kMiB = int64_t{1} << 20;
+  if (options.table_bytes > 0) return options.table_bytes;
+  if (options.capacity_bytes == 0) return 64 * kMiB;
+  return std::clamp(options.capacity_bytes / 16, 4 * kMiB, 64 * kMiB);
+}
+
 }  // namespace
 
 absl::Status RocksTargetStoreOptions::Validate() const {
   if (directory.empty()) return absl::InvalidArgumentError("cache directory: must be given");
-  if (capacity_bytes < 0 || min_free_disk_bytes < 0) {
-    return absl::InvalidArgumentError("cache capacity and free-disk floor: must not be negative");
+  if (capacity_bytes < 0 || min_free_disk_bytes < 0 || table_bytes < 0) {
+    return absl::InvalidArgumentError(
+        "cache capacity, free-disk floor and table size: must not be negative");
   }
   return absl::OkStatus();
 }
@@ -37,21 +50,26 @@ absl::Status RocksTargetStoreOptions::Validate() const {
 absl::StatusOr<std::unique_ptr<RocksTargetStore>> RocksTargetStore::Open(
     const RocksTargetStoreOptions& options) {
   REFLUX_RETURN_IF_ERROR(options.Validate());
-  REFLUX_ASSIGN_OR_RETURN(std::shared_ptr<RocksHandles> handles, OpenRocks(options.directory));
+  REFLUX_ASSIGN_OR_RETURN(std::shared_ptr<RocksHandles> handles,
+                          OpenRocks(options.directory, TableBytes(options)));
+  REFLUX_RETURN_IF_ERROR(MendFamilies(*handles));
   auto store = std::unique_ptr<RocksTargetStore>(new RocksTargetStore(options, std::move(handles)));
   REFLUX_RETURN_IF_ERROR(store->LoadSets());
-  REFLUX_RETURN_IF_ERROR(store->LoadIndex());
+  REFLUX_RETURN_IF_ERROR(store->entries_.Load());
   return store;
 }
 
 RocksTargetStore::RocksTargetStore(const RocksTargetStoreOptions& options,
                                    std::shared_ptr<RocksHandles> handles)
-    : options_(options), handles_(std::move(handles)), usage_(*options.clock) {}
+    : options_(options),
+      handles_(std::move(handles)),
+      usage_(*options.clock),
+      entries_(handles_, usage_, *options.clock) {}
 
-// Last uses are kept in memory (a hit writes nothing) and written at an orderly end.
 RocksTargetStore::~RocksTargetStore() {
   rocksdb::WriteBatch batch;
   for (const StoredSet& set : usage_.List()) {
+    if (set.entries == 0 || !usage_.Knows(set.id)) continue;
     batch.Put(handles_->sets, ToSlice(set.id.digest.AsBytes()), EncodeSetRecord(set));
   }
   const rocksdb::Status status = handles_->db->Write({}, &batch);
@@ -69,36 +87,36 @@ absl::Status RocksTargetStore::LoadSets() {
       spdlog::warn("cache {}: {}", options_.directory, set.status().ToString());
     }
   }
-  return FromRocks(it->status(), absl::StrCat("cannot read the sets of ", options_.directory));
-}
-
-absl::Status RocksTargetStore::LoadIndex() {
-  std::unique_ptr<rocksdb::Iterator> it(handles_->db->NewIterator({}, handles_->index));
-  uint64_t next = 0;
-  for (it->SeekToFirst(); it->Valid(); it->Next()) {
-    const absl::StatusOr<IndexRecord> record = DecodeIndexRecord(FromSlice(it->value()));
-    if (!record.ok()) continue;  // Get reports it, Drop removes it
-    usage_.Reserve(static_cast<int64_t>(record->size), 0);
-    usage_.Added(record->set, static_cast<int64_t>(record->size));
-    next = std::max(next, record->insertion + 1);
-  }
-  REFLUX_RETURN_IF_ERROR(
-      FromRocks(it->status(), absl::StrCat("cannot read the index of ", options_.directory)));
-  std::unique_ptr<rocksdb::Iterator> last(handles_->db->NewIterator({}, handles_->values));
-  last->SeekToLast();
-  if (last->Valid()) {
-    REFLUX_ASSIGN_OR_RETURN(const uint64_t insertion, DecodeInsertion(FromSlice(last->key())));
-    next = std::max(next, insertion + 1);
-  }
-  next_insertion_ = next;
-  return absl::OkStatus();
+  const absl::Status read = FromRocks(it->status(), "cache sets");
+  if (!absl::IsDataLoss(read)) return read;
+  // Targets are found without their sets' names, and the next Put names its set again.
+  spdlog::warn("cache {}: the names of target sets are damaged and are forgotten: {}",
+               options_.directory, read.ToString());
+  return handles_->Recreate(handles_->sets);
 }
 
 absl::StatusOr<EncodedTarget> RocksTargetStore::Read(const TargetKey& key, Use use) {
-  REFLUX_ASSIGN_OR_RETURN(const IndexRecord record, ReadRecord(*handles_, key));
-  REFLUX_ASSIGN_OR_RETURN(EncodedTarget target, ReadValue(handles_, record));
-  if (use == Use::kTraining) usage_.Touch(record.set);
-  return target;
+  REFLUX_ASSIGN_OR_RETURN(StoredTarget stored, ReadTarget(handles_, key));
+  if (use == Use::kTraining) Used(stored.record.set);
+  return std::move(stored.target);
+}
+
+// What a restart must know is written down once a minute, and no reader waits for that.
+void RocksTargetStore::Used(const TargetSetId& id) {
+  if (!usage_.Touch(id)) return;
+  rocksdb::WriteOptions options;
+  options.no_slowdown = true;
+  const absl::Status written = WriteSet(id, options);
+  if (!written.ok()) spdlog::debug("cache: last use not written: {}", written.ToString());
+}
+
+absl::Status RocksTargetStore::WriteSet(const TargetSetId& id,
+                                        const rocksdb::WriteOptions& options) {
+  const std::optional<StoredSet> set = usage_.Find(id);
+  if (!set.has_value() || !usage_.Knows(id)) return absl::OkStatus();  // its name is lost
+  return FromRocks(handles_->db->Put(options, handles_->sets, ToSlice(id.digest.AsBytes()),
+                                     EncodeSetRecord(*set)),
+                   "cache set");
 }
 
 bool RocksTargetStore::Contains(const TargetKey& key) { return ReadRecord(*handles_, key).ok(); }
@@ -106,43 +124,72 @@ bool RocksTargetStore::Contains(const TargetKey& key) { return ReadRecord(*handl
 absl::Status RocksTargetStore::Put(const TargetKey& key, const TargetSet& set,
                                    const TargetOrigin& origin, const EncodedTarget& target) {
   REFLUX_RETURN_IF_ERROR(target.Verify());
-  const KeyLocks::Hold hold(writers_, key);
+  const TargetSetId id = MakeTargetSetId(set);
+  Used(id);  // its own entries do not make room for it
   if (Contains(key)) return absl::OkStatus();
-  usage_.Touch(MakeTargetSetId(set));  // its own entries do not make room for it
   const auto bytes = static_cast<int64_t>(target.bytes.size());
   REFLUX_RETURN_IF_ERROR(MakeRoom(bytes));
-  const absl::Status written = Write(key, set, origin, target);
-  if (!written.ok()) {
-    usage_.CancelReservation(bytes);
-    retry_at_ms_ = absl::ToInt64Milliseconds(options_.clock->Uptime() + options_.retry_after);
-    return Refuse(std::string(written.message()));
+  const absl::StatusOr<bool> inserted = entries_.Insert(key, set, origin, target);
+  if (!inserted.ok() || !*inserted) usage_.CancelReservation(bytes);
+  if (!inserted.ok()) {
+    Pause();
+    return Refuse(std::string(inserted.status().message()));
   }
+  Used(id);
   retry_at_ms_ = 0;
   storing_ = true;
   return absl::OkStatus();
 }
 
+void RocksTargetStore::Pause() {
+  retry_at_ms_ = absl::ToInt64Milliseconds(options_.clock->Uptime() + options_.retry_after);
+}
+
 absl::Status RocksTargetStore::MakeRoom(int64_t bytes) {
   if (const int64_t retry_at = retry_at_ms_; retry_at != 0) {
-    if (absl::ToInt64Milliseconds(options_.clock->Uptime()) < retry_at)
-      return Refuse("the last write failed");
+    if (absl::ToInt64Milliseconds(options_.clock->Uptime()) < retry_at) {
+      return Refuse("the last write failed, or the disk was short");
+    }
     handles_->db->Resume().PermitUncheckedError();  // the write tells whether it helped
   }
-  const int64_t free = FreeDiskBytes(options_.directory);
-  if (free >= 0 && free - bytes < options_.min_free_disk_bytes) {
-    return Refuse(absl::StrCat("the disk has ", free, " bytes free, the floor is ",
-                               options_.min_free_disk_bytes));
+  REFLUX_RETURN_IF_ERROR(KeepFloor(bytes));
+  if (usage_.Reserve(bytes, options_.capacity_bytes)) return absl::OkStatus();
+  MutexLock lock(evicting_);
+  const int64_t excess = usage_.bytes() + bytes - options_.capacity_bytes;
+  if (excess > 0 && excess <= usage_.UnleasedBytes()) {  // nothing goes in vain
+    const absl::Status evicted = Evict(EvictionGoal(excess, options_.capacity_bytes)).status();
+    if (!evicted.ok()) {
+      Pause();
+      return Refuse(std::string(evicted.message()));
+    }
   }
   if (usage_.Reserve(bytes, options_.capacity_bytes)) return absl::OkStatus();
-  const int64_t excess = usage_.bytes() + bytes - options_.capacity_bytes;
-  if (excess <= usage_.UnleasedBytes()) {  // nothing goes in vain
-    REFLUX_RETURN_IF_ERROR(Evict(EvictionGoal(excess, options_.capacity_bytes)).status());
+  return Refuse(absl::StrCat("the capacity of ", options_.capacity_bytes,
+                             " bytes is used up by sets in use"));
+}
+
+// The disk is shared with others: when they take it, the cache gives way.
+absl::Status RocksTargetStore::KeepFloor(int64_t bytes) {
+  const auto missing = [&] {
+    const int64_t free = FreeDiskBytes(options_.directory);
+    // An endless floor must not overflow.
+    const int64_t floor = std::min(options_.min_free_disk_bytes, int64_t{1} << 60);
+    return free < 0 ? 0 : floor + bytes - free;
+  };
+  if (missing() <= 0) return absl::OkStatus();
+  MutexLock lock(evicting_);
+  const int64_t short_of = missing();
+  if (short_of <= 0) return absl::OkStatus();
+  absl::Status evicted;
+  if (short_of <= usage_.UnleasedBytes()) {
+    evicted = Evict(EvictionGoal(short_of, usage_.bytes())).status();
+    if (evicted.ok() && missing() > 0) evicted = entries_.Compact(kWorthMoving, {});
   }
-  if (!usage_.Reserve(bytes, options_.capacity_bytes)) {
-    return Refuse(absl::StrCat("the capacity of ", options_.capacity_bytes,
-                               " bytes is used up by sets in use"));
-  }
-  return absl::OkStatus();
+  if (missing() <= 0) return absl::OkStatus();
+  Pause();
+  return Refuse(absl::StrCat("the disk's free space is ", missing(), " bytes below the floor of ",
+                             options_.min_free_disk_bytes, evicted.ok() ? "" : "; ",
+                             evicted.message()));
 }
 
 absl::Status RocksTargetStore::Refuse(const std::string& why) {
@@ -150,54 +197,21 @@ absl::Status RocksTargetStore::Refuse(const std::string& why) {
   ++refused_;
   const std::string message =
       absl::StrCat("the cache in ", options_.directory, " stores nothing more: ", why);
-  if (!said_full_.exchange(true)) {
+  const int64_t now = absl::ToInt64Milliseconds(options_.clock->Uptime());
+  int64_t not_before = say_full_at_ms_;
+  if (now >= not_before && say_full_at_ms_.compare_exchange_strong(
+                               not_before, now + absl::ToInt64Milliseconds(kSayFullAgain))) {
     spdlog::warn("{}. Stored targets are still served, new ones pass through unstored.", message);
   }
   return absl::ResourceExhaustedError(message);
 }
 
-absl::Status RocksTargetStore::Write(const TargetKey& key, const TargetSet& set,
-                                     const TargetOrigin& origin, const EncodedTarget& target) {
-  const TargetSetId id = MakeTargetSetId(set);
-  const IndexRecord record{.insertion = next_insertion_.fetch_add(1),
-                           .size = target.bytes.size(),
-                           .checksum = target.checksum,
-                           .set = id,
-                           .dtype = target.dtype,
-                           .codec = target.codec,
-                           .shape = target.shape,
-                           .origin = origin};
-  rocksdb::WriteBatch batch(target.bytes.size() + 4096);
-  batch.Put(handles_->values, EncodeInsertion(record.insertion), ToSlice(target.bytes));
-  batch.Put(handles_->index, ToSlice(key.digest.AsBytes()), EncodeIndexRecord(record));
-  if (!usage_.Knows(id)) {
-    batch.Put(handles_->sets, ToSlice(id.digest.AsBytes()),
-              EncodeSetRecord({.id = id, .set = set, .last_used = absl::Now()}));
-  }
-  // Into the log, not to the platter: what is acknowledged survives this process, not the machine.
-  REFLUX_RETURN_IF_ERROR(FromRocks(handles_->db->Write({}, &batch), "cache write"));
-  usage_.Describe(id, set);
-  usage_.Touch(id);
-  usage_.Added(id, static_cast<int64_t>(record.size));
-  return absl::OkStatus();
-}
-
-absl::Status RocksTargetStore::Drop(const TargetKey& key) {
-  const KeyLocks::Hold hold(writers_, key);
-  const absl::StatusOr<IndexRecord> record = ReadRecord(*handles_, key);
-  if (absl::IsNotFound(record.status())) return absl::OkStatus();
-  rocksdb::WriteBatch batch;
-  batch.Delete(handles_->index, ToSlice(key.digest.AsBytes()));
-  if (record.ok()) batch.Delete(handles_->values, EncodeInsertion(record->insertion));
-  REFLUX_RETURN_IF_ERROR(FromRocks(handles_->db->Write({}, &batch), "cache drop"));
-  if (record.ok()) usage_.Removed(record->set, static_cast<int64_t>(record->size));
-  return absl::OkStatus();
-}
+absl::Status RocksTargetStore::Drop(const TargetKey& key) { return entries_.Erase(key); }
 
 StoreStats RocksTargetStore::stats() const {
   return {.entries = usage_.entries(),
           .live_bytes = usage_.bytes(),
-          .disk_bytes = DiskBytes(),
+          .disk_bytes = DiskBytes(*handles_),
           .capacity_bytes = options_.capacity_bytes,
           .free_disk_bytes = std::max<int64_t>(0, FreeDiskBytes(options_.directory)),
           .refused = refused_,
@@ -214,84 +228,45 @@ absl::StatusOr<std::vector<StoredSet>> RocksTargetStore::ListSets() {
 
 absl::Status RocksTargetStore::Visit(const std::optional<TargetSetId>& set,
                                      const std::function<absl::Status(const StoredEntry&)>& visit) {
-  std::unique_ptr<rocksdb::Iterator> it(handles_->db->NewIterator({}, handles_->index));
-  for (it->SeekToFirst(); it->Valid(); it->Next()) {
-    REFLUX_ASSIGN_OR_RETURN(const Digest digest, Digest::FromBytes(FromSlice(it->key())));
-    const absl::StatusOr<IndexRecord> record = DecodeIndexRecord(FromSlice(it->value()));
-    // A damaged record is visited too: Get says what it is.
-    const StoredEntry entry{.key = {digest},
-                            .set = record.ok() ? record->set : TargetSetId{},
-                            .origin = record.ok() ? record->origin : std::nullopt,
-                            .bytes = record.ok() ? static_cast<int64_t>(record->size) : 0};
-    if (!set.has_value() || entry.set == *set) REFLUX_RETURN_IF_ERROR(visit(entry));
-  }
-  return FromRocks(it->status(), "cache index");
-}
-
-absl::StatusOr<int64_t> RocksTargetStore::Remove(
-    int64_t bytes, const std::function<bool(const TargetSetId&)>& chosen) {
-  std::map<uint64_t, StoredEntry> by_insertion;
-  REFLUX_RETURN_IF_ERROR(Visit({}, [&](const StoredEntry& entry) {
-    const absl::StatusOr<IndexRecord> record = ReadRecord(*handles_, entry.key);
-    if (record.ok()) by_insertion[record->insertion] = entry;
-    return absl::OkStatus();
-  }));
-  int64_t freed = 0;
-  for (const auto& [insertion, entry] : by_insertion) {
-    if (freed >= bytes) break;
-    if (!chosen(entry.set)) continue;
-    REFLUX_RETURN_IF_ERROR(Drop(entry.key));
-    freed += entry.bytes;
-  }
-  return freed;
+  return entries_.Visit([&](const StoredEntry& entry) {
+    return !set.has_value() || entry.set == *set ? visit(entry) : absl::OkStatus();
+  });
 }
 
 absl::StatusOr<int64_t> RocksTargetStore::RemoveSet(const TargetSetId& id) {
   usage_.Pin(id, absl::ZeroDuration());
-  return Remove(std::numeric_limits<int64_t>::max(),
-                [&id](const TargetSetId& set) { return set == id; });
+  REFLUX_ASSIGN_OR_RETURN(
+      const int64_t freed,
+      entries_.EraseOldest(std::numeric_limits<int64_t>::max(),
+                           [&id](const TargetSetId& set) { return set == id; }));
+  REFLUX_RETURN_IF_ERROR(entries_.Compact(kWorthMoving, {}));
+  REFLUX_RETURN_IF_ERROR(WriteSet(id, {}));  // without its pin
+  return freed;
 }
 
 absl::Status RocksTargetStore::Pin(const TargetSetId& id, absl::Duration term) {
   if (!usage_.Pin(id, term)) return absl::NotFoundError("no such target set");
-  return WriteSet(id);
-}
-
-absl::Status RocksTargetStore::WriteSet(const TargetSetId& id) {
-  const std::optional<StoredSet> set = usage_.Find(id);
-  if (!set.has_value()) return absl::OkStatus();
-  return FromRocks(
-      handles_->db->Put({}, handles_->sets, ToSlice(id.digest.AsBytes()), EncodeSetRecord(*set)),
-      "cache set");
+  return WriteSet(id, {});
 }
 
 absl::StatusOr<int64_t> RocksTargetStore::Evict(int64_t bytes) {
   const int64_t before = usage_.entries();
-  REFLUX_ASSIGN_OR_RETURN(const int64_t freed, Remove(bytes, [this](const TargetSetId& set) {
-                            return !usage_.Leased(set);
-                          }));
-  evicted_ += before - usage_.entries();
+  REFLUX_ASSIGN_OR_RETURN(
+      const int64_t freed,
+      entries_.EraseOldest(bytes, [this](const TargetSetId& set) { return !usage_.Leased(set); }));
+  evicted_ += std::max<int64_t>(0, before - usage_.entries());
   return freed;
 }
 
 absl::StatusOr<int64_t> RocksTargetStore::Reclaim(const FetchContext& context) {
-  REFLUX_RETURN_IF_ERROR(context.Check());
-  const int64_t before = DiskBytes();
-  for (rocksdb::ColumnFamilyHandle* family : {handles_->values, handles_->index}) {
+  const int64_t before = DiskBytes(*handles_);
+  REFLUX_RETURN_IF_ERROR(entries_.Compact(kWorthKeeping, context));
+  for (rocksdb::ColumnFamilyHandle* family : {handles_->index, handles_->order, handles_->sets}) {
+    REFLUX_RETURN_IF_ERROR(context.Check());
     REFLUX_RETURN_IF_ERROR(
         FromRocks(handles_->db->CompactRange({}, family, nullptr, nullptr), "cache compaction"));
   }
-  return std::max<int64_t>(0, before - DiskBytes());
-}
-
-int64_t RocksTargetStore::DiskBytes() const {
-  uint64_t all = 0;
-  for (rocksdb::ColumnFamilyHandle* family : {handles_->values, handles_->index}) {
-    uint64_t bytes = 0;
-    handles_->db->GetIntProperty(family, rocksdb::DB::Properties::kTotalSstFilesSize, &bytes);
-    all += bytes;
-  }
-  return static_cast<int64_t>(all);
+  return std::max<int64_t>(0, before - DiskBytes(*handles_));
 }
 
 absl::StatusOr<std::string> RocksTargetStore::GetMeta(const std::string& name) {

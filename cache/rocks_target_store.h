@@ -10,11 +10,12 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "cache/index_record.h"
-#include "cache/key_locks.h"
+#include "cache/rocks_entries.h"
 #include "cache/rocks_handles.h"
 #include "cache/set_usage.h"
 #include "cache/target_store.h"
+#include "common/base/clock.h"
+#include "common/base/mutex.h"
 
 namespace reflux {
 
@@ -24,8 +25,11 @@ struct RocksTargetStoreOptions {
   int64_t capacity_bytes = 0;
   // Nothing is stored that would leave less than this on the disk.
   int64_t min_free_disk_bytes = int64_t{1} << 30;
-  // After a write failed: pause before the next is tried.
+  // After a write failed, or the disk's floor could not be kept: pause before the next is tried.
   absl::Duration retry_after = absl::Seconds(10);
+  // Of a table of values, the unit in which space is given back; 0: 64 MiB, less for a small
+  // capacity.
+  int64_t table_bytes = 0;
   const Clock* clock = &SystemClock();  // must outlive the store
 
   absl::Status Validate() const;
@@ -35,7 +39,7 @@ struct RocksTargetStoreOptions {
 // it are gone.
 class RocksTargetStore : public TargetStore {
  public:
-  // Errors: those of OpenRocks; InvalidArgument for the options.
+  // Errors: those of OpenRocks and MendFamilies; InvalidArgument for the options.
   static absl::StatusOr<std::unique_ptr<RocksTargetStore>> Open(
       const RocksTargetStoreOptions& options);
   ~RocksTargetStore() override;
@@ -60,29 +64,24 @@ class RocksTargetStore : public TargetStore {
   RocksTargetStore(const RocksTargetStoreOptions& options, std::shared_ptr<RocksHandles> handles);
 
   absl::Status LoadSets();
-  absl::Status LoadIndex();
+  void Used(const TargetSetId& id);
+  // Writes the set's description, last use and pin.
+  absl::Status WriteSet(const TargetSetId& id, const rocksdb::WriteOptions& options);
   // ResourceExhausted when `bytes` more should not be written; else they are reserved.
   absl::Status MakeRoom(int64_t bytes);
-  // Removes entries of the sets that `chosen` chooses, oldest first, until `bytes` are freed; the
-  // bytes freed.
-  absl::StatusOr<int64_t> Remove(int64_t bytes,
-                                 const std::function<bool(const TargetSetId&)>& chosen);
-  int64_t DiskBytes() const;
-  absl::Status WriteSet(const TargetSetId& id);
-  absl::Status Write(const TargetKey& key, const TargetSet& set, const TargetOrigin& origin,
-                     const EncodedTarget& target);
+  absl::Status KeepFloor(int64_t bytes);
   absl::Status Refuse(const std::string& why);
+  void Pause();
 
   const RocksTargetStoreOptions options_;
   const std::shared_ptr<RocksHandles> handles_;
   SetUsage usage_;
-  KeyLocks writers_;
-  std::atomic<uint64_t> next_insertion_{0};
-  std::atomic<int64_t> refused_{0};
-  std::atomic<int64_t> evicted_{0};
+  RocksEntries entries_;
+  Mutex evicting_;  // one Put evicts for all
+  std::atomic<int64_t> refused_{0}, evicted_{0};
   std::atomic<bool> storing_{true};
-  std::atomic<bool> said_full_{false};
-  std::atomic<int64_t> retry_at_ms_{0};  // uptime; 0: the last write succeeded
+  std::atomic<int64_t> retry_at_ms_{0};     // uptime; 0: the last write succeeded
+  std::atomic<int64_t> say_full_at_ms_{0};  // uptime: not before
 };
 
 }  // namespace reflux

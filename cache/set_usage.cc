@@ -7,11 +7,14 @@ namespace reflux {
 
 bool SetUsage::Describe(const TargetSetId& id, const TargetSet& set) {
   MutexLock lock(mutex_);
-  const auto [it, inserted] = sets_.try_emplace(id);
-  StoredSet& known = it->second.set;
-  if (inserted) known = {.id = id, .set = set};
-  if (known.set.model.empty()) known.set.model = set.model;
-  return inserted;
+  Usage& usage = sets_[id];
+  const bool news = !std::exchange(usage.described, true);
+  if (news) {
+    usage.set.id = id;
+    usage.set.set = set;
+  }
+  if (usage.set.set.model.empty()) usage.set.set.model = set.model;
+  return news;
 }
 
 void SetUsage::Restore(const StoredSet& set) {
@@ -19,6 +22,7 @@ void SetUsage::Restore(const StoredSet& set) {
   const absl::Duration uptime = clock_.Uptime();
   MutexLock lock(mutex_);
   Usage& usage = sets_[set.id];
+  usage.described = true;
   usage.set.id = set.id;
   usage.set.set = set.set;
   usage.set.last_used = set.last_used;
@@ -31,7 +35,8 @@ void SetUsage::Restore(const StoredSet& set) {
 
 bool SetUsage::Knows(const TargetSetId& id) const {
   MutexLock lock(mutex_);
-  return sets_.count(id) > 0;
+  const auto it = sets_.find(id);
+  return it != sets_.end() && it->second.described;
 }
 
 std::optional<StoredSet> SetUsage::Find(const TargetSetId& id) const {
@@ -53,12 +58,13 @@ void SetUsage::CancelReservation(int64_t bytes) {
   bytes_ -= bytes;
 }
 
-void SetUsage::Added(const TargetSetId& id, int64_t bytes) {
+void SetUsage::Added(const TargetSetId& id, int64_t bytes, int64_t entries) {
   MutexLock lock(mutex_);
   StoredSet& set = sets_[id].set;
-  ++set.entries;
+  set.id = id;
+  set.entries += entries;
   set.bytes += bytes;
-  ++entries_;
+  entries_ += entries;
 }
 
 void SetUsage::Removed(const TargetSetId& id, int64_t bytes) {
@@ -80,14 +86,17 @@ void SetUsage::Adjust(const TargetSetId& id, int64_t entries, int64_t bytes) {
   bytes_ += bytes;
 }
 
-void SetUsage::Touch(const TargetSetId& id) {
+bool SetUsage::Touch(const TargetSetId& id) {
   const absl::Time now = clock_.Now();
   const absl::Duration uptime = clock_.Uptime();
   MutexLock lock(mutex_);
   const auto it = sets_.find(id);
-  if (it == sets_.end()) return;
+  if (it == sets_.end()) return false;
   it->second.set.last_used = now;
   it->second.leased_until = uptime + kLeaseTerm;
+  if (uptime < it->second.written_down + absl::Minutes(1)) return false;
+  it->second.written_down = uptime;
+  return true;
 }
 
 bool SetUsage::Pin(const TargetSetId& id, absl::Duration term) {

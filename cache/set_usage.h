@@ -31,15 +31,15 @@ class SetUsage {
   // Counts `bytes` more in all, unless the total would exceed `capacity_bytes` (0: no limit).
   bool Reserve(int64_t bytes, int64_t capacity_bytes);
   void CancelReservation(int64_t bytes);
-  // An entry whose bytes were reserved before is there / an entry is gone.
-  void Added(const TargetSetId& id, int64_t bytes);
+  // Entries whose bytes were reserved before are there / an entry is gone.
+  void Added(const TargetSetId& id, int64_t bytes, int64_t entries = 1);
   void Removed(const TargetSetId& id, int64_t bytes);
 
   // Others added to the set, or took away, so much.
   void Adjust(const TargetSetId& id, int64_t entries, int64_t bytes);
 
-  // Used now: renews the lease.
-  void Touch(const TargetSetId& id);
+  // Used now: renews the lease. True when the last use should be written down: once a minute.
+  bool Touch(const TargetSetId& id);
   // From now; zero releases. False when the set is not known or holds nothing.
   bool Pin(const TargetSetId& id, absl::Duration term);
   bool Leased(const TargetSetId& id) const;
@@ -54,9 +54,11 @@ class SetUsage {
  private:
   struct Usage {
     StoredSet set;
+    bool described = false;  // false: the set's name is lost
     // Uptimes. Nothing was leased before the machine was switched on.
     absl::Duration leased_until = -absl::InfiniteDuration();
     absl::Duration pinned_until = -absl::InfiniteDuration();
+    absl::Duration written_down = -absl::InfiniteDuration();
   };
   static bool Leased(const Usage& usage, absl::Duration uptime);
   StoredSet Shown(const Usage& usage) const;

@@ -103,7 +103,7 @@ class TargetStore {
   // Sets that hold at least one entry, by display name.
   virtual absl::StatusOr<std::vector<StoredSet>> ListSets() = 0;
 
-  // Calls `visit` for every entry, or for those of one set, in any order, without reading
+  // Calls `visit` for every entry, or for those of one set, by ascending key, without reading
   // values; ends with the first error that it returns. `visit` may use the store. Entries put or
   // removed meanwhile may or may not be visited.
   virtual absl::Status Visit(const std::optional<TargetSetId>& set,

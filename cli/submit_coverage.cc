@@ -1,7 +1,11 @@
 #include "cli/submit_coverage.h"
 
+#include <string>
+#include <vector>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "cli/connection.h"
 #include "cli/subprocess.h"
@@ -20,20 +24,24 @@ bool Caches(const v1::JobSpec& spec) {
          spec.targets().views() != "live";
 }
 
-// The address of the job's cache server once it has registered; empty when Ctrl-C came first.
-absl::StatusOr<std::string> AwaitCache(Terminal& terminal, const std::string& endpoint,
-                                       const std::string& job_id) {
+// The addresses of the job's cache servers ("host:port,host:port") once all have registered; empty
+// when Ctrl-C came first.
+absl::StatusOr<std::string> AwaitCaches(Terminal& terminal, const std::string& endpoint,
+                                        const std::string& job_id) {
   v1::GetJobRequest request;
   request.set_job_id(job_id);
   const absl::Time deadline = absl::Now() + kCacheStarts;
   do {
     REFLUX_ASSIGN_OR_RETURN(const v1::Job job,
                             Call<v1::JobService>(endpoint, &v1::JobService::Stub::GetJob, request));
+    std::vector<std::string> addresses;
+    bool all = true;
     for (const v1::Process& process : job.processes()) {
-      if (absl::StartsWith(process.role(), "cache/") && !process.address().empty()) {
-        return process.address();
-      }
+      if (!absl::StartsWith(process.role(), "cache/")) continue;
+      all = all && !process.address().empty();
+      addresses.push_back(process.address());
     }
+    if (all && !addresses.empty()) return absl::StrJoin(addresses, ",");
     if (job.finished_unix_ms() > 0) return absl::UnavailableError("the job has ended");
     if (!WaitUnlessInterrupted(terminal, kPoll)) return std::string();
   } while (absl::Now() < deadline);
@@ -43,7 +51,7 @@ absl::StatusOr<std::string> AwaitCache(Terminal& terminal, const std::string& en
 absl::StatusOr<std::string> AskCoverage(Terminal& terminal, const std::string& endpoint,
                                         const JobFileFlags& flags, const v1::Job& job) {
   REFLUX_ASSIGN_OR_RETURN(Execution planner, SiblingExecution("reflux-planner", {"coverage"}));
-  REFLUX_ASSIGN_OR_RETURN(const std::string cache, AwaitCache(terminal, endpoint, job.job_id()));
+  REFLUX_ASSIGN_OR_RETURN(const std::string cache, AwaitCaches(terminal, endpoint, job.job_id()));
   if (cache.empty()) return cache;
   for (const std::string& argument : {flags.file, std::string("--cache"), cache}) {
     planner.arguments.push_back(argument);

@@ -62,10 +62,13 @@ absl::StatusOr<Coverage> FillCommand::MeasureBefore() {
 
 absl::Status FillCommand::OpenPath() {
   TargetPathOptions options{.endpoints = {}, .cache_directory = CacheFolder(flags_, spec_)};
-  if (!flags_.cache.empty()) options.endpoints[""] = flags_.cache;
+  REFLUX_ASSIGN_OR_RETURN(options.endpoints, ParseTargetEndpoints(flags_.caches));
   REFLUX_ASSIGN_OR_RETURN(path_, OpenTargetPath(spec_, options, nullptr, stop_));
-  inventory_ = path_->store() != nullptr ? MakeStoreInventory(*path_->store())
-                                         : MakeRemoteInventory(flags_.cache);
+  if (path_->store() != nullptr) {
+    inventory_ = MakeStoreInventory(*path_->store());
+  } else {
+    REFLUX_ASSIGN_OR_RETURN(inventory_, OpenInventory(flags_, spec_));
+  }
   return absl::OkStatus();
 }
 
@@ -87,8 +90,12 @@ absl::StatusOr<FillReport> FillCommand::FillTeacher(const TeacherNeeds& teacher)
       std::cerr << (IsTerminal(STDERR_FILENO) ? "\n" : "") << *line << std::endl;
     }
   };
-  const auto report = Fill(teacher, needs_.samples, *inventory_,
-                           *path_->sources().at(teacher.name).storing, options);
+  TargetSource* const storing = path_->sources().at(teacher.name).storing;
+  if (storing == nullptr) {
+    return absl::FailedPreconditionError(
+        "--cache names teacher servers, which keep nothing: name a cache server");
+  }
+  const auto report = Fill(teacher, needs_.samples, *inventory_, *storing, options);
   bar.Finish();
   return report;
 }

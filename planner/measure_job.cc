@@ -18,7 +18,6 @@
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
 #include "common/spec/loss_fields.h"
-#include "common/targets/remote_source.h"
 #include "distill/teacher/local_source.h"
 #include "job_plan/data_plan.h"
 #include "job_plan/teacher_plan.h"
@@ -26,6 +25,7 @@
 #include "planner/fill.h"
 #include "planner/teacher_needs.h"
 #include "student_worker/collectives/communicator.h"
+#include "student_worker/target_path.h"
 #include "student_worker/trainer.h"
 
 namespace reflux {
@@ -273,9 +273,12 @@ absl::Status JobMeter::TimeServed() {
                           CacheServer::Start({.store = {.directory = options_.scratch + "/cache",
                                                         .min_free_disk_bytes = 0}},
                                              nullptr));
-  const auto remote = MakeRemoteSource({.endpoint = server->address()});
+  REFLUX_ASSIGN_OR_RETURN(
+      const std::unique_ptr<TargetPath> path,
+      OpenTargetPath(spec_, {.endpoints = {{"", server->address()}}}, nullptr, options_.stop));
   REFLUX_ASSIGN_OR_RETURN(result_.measured.served_step,
-                          TimeSteps("timing a cache server on this machine", spec_, remote.get()));
+                          TimeSteps("timing a cache server on this machine", spec_,
+                                    path->sources().begin()->second.source));
   return absl::OkStatus();
 }
 

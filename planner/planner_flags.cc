@@ -2,8 +2,12 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 
+#include "absl/strings/str_join.h"
+#include "common/base/status_macros.h"
 #include "common/spec/job_teachers.h"
+#include "student_worker/target_path.h"
 
 namespace reflux {
 
@@ -18,8 +22,14 @@ void AddPlannerFlags(CLI::App& command, PlannerFlags& flags) {
       ->expected(1)
       ->take_all()
       ->allow_extra_args(false);
-  CLI::Option* cache =
-      command.add_option("--cache", flags.cache, "Cache server: host:port, or @FILE");
+  CLI::Option* cache = command
+                           .add_option("--cache", flags.caches,
+                                       "Cache servers: host:port or @FILE, several with commas; of "
+                                       "several teachers TEACHER=SERVERS, once for each")
+                           ->type_name("[TEACHER=]SERVERS")
+                           ->expected(1)
+                           ->take_all()
+                           ->allow_extra_args(false);
   command
       .add_option(
           "--dir", flags.directory,
@@ -39,7 +49,7 @@ std::string CacheFolder(const PlannerFlags& flags, const v1::JobSpec& spec) {
 }
 
 std::string ManifestFolder(const PlannerFlags& flags, const v1::JobSpec& spec) {
-  if (flags.cache.empty()) return RunFolder(flags, spec) + "/manifests";
+  if (flags.caches.empty()) return RunFolder(flags, spec) + "/manifests";
   const char* cache = std::getenv("XDG_CACHE_HOME");
   if (cache != nullptr && *cache != '\0') return std::string(cache) + "/reflux/manifests";
   const char* home = std::getenv("HOME");
@@ -48,8 +58,11 @@ std::string ManifestFolder(const PlannerFlags& flags, const v1::JobSpec& spec) {
 
 absl::StatusOr<std::unique_ptr<CacheInventory>> OpenInventory(const PlannerFlags& flags,
                                                               const v1::JobSpec& spec) {
-  if (!flags.cache.empty()) return MakeRemoteInventory(flags.cache);
-  return OpenFolderInventory(CacheFolder(flags, spec));
+  if (flags.caches.empty()) return OpenFolderInventory(CacheFolder(flags, spec));
+  REFLUX_ASSIGN_OR_RETURN(const TargetEndpoints endpoints, ParseTargetEndpoints(flags.caches));
+  std::set<std::string> servers;  // teachers may share them
+  for (const auto& [teacher, of_teacher] : endpoints) servers.insert(of_teacher);
+  return MakeRemoteInventory(absl::StrJoin(servers, ","));
 }
 
 std::string WhyUncached(const v1::JobSpec& spec) {

@@ -15,7 +15,7 @@ namespace reflux {
 struct PlannerFlags {
   std::string job;
   std::vector<std::string> overrides;  // --set
-  std::string cache;                   // endpoint of a cache server
+  std::vector<std::string> caches;     // --cache: [TEACHER=]SERVERS; empty: those of a folder
   std::string directory;               // of the run; empty: runs/<job name>
   bool json = false;
 };
@@ -30,7 +30,7 @@ std::string CacheFolder(const PlannerFlags& flags, const v1::JobSpec& spec);
 // with the user's caches ($XDG_CACHE_HOME, ~/.cache).
 std::string ManifestFolder(const PlannerFlags& flags, const v1::JobSpec& spec);
 
-// Of the server, or of the folder.
+// Of the servers, all teachers' together, or of the folder.
 absl::StatusOr<std::unique_ptr<CacheInventory>> OpenInventory(const PlannerFlags& flags,
                                                               const v1::JobSpec& spec);
 

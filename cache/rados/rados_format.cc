@@ -47,7 +47,8 @@ std::string EncodeRadosHeader(const RadosHeader& header) {
   AppendBigEndian(out, 0, 2);
   for (int32_t side : header.shape) AppendBigEndian(out, static_cast<uint32_t>(side), 4);
   AppendBigEndian(out, header.nonce, 8);
-  AppendBigEndian(out, 0, 8);
+  out += EncodeTargetOrigin(header.origin);
+  out.resize(kRadosHeaderSize - 8);
   AppendBigEndian(out, TargetChecksum(out), 8);
   return out;
 }
@@ -67,14 +68,17 @@ absl::StatusOr<RadosHeader> DecodeRadosHeader(absl::string_view bytes) {
   TakeBigEndian(bytes, 2);
   for (int32_t& side : header.shape) side = static_cast<int32_t>(TakeBigEndian(bytes, 4));
   header.nonce = TakeBigEndian(bytes, 8);
-  TakeBigEndian(bytes, 8);
+  const absl::StatusOr<TargetOrigin> origin =
+      DecodeTargetOrigin(bytes.substr(0, kTargetOriginSize));
+  bytes.remove_prefix(bytes.size() - 8);
   if (TakeBigEndian(bytes, 8) != checksum) {
     return absl::DataLossError("object header: wrong checksum");
   }
   if (dtype < 1 || dtype > 4 || !IsCodec(static_cast<int64_t>(codec)) ||
-      header.size > static_cast<uint64_t>(EncodedTarget::kMaxBytes)) {
+      header.size > static_cast<uint64_t>(EncodedTarget::kMaxBytes) || !origin.ok()) {
     return absl::DataLossError("object header: a field is out of range");
   }
+  header.origin = *origin;
   header.dtype = static_cast<DType>(dtype);
   header.codec = static_cast<Codec>(codec);
   return header;

@@ -26,10 +26,11 @@ struct RadosHeader {
   DType dtype = DType::kFloat32;
   Codec codec = Codec::kFp32;
   std::array<int32_t, 3> shape = {0, 0, 0};
-  uint64_t nonce = 0;  // names the parts of a value that is larger than kRadosPartBytes
+  uint64_t nonce = 0;   // names the parts of a value that is larger than kRadosPartBytes
+  TargetOrigin origin;  // what the target was made of: an index can be rebuilt from headers
   bool operator==(const RadosHeader&) const = default;
 };
-inline constexpr size_t kRadosHeaderSize = 128;
+inline constexpr size_t kRadosHeaderSize = 224;
 std::string EncodeRadosHeader(const RadosHeader& header);
 // DataLoss unless the checksum of the header is right and every field in its range.
 absl::StatusOr<RadosHeader> DecodeRadosHeader(absl::string_view bytes);

@@ -53,7 +53,8 @@ absl::Status RadosRepair::MendHead(const TargetKey& key, const TargetSetId& set,
   if (absl::IsDataLoss(named)) REFLUX_RETURN_IF_ERROR(index_.Erase(key).status());
   REFLUX_ASSIGN_OR_RETURN(
       const bool inserted,
-      index_.Insert(key, {.size = header->size, .stamp = stamp_(), .set = set}));
+      index_.Insert(
+          key, {.size = header->size, .stamp = stamp_(), .set = set, .origin = header->origin}));
   if (inserted) ++report_.taken_in;
   return absl::OkStatus();
 }

@@ -216,7 +216,8 @@ absl::Status RadosTargetStore::Write(const TargetKey& key, const TargetSet& set,
                            .set = id,
                            .dtype = target.dtype,
                            .codec = target.codec,
-                           .shape = target.shape};
+                           .shape = target.shape,
+                           .origin = origin};
   const RadosEntry entry{.size = header.size, .stamp = NextStamp(), .set = id, .origin = origin};
   REFLUX_RETURN_IF_ERROR(sets_.Describe(id, set));
   REFLUX_ASSIGN_OR_RETURN(const auto space, SpaceOf(id));

@@ -9,6 +9,8 @@
 
 namespace reflux {
 
+std::shared_ptr<Cancellation> InstallShutdownSignals() { return InstallShutdownSignals(nullptr); }
+
 std::shared_ptr<Cancellation> InstallShutdownSignals(std::function<void()> on_hangup) {
   sigset_t signals;
   sigemptyset(&signals);

@@ -9,8 +9,9 @@
 namespace reflux {
 
 // Blocks SIGTERM and SIGINT in the calling thread (call it first in main: later threads inherit
-// that) and starts a thread that cancels on the first and exits with 130 on the third. If
-// `on_hangup` is given, SIGHUP too is blocked, and runs it in that thread.
-std::shared_ptr<Cancellation> InstallShutdownSignals(std::function<void()> on_hangup = nullptr);
+// that) and starts a thread that cancels on the first and exits with 130 on the third.
+std::shared_ptr<Cancellation> InstallShutdownSignals();
+// The same; SIGHUP is blocked too, and runs `on_hangup` in that thread.
+std::shared_ptr<Cancellation> InstallShutdownSignals(std::function<void()> on_hangup);
 
 }  // namespace reflux

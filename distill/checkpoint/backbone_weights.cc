@@ -152,6 +152,10 @@ absl::StatusOr<BackboneLoad> LoadBackboneWeights(const std::string& path,
   for (const auto& [name, tensor] : whole) {
     if (IsBackbone(name)) state[name] = tensor;
   }
+  if (state.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": the ", model.architecture(), " has no backbone of its own"));
+  }
   const Pairs pairs = BestMatch(state, *file);
   REFLUX_RETURN_IF_ERROR(Check(*file, state, pairs));
   BackboneLoad load;

@@ -24,7 +24,8 @@ struct BackboneLoad {
 // segmentation network's, into the backbone of `model`: the tensors under "pretrained." or
 // "backbone.". Read are the names of CIRKD, mmsegmentation and torchvision, whose MobileNetV2 nests
 // its blocks otherwise. InvalidArgument when a tensor is missing (num_batches_tracked may be) or
-// has another shape, as with another stem; then `model` is unchanged. Does not copy the head.
+// has another shape, as with another stem, or when the network is no composition of backbone and
+// head; then `model` is unchanged. Does not copy the head.
 absl::StatusOr<BackboneLoad> LoadBackboneWeights(const std::string& path, SegmentationModel& model);
 
 }  // namespace reflux

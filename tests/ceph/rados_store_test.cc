@@ -163,10 +163,10 @@ TEST_F(RadosStoreTest, ADamagedObjectIsDataLossUntilItIsDropped) {
   const std::string other = *space->ReadStart(HeadName(Key(1)), 1000);
   ASSERT_EQ(other.size(), kRadosHeaderSize + 80);
   const std::vector<std::function<std::string(std::string)>> damages = {
-      [](std::string bytes) { return bytes[200] ^= 1, bytes; },             // in the value
-      [](std::string bytes) { return bytes[30] ^= 1, bytes; },              // in the header
-      [](std::string bytes) { return bytes.substr(0, bytes.size() - 1); },  // cut
-      [](std::string bytes) { return bytes.substr(0, 100); },               // cut in the header
+      [](std::string bytes) { return bytes[kRadosHeaderSize + 7] ^= 1, bytes; },  // in the value
+      [](std::string bytes) { return bytes[30] ^= 1, bytes; },                    // in the header
+      [](std::string bytes) { return bytes.substr(0, bytes.size() - 1); },        // cut
+      [](std::string bytes) { return bytes.substr(0, 100); },  // cut in the header
       [](std::string bytes) { return bytes + "x"; },
       [](std::string) { return std::string("x"); },
       [&](std::string) { return other; },  // another target, whole
@@ -233,6 +233,17 @@ TEST_F(RadosStoreTest, TheIndexIsRebuiltFromAListing) {
     EXPECT_EQ(store->Get(Key(i, i % 2))->bytes, FakeTarget(static_cast<int>(i), 20).bytes);
   }
   EXPECT_EQ(store->ListSets()->size(), 2u);
+  // With what each was made of: its key can be computed from it.
+  ASSERT_TRUE(store
+                  ->Visit({},
+                          [&](const StoredEntry& entry) {
+                            const size_t spec = entry.set == IdOf(0) ? 0 : 1;
+                            EXPECT_TRUE(entry.origin.has_value());
+                            EXPECT_EQ(MakeTargetKey(SetOf(request_, spec), *entry.origin),
+                                      entry.key);
+                            return absl::OkStatus();
+                          })
+                  .ok());
 }
 
 TEST_F(RadosStoreTest, ReclaimMendsWhatACrashLeft) {
@@ -248,7 +259,8 @@ TEST_F(RadosStoreTest, ReclaimMendsWhatACrashLeft) {
                           .set = IdOf(0),
                           .dtype = target.dtype,
                           .codec = target.codec,
-                          .shape = target.shape},
+                          .shape = target.shape,
+                          .origin = OriginOf(request_, 7)},
                          target.bytes)
                   .ok());
   ASSERT_TRUE(space->Create(HeadName(Key(8)), "not a target", "").ok());

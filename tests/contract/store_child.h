@@ -19,7 +19,8 @@ struct StoreChild {
 
   // `program`: its path (the build gives it as REFLUX_STORE_CHILD). pid is -1 when it could not be
   // started.
-  static StoreChild Start(std::string program, std::string mode, std::string directory) {
+  static StoreChild Start(std::string program, std::string mode, std::string directory,
+                          std::string argument = "") {
     int in[2], out[2];
     StoreChild child;
     if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0) return child;
@@ -27,7 +28,8 @@ struct StoreChild {
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
-    char* const arguments[] = {program.data(), mode.data(), directory.data(), nullptr};
+    char* const arguments[] = {program.data(), mode.data(), directory.data(), argument.data(),
+                               nullptr};
     if (posix_spawn(&child.pid, program.c_str(), &actions, nullptr, arguments, environ) != 0) {
       child.pid = -1;
     }

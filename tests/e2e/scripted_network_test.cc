@@ -89,7 +89,7 @@ train: {global_batch: 2, steps: %2$d, seed: 5, threads: 1}
                                               root_, kSteps)})
                 .value();
     source_ = MakeLocalSource(
-        LoadTeacher(spec_.teachers().at("default")).value(),
+        LoadTeacher(spec_.teachers().at("default"), spec_.data()).value(),
         [this](const Locator& locator) { return ReadImageFile(root_ + "/images", locator); }, {});
   }
   void TearDown() override { std::filesystem::remove_all(root_); }
@@ -98,7 +98,7 @@ train: {global_batch: 2, steps: %2$d, seed: 5, threads: 1}
                                     Observer& observer) {
     auto trainer = Trainer::Create({.spec = spec_,
                                     .directory = root_ + "/" + folder,
-                                    .source = source_.get(),
+                                    .sources = {{"default", {.source = source_.get()}}},
                                     .stop = observer.stop},
                                    communicator, {&observer});
     if (!trainer.ok()) return trainer.status();

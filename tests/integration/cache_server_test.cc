@@ -171,6 +171,27 @@ TEST_F(CacheServerTest, TellsWhatItHoldsAndStoresWithoutSending) {
   EXPECT_TRUE(absl::IsFailedPrecondition(direct->Fetch(Soon(), FakeRequest(1), none)));
 }
 
+TEST_F(CacheServerTest, SeveralServersAreAskedAsOne) {
+  StartTeacher();
+  StartCache();
+  const auto other = CacheServer::Start(
+      {.store = {.directory = folder_.path() + "/other", .min_free_disk_bytes = 0},
+       .teacher = teacher_server_->address()},
+      nullptr);
+  ASSERT_TRUE(other.ok()) << other.status();
+  const std::string& second = (*other)->address();
+  CollectingSink here, there;
+  ASSERT_TRUE(Student()->Fetch(Soon(), FakeRequest(2), here).ok());
+  ASSERT_TRUE(
+      MakeRemoteSource({.endpoint = second})->Fetch(Soon(), FakeRequest(2, 1, 2), there).ok());
+  const auto inventory = MakeRemoteInventory(cache_->address() + "," + second);
+  EXPECT_EQ(inventory->Held(FakeRequest(5)).value(),
+            std::vector<bool>({true, true, true, true, false}));
+  ASSERT_EQ(inventory->Sets()->size(), 1u) << "the same set in both";
+  EXPECT_EQ((*inventory->Sets())[0].entries, 4);
+  EXPECT_EQ(inventory->Stats()->entries, 4);
+}
+
 TEST_F(CacheServerTest, AFolderIsAskedLikeAServer) {
   EXPECT_EQ(OpenFolderInventory(folder_.path() + "/none").value()->Held(FakeRequest(2)).value(),
             std::vector<bool>({false, false}));

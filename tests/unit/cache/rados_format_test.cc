@@ -23,7 +23,13 @@ RadosHeader AHeader() {
           .dtype = DType::kFloat16,
           .codec = Codec::kFp16,
           .shape = {11, 45, 60},
-          .nonce = 0xA1A2A3A4A5A6A7A8};
+          .nonce = 0xA1A2A3A4A5A6A7A8,
+          .origin = {.sample = DigestOf(0xb0),
+                     .view = {.resized_height = 9,
+                              .resized_width = 8,
+                              .crop_height = 7,
+                              .crop_width = 6,
+                              .flip = true}}};
 }
 
 RadosHeader Sized(uint64_t size) {
@@ -35,7 +41,7 @@ RadosHeader Sized(uint64_t size) {
 TEST(RadosFormat, HeaderBytesArePinned) {
   const RadosHeader header = Sized(0x01020304);
   const std::string bytes = EncodeRadosHeader(header);
-  EXPECT_EQ(absl::BytesToHexString(bytes.substr(0, 120)),
+  EXPECT_EQ(absl::BytesToHexString(bytes.substr(0, 216)),
             "52464c5854475431"
             "0000000001020304"
             "1112131415161718"
@@ -45,7 +51,10 @@ TEST(RadosFormat, HeaderBytesArePinned) {
             "0000"
             "0000000b0000002d0000003c"
             "a1a2a3a4a5a6a7a8"
-            "0000000000000000");
+            "b0b1b2b3b4b5b6b7b8b9babbbcbdbebfc0c1c2c3c4c5c6c7c8c9cacbcccdcecf"
+            "00000009000000080000000000000000000000070000000601"
+            "0000000000000000000000000000000000000000000000000000000000000000"
+            "000000000000000000000000000000");
   EXPECT_EQ(bytes.size(), kRadosHeaderSize);
   EXPECT_EQ(*DecodeRadosHeader(bytes), header);
 }
@@ -57,7 +66,7 @@ TEST(RadosFormat, AnyFlippedBitOfAHeaderIsDataLoss) {
     flipped[i / 8] ^= static_cast<char>(1 << i % 8);
     EXPECT_TRUE(absl::IsDataLoss(DecodeRadosHeader(flipped).status())) << "bit " << i;
   }
-  for (size_t size : {size_t{0}, size_t{127}}) {
+  for (size_t size : {size_t{0}, size_t{223}}) {
     EXPECT_TRUE(absl::IsDataLoss(DecodeRadosHeader(bytes.substr(0, size)).status()));
   }
   EXPECT_TRUE(absl::IsDataLoss(DecodeRadosHeader(bytes + "x").status()));
