@@ -68,7 +68,8 @@ TEST(DrawView, PaddingLetsTheCropBeginOutside) {
   }
   EXPECT_EQ(rows, (std::set<int32_t>{-4, -3, -2, -1, 0, 1, 2, 3, 4}));
   EXPECT_EQ(columns, rows);
-  EXPECT_FALSE(ViewPolicy{.crop_height = 32, .crop_width = 32, .padding = 32}.Validate().ok());
+  const ViewPolicy wide{.crop_height = 32, .crop_width = 32, .padding = 32};
+  EXPECT_FALSE(wide.Validate().ok());
 }
 
 TEST(ParseViewPolicy, ReadsWhatIsAvailable) {
