@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "bench/deletion_rounds.h"
 #include "bench/store_meter.h"
 #include "cache/rocks_target_store.h"
@@ -23,6 +24,10 @@ class SteppedClock : public Clock {
  public:
   absl::Time Now() const override { return absl::FromUnixSeconds(1'700'000'000) + Uptime(); }
   absl::Duration Uptime() const override { return absl::Hours(hours_.load()); }
+  void WaitUntil(CondVar& condition, Mutex& mutex, absl::Time /*deadline*/) const override
+      REFLUX_REQUIRES(mutex) {
+    condition.WaitUntil(mutex, absl::Now() + absl::Milliseconds(1));  // for no reason, as it may
+  }
   void Advance() { ++hours_; }
 
  private:

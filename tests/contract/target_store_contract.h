@@ -37,7 +37,7 @@ class TargetStoreContract : public testing::TestWithParam<StoreFactory> {
   // Stores 80 bytes for this sample and spec: each spec is a target set.
   absl::Status Put(TargetStore& store, size_t sample, size_t spec = 0, int32_t elements = 20) {
     return store.Put(KeyOf(request_, sample, spec), SetOf(request_, spec),
-                     FakeTarget(static_cast<int>(sample), elements));
+                     OriginOf(request_, sample), FakeTarget(static_cast<int>(sample), elements));
   }
   bool Holds(TargetStore& store, size_t sample, size_t spec = 0) {
     return store.Contains(KeyOf(request_, sample, spec));

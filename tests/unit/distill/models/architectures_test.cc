@@ -102,7 +102,9 @@ TEST_P(ArchitectureTest, TapsAreAsAnnouncedAndItsFileIsRecognised) {
   const bool classifier = model->taps().back().stride == 0;
   EXPECT_EQ(classifier, GetParam() == "cifar_resnet18" || GetParam() == "wrn16x2");
   EXPECT_THAT(names, testing::IsSupersetOf({"c1", "c2", "c3", "logits"}));
-  if (!classifier) EXPECT_THAT(names, testing::IsSupersetOf({"c4", "aspp"}));
+  if (!classifier) {
+    EXPECT_THAT(names, testing::IsSupersetOf({"c4", "aspp"}));
+  }
   const TapOutputs outputs = model->Forward(torch::rand({1, 3, 32, 64}), names);
   ASSERT_EQ(outputs.size(), names.size());
   for (const auto& tap : model->taps()) {
