@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "distill/models/placement.h"
 
 namespace reflux {
 namespace {
@@ -105,6 +106,8 @@ ScriptedModel::ScriptedModel(torch::jit::Module module, std::string code_digest)
       norms_.push_back(item.key());
   }
   eval();
+  PlaceModule(*this, torch::kCPU, torch::kFloat32,
+              /*channels_last=*/false);  // it may be saved in half
   LearnTaps();
 }
 

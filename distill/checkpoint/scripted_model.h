@@ -60,7 +60,7 @@ class ScriptedModel : public SegmentationModel {
 };
 
 struct ScriptedCheckpoint {
-  std::shared_ptr<ScriptedModel> model;  // evaluation mode, CPU
+  std::shared_ptr<ScriptedModel> model;  // evaluation mode, CPU, float32
   // RGB and ImageNet's, unless the module was saved with _extra_files={"preprocessing": ...}, the
   // JSON of model_checkpoint.h.
   Preprocessing preprocessing;
