@@ -43,7 +43,7 @@ struct Outcome {
   torch::Tensor gradient;
 };
 
-Outcome Run(Loss& loss, LossInputs inputs, const std::string& tap) {
+Outcome OutcomeOf(Loss& loss, LossInputs inputs, const std::string& tap) {
   for (auto& [name, map] : inputs.teacher) map = map.to(inputs.student.at(tap).dtype());
   inputs.student.at(tap).mutable_grad() = torch::Tensor();
   const torch::Tensor value = loss.Finish(loss.Local(inputs));
@@ -67,8 +67,8 @@ TEST_P(ClassSumsTest, I2ckdIsTheSame) {
   for (const auto type : {torch::kFloat32, torch::kFloat64}) {
     whole.to(type), reduced.to(type);
     const LossInputs inputs = Scene(6, 9, "aspp", type);
-    const Outcome a = Run(whole, inputs, "aspp");
-    const Outcome b = Run(reduced, Reduced(inputs, "aspp", Reduction::kClassSums), "aspp");
+    const Outcome a = OutcomeOf(whole, inputs, "aspp");
+    const Outcome b = OutcomeOf(reduced, Reduced(inputs, "aspp", Reduction::kClassSums), "aspp");
     ASSERT_GT(a.value, 0.1);
     // Each sum is rounded once more, to float32.
     EXPECT_NEAR(a.value, b.value, 2e-7 * a.value);
@@ -124,8 +124,8 @@ TEST(MaxPoolTest, AfdcdContrastIsTheSameToTheBit) {
     AfdcdLoss reduced(options);
     ASSERT_EQ(reduced.teacher_taps(), std::vector<std::string>{"c4|max_pool:3"});
     const LossInputs inputs = Scene(6, 8, "c4", torch::kFloat32);
-    const Outcome a = Run(whole, inputs, "c4");
-    const Outcome b = Run(reduced, Reduced(inputs, "c4", MaxPool(3)), "c4");
+    const Outcome a = OutcomeOf(whole, inputs, "c4");
+    const Outcome b = OutcomeOf(reduced, Reduced(inputs, "c4", MaxPool(3)), "c4");
     ASSERT_GT(a.value, 0.1);
     EXPECT_EQ(a.value, b.value) << crop;
     EXPECT_TRUE(torch::equal(a.gradient, b.gradient)) << crop;
