@@ -42,6 +42,10 @@ TargetSet SetOf(int set) {
           .spec = {.tap = "aspp", .codec = Codec::kFp16}};
 }
 
+TargetOrigin Origin() {
+  return {.view = {.resized_height = 8, .resized_width = 8, .crop_height = 8, .crop_width = 8}};
+}
+
 EncodedTarget MakeTarget(int64_t bytes) {
   std::mt19937_64 random(1);
   std::string value(static_cast<size_t>(bytes) / 2 * 2, '\0');
@@ -78,7 +82,7 @@ class Bench {
   }
   absl::StatusOr<int64_t> Put(int set, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
-      REFLUX_RETURN_IF_ERROR(store_->Put(KeyOf(set, i), SetOf(set), {}, target_));
+      REFLUX_RETURN_IF_ERROR(store_->Put(KeyOf(set, i), SetOf(set), Origin(), target_));
     }
     return count * value_bytes();
   }
@@ -144,8 +148,8 @@ absl::Status MeasureMixed(const StoreBenchOptions& options, std::vector<StoreRow
         int64_t bytes = 0;
         for (int64_t i = 0; i < count; ++i) {
           for (int set = 0; set < 2; ++set) {
-            REFLUX_RETURN_IF_ERROR(
-                bench.store().Put(KeyOf(set, i), SetOf(set), {}, MakeTarget(options.value_bytes)));
+            REFLUX_RETURN_IF_ERROR(bench.store().Put(KeyOf(set, i), SetOf(set), Origin(),
+                                                     MakeTarget(options.value_bytes)));
             bytes += bench.value_bytes();
           }
         }

@@ -19,8 +19,7 @@ class SpdlogLogger : public rocksdb::Logger {
     if (level < GetInfoLogLevel()) return;
     char text[1024];
     vsnprintf(text, sizeof(text), format, arguments);
-    const bool error = level == rocksdb::ERROR_LEVEL || level == rocksdb::FATAL_LEVEL;
-    spdlog::log(error ? spdlog::level::warn : spdlog::level::debug, "cache: RocksDB: {}", text);
+    spdlog::debug("cache: RocksDB: {}", text);
   }
 };
 

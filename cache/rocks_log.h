@@ -7,8 +7,9 @@
 
 namespace reflux {
 
-// Errors as warnings, warnings for debugging, the rest nowhere. Not RocksDB's log file: on a full
-// disk its builds with assertions, such as Debian's, end the process when they cannot write it.
+// Errors and warnings, for debugging: what matters of them comes to us as a status. Not RocksDB's
+// log file: on a full disk its builds with assertions, such as Debian's, end the process when they
+// cannot write it.
 std::shared_ptr<rocksdb::Logger> MakeRocksLog();
 
 }  // namespace reflux

@@ -124,6 +124,7 @@ bool RocksTargetStore::Contains(const TargetKey& key) { return ReadRecord(*handl
 absl::Status RocksTargetStore::Put(const TargetKey& key, const TargetSet& set,
                                    const TargetOrigin& origin, const EncodedTarget& target) {
   REFLUX_RETURN_IF_ERROR(target.Verify());
+  REFLUX_RETURN_IF_ERROR(origin.view.Validate());  // its record could not be read again
   const TargetSetId id = MakeTargetSetId(set);
   Used(id);  // its own entries do not make room for it
   if (Contains(key)) return absl::OkStatus();

@@ -21,7 +21,8 @@ absl::Status Say(int fd, ChurnMessage::Kind kind, const ChurnEntry& entry) {
 }
 
 absl::Status PutAndSay(RocksTargetStore& store, const ChurnEntry& entry, int fd) {
-  REFLUX_RETURN_IF_ERROR(store.Put(KeyOf(entry), SetOf(entry), {}, ChurnTarget(entry)));
+  REFLUX_RETURN_IF_ERROR(
+      store.Put(KeyOf(entry), SetOf(entry), OriginOf(FakeRequest(1), 0), ChurnTarget(entry)));
   return Say(fd, ChurnMessage::kStored, entry);
 }
 

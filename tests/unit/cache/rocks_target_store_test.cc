@@ -286,7 +286,7 @@ class FullStoreTest : public RocksTargetStoreTest {
   static TargetKey Key(int set, int number) { return {Sha256::Of(absl::StrCat(set, " ", number))}; }
   static EncodedTarget Target(int set, int number) { return FakeTarget(set * 1000 + number, 5000); }
   static absl::Status PutOne(TargetStore& store, int set, int number) {
-    return store.Put(Key(set, number), Set(set), {}, Target(set, number));
+    return store.Put(Key(set, number), Set(set), OriginOf(FakeRequest(1), 0), Target(set, number));
   }
 };
 
