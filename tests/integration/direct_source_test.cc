@@ -114,7 +114,6 @@ TEST_F(DirectSourceTest, WhatIsDroppedIsFetchedAgain) {
   const TargetRequest request = FakeRequest(4);
   FetchAndCompare(*direct, request);
   FetchAndCompare(*direct, request);
-  const int64_t hits = direct->counts().hits;
   cache_.reset();
   {
     auto store = RocksTargetStore::Open({.directory = directory_, .min_free_disk_bytes = 0});
@@ -123,7 +122,8 @@ TEST_F(DirectSourceTest, WhatIsDroppedIsFetchedAgain) {
   }
   StartCache();
   FetchAndCompare(*direct, request);
-  EXPECT_EQ(direct->counts().hits, hits + 3);
+  // A reader that was there before may still have it (rocks_reader.h); a new one has not.
+  FetchAndCompare(*Direct(Options()), request);
   EXPECT_EQ(teacher_.targets(), 5);
 }
 
@@ -141,7 +141,7 @@ TEST_F(DirectSourceTest, WhatIsEvictedIsFetchedAgain) {
   }
   StartCache();
   FetchAndCompare(*direct, request);
-  FetchAndCompare(*direct, request);
+  FetchAndCompare(*Direct(Options()), request);
   EXPECT_EQ(teacher_.targets(), 60) << "each was computed again, once";
 }
 
