@@ -6,6 +6,8 @@
 //   reflux-store-child churn DIR N  what tests/contract/store_churn.h says, from generation N
 #include "tests/contract/store_child.h"
 
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -19,6 +21,7 @@
 int main(int argc, char** argv) {
   using namespace reflux;
   if (argc != 4) return 2;
+  spdlog::set_default_logger(spdlog::stderr_color_mt("child"));  // the output is the numbers
   if (std::string(argv[1]) == "churn") {
     const absl::Status status = Churn(argv[2], std::atoi(argv[3]), STDOUT_FILENO);
     std::cerr << status << std::endl;
