@@ -178,8 +178,10 @@ TEST_F(ClassificationTest, AClassifierTeachesAnother) {
   spec.mutable_targets()->set_views("replay: 2");
   const auto path = OpenTargetPath(spec, {.cache_directory = root_ + "/cache"}, nullptr, nullptr);
   ASSERT_TRUE(path.ok()) << path.status();
-  const auto cold = Train(spec, "cold", 1, TrainingEnd::kDone, 0, &(*path)->source());
-  const auto warm = Train(spec, "warm", 1, TrainingEnd::kDone, 0, &(*path)->source());
+  const auto cold =
+      Train(spec, "cold", 1, TrainingEnd::kDone, 0, (*path)->sources().at("default").source);
+  const auto warm =
+      Train(spec, "warm", 1, TrainingEnd::kDone, 0, (*path)->sources().at("default").source);
   EXPECT_EQ(cold.targets, 2 * 5 * kSteps);
   EXPECT_THAT(cold.steps[0], ElementsAre(Key("at"), Key("ce"), Key("kd")));
   EXPECT_GT(cold.steps[0].at("kd"), 0);

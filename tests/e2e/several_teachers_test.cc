@@ -24,7 +24,7 @@ namespace {
 
 constexpr char kTurned[] = "[10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0]";
 
-struct Run {
+struct Outcome {
   std::map<std::string, std::vector<double>> losses;
   std::map<std::string, torch::Tensor> weights;
 };
@@ -66,8 +66,8 @@ train: {global_batch: 4, steps: 3, precision: fp32, seed: 5, threads: 1}
                     [images](const Locator& locator) { return ReadImageFile(images, locator); }})
         .value();
   }
-  Run Train(const v1::JobSpec& spec, const std::string& name,
-            const std::map<std::string, TeacherAccess>& sources) {
+  Outcome Train(const v1::JobSpec& spec, const std::string& name,
+                const std::map<std::string, TeacherAccess>& sources) {
     struct Recording : TrainingObserver {
       void OnStep(const StepReport& report) override {
         for (const auto& [term, value] : report.losses) losses[term].push_back(value);
@@ -82,12 +82,12 @@ train: {global_batch: 4, steps: 3, precision: fp32, seed: 5, threads: 1}
     if (!trainer.ok()) return {};
     const auto end = (*trainer)->Run();
     EXPECT_TRUE(end.ok()) << end.status();
-    Run run{.losses = observer.losses, .weights = {}};
+    Outcome run{.losses = observer.losses, .weights = {}};
     for (const auto& item : (*trainer)->student().named_parameters())
       run.weights[item.key()] = item.value();
     return run;
   }
-  static void ExpectSameBits(const Run& a, const Run& b) {
+  static void ExpectSameBits(const Outcome& a, const Outcome& b) {
     EXPECT_EQ(a.losses, b.losses);
     ASSERT_EQ(a.weights.size(), b.weights.size());
     for (const auto& [name, value] : a.weights) {
@@ -103,7 +103,7 @@ TEST_F(SeveralTeachersTest, ServedAndInProcessGiveTheSameBits) {
   const auto embedded =
       OpenTargetPath(spec, {.cache_directory = root_ + "/cache"}, nullptr, nullptr);
   ASSERT_TRUE(embedded.ok()) << embedded.status();
-  const Run alone = Train(spec, "alone", (*embedded)->sources());
+  const Outcome alone = Train(spec, "alone", (*embedded)->sources());
   EXPECT_EQ(alone.losses.at("kd").size(), 3u);
 
   std::vector<std::unique_ptr<TeacherServer>> servers;
@@ -125,7 +125,7 @@ TEST_F(SeveralTeachersTest, ServedAndInProcessGiveTheSameBits) {
   const auto other =
       OpenTargetPath(straight, {.cache_directory = root_ + "/cache2"}, nullptr, nullptr);
   ASSERT_TRUE(other.ok()) << other.status();
-  const Run differs = Train(straight, "straight", (*other)->sources());
+  const Outcome differs = Train(straight, "straight", (*other)->sources());
   EXPECT_NE(differs.losses.at("kd")[0], alone.losses.at("kd")[0]);
   EXPECT_NE(differs.losses.at("icsd")[0], alone.losses.at("icsd")[0]);
   EXPECT_EQ(differs.losses.at("fitnet")[0], alone.losses.at("fitnet")[0]);
