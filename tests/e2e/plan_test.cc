@@ -25,7 +25,7 @@ constexpr double kTolerance = 0.25;
 constexpr int kImages = 24, kEpochs = 8;
 
 // What a real run took.
-struct Run {
+struct Measured {
   double filling =
       0;            // seconds a step, mean of those that compute targets, without the first three
   double step = 0;  // ... of those after them
@@ -54,8 +54,8 @@ class PlanTest : public testing::Test {
     EXPECT_EQ(output.exit_code, 0) << output.text;
     return nlohmann::json::parse(output.text);
   }
-  Run ReadRun(const std::string& folder, int filling_steps) {
-    Run run;
+  Measured ReadRun(const std::string& folder, int filling_steps) {
+    Measured run;
     int filling = 0, warm = 0;
     std::istringstream lines(ReadFile(folder + "/metrics.jsonl", 1 << 24).value_or(""));
     for (std::string line; std::getline(lines, line);) {
@@ -78,13 +78,13 @@ class PlanTest : public testing::Test {
     if (warm > 0) run.step /= warm;
     return run;
   }
-  Run Embedded(const std::string& folder, const std::string& more, int filling_steps) {
+  Measured Embedded(const std::string& folder, const std::string& more, int filling_steps) {
     const ProgramOutput output =
         RunReflux(absl::StrCat("run ", job_, kSettings, " --dir ", root_, "/", folder, " ", more));
     EXPECT_EQ(output.exit_code, 0) << output.text;
     return ReadRun(root_ + "/" + folder, filling_steps);
   }
-  Run Served(int filling_steps) {
+  Measured Served(int filling_steps) {
     const OrchestratorProcess orchestrator(root_ + "/state");
     const ProgramOutput output = RunReflux(absl::StrCat(
         "submit ", job_, kSettings, " --watch --server @", root_, "/state/endpoints/orchestrator"));
@@ -113,9 +113,9 @@ TEST_F(PlanTest, AgreesWithRealRuns) {
   std::map<std::string, nlohmann::json> modes;
   for (const nlohmann::json& mode : plan["modes"]) modes[mode["name"]] = mode;
   constexpr int kFilling = 2 * kImages / 4;
-  const Run live = Embedded("live", "--set targets.views=live", 0);
-  const Run embedded = Embedded("embedded", "", kFilling);
-  const Run served = Served(kFilling);
+  const Measured live = Embedded("live", "--set targets.views=live", 0);
+  const Measured embedded = Embedded("embedded", "", kFilling);
+  const Measured served = Served(kFilling);
   const nlohmann::json fill = Json("fill", "fill");
 
   std::printf("| what | plan | run | ratio |\n|---|---|---|---|\n");
