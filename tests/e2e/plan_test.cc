@@ -109,7 +109,6 @@ class PlanTest : public testing::Test {
 
 TEST_F(PlanTest, AgreesWithRealRuns) {
   const nlohmann::json plan = Json("plan", "plan");
-  const nlohmann::json& measured = plan["measured"];
   std::map<std::string, nlohmann::json> modes;
   for (const nlohmann::json& mode : plan["modes"]) modes[mode["name"]] = mode;
   constexpr int kFilling = 2 * kImages / 4;
