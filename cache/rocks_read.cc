@@ -28,11 +28,10 @@ absl::StatusOr<EncodedTarget> ReadValue(const std::shared_ptr<RocksHandles>& han
                                         const IndexRecord& record) {
   auto pinned = std::make_shared<PinnedValue>();
   pinned->handles = handles;
-  // One checksum is enough, and ours covers the way from the teacher to here.
-  rocksdb::ReadOptions options;
-  options.verify_checksums = false;
+  // With RocksDB's own checksums, though ours cover the bytes: a flipped bit in the frame of a block
+  // would otherwise end the process by one of its assertions.
   REFLUX_RETURN_IF_ERROR(FromRocks(
-      handles->db->Get(options, handles->values, EncodeInsertion(record.insertion), &pinned->slice),
+      handles->db->Get({}, handles->values, EncodeInsertion(record.insertion), &pinned->slice),
       "cache value"));
   if (pinned->slice.size() != record.size) {
     return absl::DataLossError("cache: a value has another size than its index entry");

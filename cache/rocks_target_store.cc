@@ -151,7 +151,9 @@ absl::Status RocksTargetStore::MakeRoom(int64_t bytes) {
     if (absl::ToInt64Milliseconds(options_.clock->Uptime()) < retry_at) {
       return Refuse("the last write failed, or the disk was short");
     }
-    handles_->db->Resume().PermitUncheckedError();  // the write tells whether it helped
+    // The write tells whether it helped.
+    if (const rocksdb::Status resumed = handles_->db->Resume(); !resumed.ok())
+      spdlog::warn("cache {}: cannot write yet: {}", options_.directory, resumed.ToString());
   }
   REFLUX_RETURN_IF_ERROR(KeepFloor(bytes));
   if (usage_.Reserve(bytes, options_.capacity_bytes)) return absl::OkStatus();

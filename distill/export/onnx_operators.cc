@@ -76,7 +76,9 @@ const std::map<std::string, OnnxTranslator::Translation>& OnnxTranslator::Transl
       {"aten::constant_pad_nd", &OnnxTranslator::Pad},
       {"aten::expand", &OnnxTranslator::Expand},
       {"aten::mean", &OnnxTranslator::Mean},
+      {"aten::addmm", &OnnxTranslator::AddProduct},
       {"aten::linear", &OnnxTranslator::Linear},
+      {"aten::t", &OnnxTranslator::Transpose},
       {"aten::unsqueeze", &OnnxTranslator::Unsqueeze}};
   return *table;
 }
@@ -285,6 +287,20 @@ void OnnxTranslator::Linear(const TracedNode& traced) {
   std::vector<std::string> inputs = {Name(node.input(0)), Name(node.input(1))};
   if (const std::string bias = Name(node.input(2)); !bias.empty()) inputs.push_back(bias);
   Set(traced, graph_.Add("Gemm", inputs).Int("transB", 1).output());
+}
+
+// What a linear layer becomes in a trace: bias + x w^T, w^T made by aten::t.
+void OnnxTranslator::AddProduct(const TracedNode& traced) {
+  const Node& node = *traced.first;
+  TORCH_CHECK_NOT_IMPLEMENTED(Float(node.input(3)) == 1 && Float(node.input(4)) == 1,
+                              "a weighted sum of matrices has no translation");
+  Set(traced,
+      graph_.Output("Gemm", {Name(node.input(1)), Name(node.input(2)), Name(node.input(0))}));
+}
+
+void OnnxTranslator::Transpose(const TracedNode& traced) {
+  Set(traced,
+      graph_.Add("Transpose", {Name(traced.first->input(0))}).Ints("perm", {1, 0}).output());
 }
 
 void OnnxTranslator::Unsqueeze(const TracedNode& traced) {

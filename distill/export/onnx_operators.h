@@ -40,6 +40,8 @@ class OnnxTranslator {
   void Expand(const TracedNode& traced);
   void Mean(const TracedNode& traced);
   void Linear(const TracedNode& traced);
+  void AddProduct(const TracedNode& traced);
+  void Transpose(const TracedNode& traced);
   void Unsqueeze(const TracedNode& traced);
 
   // The ONNX name of a traced tensor; constants become initializers. Empty for None.

@@ -225,8 +225,12 @@ TEST_F(StoreFaultsTest, AFullDiskStopsStoringAndIsUsedAgain) {
     EXPECT_FALSE(store->stats().storing);
     EXPECT_GT(Serve(*store, 600).hits, 0) << "what is stored is served";
     std::filesystem::remove(filler);
-    clock_.Advance(absl::Seconds(11));
-    EXPECT_EQ(Serve(*store, 50, 1000).passed_through, 0) << "room that comes back is used";
+    // RocksDB looks every five seconds, of the real time, whether there is room again.
+    const absl::Time deadline = absl::Now() + absl::Seconds(60);
+    do {
+      clock_.Advance(absl::Seconds(11));
+    } while (Serve(*store, 50, 1000).passed_through > 0 && absl::Now() < deadline);
+    EXPECT_EQ(Serve(*store, 50, 2000).passed_through, 0) << "room that comes back is used";
     EXPECT_TRUE(store->stats().storing);
     EXPECT_EQ(Serve(*store, 50, 1000).hits, 50);
   }

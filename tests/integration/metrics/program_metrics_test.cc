@@ -126,6 +126,8 @@ TEST_F(ProgramMetricsTest, TheOrchestratorsJobMetricsAreTheDocuments) {
   job.set_job_id("job-1");
   (*job.mutable_progress()->mutable_losses())["kd"] = 0.5;
   job.mutable_progress()->add_class_iou(40);
+  job.mutable_progress()->set_top1(70);  // no job has both
+  job.mutable_progress()->set_top5(90);
   metrics.SetProgress(job);
   const auto page = Scrape((*registry)->address());
   ASSERT_TRUE(page.ok()) << page.status();

@@ -138,13 +138,12 @@ TEST_F(JobServiceTest, RefusesWhatTheClientWouldRefuse) {
   v1::JobSpec spec = DistilSpec();
   spec.mutable_train()->set_momentum(2);
   spec.mutable_data()->clear_root();
-  (*spec.mutable_teachers())["big"].set_checkpoint(folder_ + "/teacher.safetensors");
   spec.mutable_losses()->mutable_icsd()->set_teacher("big");
   v1::Job job;
   const grpc::Status status = Submit(spec, &job);
   EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT);
   EXPECT_EQ(status.error_message(), std::string(ResolveJob(spec).status().message()));
-  for (const char* problem : {"train.momentum", "data.root", "several teachers"}) {
+  for (const char* problem : {"train.momentum", "data.root", "no teacher `big`"}) {
     EXPECT_THAT(status.error_message(), HasSubstr(problem));
   }
   EXPECT_THAT(processes_.Living(), IsEmpty());

@@ -57,7 +57,7 @@ TEST_F(JobServiceTest, WorkersAreToldOfSeveralCaches) {
   }
   EXPECT_THAT(std::set<std::string>(folders.begin(), folders.end()), SizeIs(3));
   const LaunchSpec worker = processes_.Await(job.job_id() + ".g1.r0").spec;
-  EXPECT_EQ(ValueOf(worker, "--targets"), absl::StrJoin(endpoints, ","));
+  EXPECT_EQ(ValueOf(worker, "--targets"), "default=" + absl::StrJoin(endpoints, ","));
 }
 
 TEST_F(JobServiceTest, CachesShareTheStoreOfTheSite) {

@@ -3,11 +3,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/rpc/endpoints.h"
 #include "common/targets/remote_source.h"
@@ -35,7 +37,7 @@ TargetRequest Request(const std::string& teacher, int samples) {
 class TeacherServerTest : public testing::Test {
  protected:
   TeacherServerTest() {
-    folder_ = testing::TempDir() + "teacher_server_test/";
+    folder_ = absl::StrCat(testing::TempDir(), "teacher_server_test-", getpid(), "/");
     std::filesystem::remove_all(folder_);
     options_.clock = &clock_;
     options_.max_delay = absl::ZeroDuration();

@@ -90,11 +90,19 @@ TEST_P(RanksTest, TwoRanksTrainAsOne) {
   });
   const Tensor logits = torch::cat({passes[0].logits, passes[1].logits});
   EXPECT_TRUE(torch::allclose(logits, whole.logits, 1e-9, 1e-10));
+  // EfficientDet has biases before norms, whose gradients are zero but for rounding, and levels of
+  // the pyramid that its segmentation does not use.
+  const bool efficientdet = GetParam() == "efficientdet_b0_seg";
+  const double floor = efficientdet ? 1e-10 : 1e-12;
   for (size_t i = 0; i < whole.gradients.size(); ++i) {
-    const Tensor mean = (passes[0].gradients[i] + passes[1].gradients[i]) / 2;
     const Tensor& reference = whole.gradients[i];
+    if (efficientdet && !reference.defined()) {
+      EXPECT_FALSE(passes[0].gradients[i].defined() || passes[1].gradients[i].defined());
+      continue;
+    }
+    const Tensor mean = (passes[0].gradients[i] + passes[1].gradients[i]) / 2;
     EXPECT_LE((mean - reference).abs().max().item<double>(),
-              1e-9 * reference.abs().max().item<double>() + 1e-12)
+              1e-9 * reference.abs().max().item<double>() + floor)
         << models[0]->named_parameters().keys()[i];
   }
 }
