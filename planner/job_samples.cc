@@ -32,7 +32,7 @@ absl::StatusOr<std::vector<SampleRef>> ListJobSamples(const v1::JobSpec& spec,
   if (policy.automatic) {
     return absl::FailedPreconditionError(
         "targets.views is auto, which is chosen when the job starts: add --set targets.views=whole "
-        "or --set 'targets.views=replay: K'");
+        "or --set \"targets.views='replay: K'\"");
   }
   std::vector<SampleRef> samples;
   if (policy.replay == 0 && !policy.whole) return samples;

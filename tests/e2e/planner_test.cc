@@ -120,7 +120,7 @@ TEST_F(PlannerTest, SubmitTellsCoverageAndFillServesAServer) {
   EXPECT_EQ(RunReflux(absl::StrCat("targets coverage ", job_, " --cache ", cache)).text,
             "32 of 32 targets cached.\n");
   const ProgramOutput more = RunReflux(
-      absl::StrCat("fill ", job_, " --cache ", cache, " --set 'targets.views=replay: 3'"));
+      absl::StrCat("fill ", job_, " --cache ", cache, " --set \"targets.views='replay: 3'\""));
   EXPECT_EQ(more.exit_code, 0) << more.text;
   EXPECT_THAT(more.text, HasSubstr("48 of 48 targets cached, 16 by this fill.\n"));
   const ProgramOutput second =
