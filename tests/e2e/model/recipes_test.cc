@@ -134,6 +134,8 @@ TEST_P(RecipesTest, TrainsForTwoSteps) {
   const v1::LossesSpec losses = Published(GetParam()).losses();
   const auto* fields = losses.GetDescriptor();
   for (int i = 0; i < fields->field_count(); ++i) {
+    // losses.own is a map, which no recipe has.
+    if (fields->field(i)->is_repeated()) continue;
     if (!losses.GetReflection()->HasField(losses, fields->field(i))) continue;
     EXPECT_EQ(terms.count(fields->field(i)->name()), 1u)
         << fields->field(i)->name() << " in " << metrics;
