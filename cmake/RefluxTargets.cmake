@@ -48,7 +48,7 @@ function(reflux_program name)
 endfunction()
 
 function(reflux_test name)
-  cmake_parse_arguments(ARG "TORCH;WHOLE" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH;WHOLE" "TIMEOUT;SHARDS" "SOURCES;DEPS;LABELS" ${ARGN})
   if(ARG_TORCH AND NOT REFLUX_TORCH)
     return()
   endif()
@@ -68,9 +68,25 @@ function(reflux_test name)
   # the cores from those that work (seconds became minutes).
   set(environment "REFLUX_BIN=${CMAKE_BINARY_DIR}/bin;REFLUX_SOURCE=${CMAKE_SOURCE_DIR};OMP_WAIT_POLICY=PASSIVE;TSAN_OPTIONS=ignore_noninstrumented_modules=1")
   if(ARG_TORCH OR ARG_WHOLE)
-    add_test(NAME ${name} COMMAND ${name})
-    set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
-      ENVIRONMENT "${environment}" SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\] [1-9][0-9]* test")
+    if(NOT ARG_SHARDS)
+      set(ARG_SHARDS 1)
+    endif()
+    # The longest begin first, or the last of them runs alone.
+    set(cost 0)
+    if("e2e" IN_LIST ARG_LABELS)
+      set(cost 1000)
+    endif()
+    foreach(shard RANGE 1 ${ARG_SHARDS})
+      set(test ${name})
+      if(ARG_SHARDS GREATER 1)
+        set(test ${name}_${shard}of${ARG_SHARDS})
+      endif()
+      math(EXPR index "${shard} - 1")
+      add_test(NAME ${test} COMMAND ${name})
+      set_tests_properties(${test} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} COST ${cost}
+        ENVIRONMENT "${environment};GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${index}"
+        SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\] [1-9][0-9]* test")
+    endforeach()
   else()
     gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
       PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})

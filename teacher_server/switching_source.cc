@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 
@@ -27,16 +28,35 @@ void SwitchingSource::Refuse(const absl::Status& why) {
   }
 }
 
+void SwitchingSource::AwaitIdle(absl::Time deadline) {
+  MutexLock lock(mutex_);
+  while (under_way_ > 0 && idle_.WaitUntil(mutex_, deadline)) {
+  }
+}
+
 absl::StatusOr<SwitchingSource::Served> SwitchingSource::Now() {
   MutexLock lock(mutex_);
   if (served_.source == nullptr) return refusal_;
   return served_;
 }
 
+absl::StatusOr<SwitchingSource::Served> SwitchingSource::Begin() {
+  MutexLock lock(mutex_);
+  if (served_.source == nullptr) return refusal_;
+  ++under_way_;
+  return served_;
+}
+
+void SwitchingSource::Finish() {
+  MutexLock lock(mutex_);
+  if (--under_way_ == 0) idle_.NotifyAll();
+}
+
 absl::Status SwitchingSource::Fetch(const FetchContext& context, const TargetRequest& request,
                                     TargetSink& sink) {
   REFLUX_RETURN_IF_ERROR(request.Validate());
-  REFLUX_ASSIGN_OR_RETURN(const Served served, Now());
+  REFLUX_ASSIGN_OR_RETURN(const Served served, Begin());
+  const absl::Cleanup finish = [this] { Finish(); };
   if (request.teacher == served.identity) return served.source->Fetch(context, request, sink);
   return absl::FailedPreconditionError(
       absl::StrCat("this server has another teacher than the request wants: ",

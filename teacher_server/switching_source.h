@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "absl/time/time.h"
 #include "common/base/mutex.h"
 #include "common/targets/target.h"
 
@@ -19,6 +20,9 @@ class SwitchingSource : public TargetSource {
   // Requests that begin from here on are refused with `why`, until the next Switch.
   void Refuse(const absl::Status& why);
 
+  // Returns when no Fetch is under way, or at `deadline`.
+  void AwaitIdle(absl::Time deadline);
+
   absl::Status Fetch(const FetchContext& context, const TargetRequest& request,
                      TargetSink& sink) override;
   absl::StatusOr<TeacherInfo> GetTeacherInfo(const FetchContext& context) override;
@@ -29,8 +33,13 @@ class SwitchingSource : public TargetSource {
     TeacherIdentity identity;
   };
   absl::StatusOr<Served> Now();
+  // Now(), for a Fetch that is under way until its Finish().
+  absl::StatusOr<Served> Begin();
+  void Finish();
 
   Mutex mutex_;
+  CondVar idle_;
+  int under_way_ REFLUX_GUARDED_BY(mutex_) = 0;
   absl::Status refusal_ REFLUX_GUARDED_BY(mutex_) =
       absl::UnavailableError("the teacher is not loaded yet");
   Served served_ REFLUX_GUARDED_BY(mutex_);

@@ -2,8 +2,10 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/endpoints.h"
 #include "teacher_server/canary.h"
@@ -153,7 +155,14 @@ void TeacherServer::StopMaintenance() {
 
 void TeacherServer::Shutdown(absl::Duration grace) {
   if (!options_.endpoint_file.empty()) WithdrawEndpoint(options_.endpoint_file, address());
-  rpc_->Shutdown(grace);
+  rpc_->SetServing(false);
+  StopMaintenance();  // a reload would serve again
+  // Requests are refused here, and the connections closed when none is under way: a server that
+  // closes a connection on which calls still arrive resets it, and answers on their way are lost.
+  const absl::Time deadline = absl::Now() + grace;
+  teacher_.Refuse(absl::UnavailableError("this teacher server is stopping"));
+  teacher_.AwaitIdle(deadline);
+  rpc_->Shutdown(std::max(deadline - absl::Now(), absl::ZeroDuration()));
 }
 
 TeacherServerMetrics TeacherServerMetrics::Register(MetricRegistry& registry) {

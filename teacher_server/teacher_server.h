@@ -71,8 +71,8 @@ class TeacherServer {
   // is FAILED_PRECONDITION. If loading fails, everything stays as it is.
   void RequestReload();
 
-  // Withdraws the endpoint, refuses new calls, lets those that were accepted end until `grace` has
-  // passed, then cancels them.
+  // Withdraws the endpoint, answers new requests with UNAVAILABLE, lets those that were accepted
+  // end until `grace` has passed, then cancels them. A reload under way is waited for.
   void Shutdown(absl::Duration grace);
 
  private:

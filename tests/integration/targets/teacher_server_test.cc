@@ -187,6 +187,7 @@ TEST_F(TeacherServerTest, AtItsEndAcceptedRequestsAreServedAndNewOnesRefused) {
   while ((refused = Fetch("none")).code() == absl::StatusCode::kFailedPrecondition) {
   }
   EXPECT_TRUE(absl::IsUnavailable(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("is stopping"));
   open->Cancel();
   running.join();
   stopping.join();
