@@ -2,10 +2,11 @@
 #
 #   reflux_library(name SOURCES a.cc ... DEPS x y [TORCH])
 #   reflux_program(name SOURCES main.cc DEPS x y [TORCH])
-#   reflux_test(name SOURCES a_test.cc ... DEPS x y LABELS unit [TORCH] [WHOLE])
+#   reflux_test(name SOURCES a_test.cc ... DEPS x y LABELS unit [TORCH] [WHOLE] [SHARDS n])
 #
 # TORCH uses the precompiled torch header and is left out when REFLUX_TORCH is off. Test cases become
-# one CTest entry each, unless WHOLE or TORCH (start-up dominates): then one entry a binary.
+# one CTest entry each, unless WHOLE or TORCH (start-up dominates): then one entry a binary, or n with
+# a share of its cases each.
 function(_reflux_configure target)
   cmake_parse_arguments(ARG "TORCH" "" "DEPS" ${ARGN})
   get_target_property(type ${target} TYPE)
