@@ -72,7 +72,7 @@ set_up_and_build() {
   "$here/deploy/setup.sh" "${setup_options[@]}"
   cmake -S "$here" --preset release >/dev/null
   cmake --build "$here/build/release" --target reflux reflux-model reflux-scenes reflux-orchestrator \
-    reflux-supervise reflux-teacher reflux-cache reflux-worker
+    reflux-supervise reflux-teacher reflux-cache reflux-worker reflux-planner
 }
 
 reflux() { "$bin/reflux" "$@"; }
