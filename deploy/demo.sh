@@ -63,7 +63,7 @@ if [ -n "$data" ]; then
 else
   work=$base/scenes-$size root=$base/scenes-$size/images
 fi
-state=$work/state bin=$here/build/release/bin
+state=$work/state bin=$here/build/release/bin orchestrator=""
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -79,23 +79,29 @@ reflux() { "$bin/reflux" "$@"; }
 export REFLUX_SERVER="@$state/endpoints/orchestrator"
 
 start_orchestrator() {
-  if reflux ps >/dev/null 2>&1; then say "the orchestrator of an earlier run is still there"; return; fi
+  if reflux ps >/dev/null 2>&1; then
+    say "the orchestrator of an earlier run is still there, and stays"
+    keep=1
+    return
+  fi
   say "starting the orchestrator"
   "$bin/reflux-orchestrator" --state "$state" --metrics-listen 127.0.0.1:0 >>"$work/orchestrator.log" 2>&1 &
   orchestrator=$!
+  echo $orchestrator >"$work/orchestrator.pid"
   for _ in $(seq 100); do reflux ps >/dev/null 2>&1 && break; sleep 0.1; done
   reflux ps >/dev/null || { tail -n 5 "$work/orchestrator.log" >&2; exit 1; }
 }
 
 # Stops the orchestrator, and with it every process that it started.
 stop_all() {
-  [ -n "${orchestrator:-}" ] || return 0
+  [ -n "$orchestrator" ] || return 0
   kill "$orchestrator" 2>/dev/null || true
   wait "$orchestrator" 2>/dev/null || true
   orchestrator=""
 }
 
 # job NAME YAML...: writes the job file, submits and watches it; its description lands in NAME.json.
+# The servers stop when a job fails: what it logged stays.
 job() {
   local name=$1 file=$work/$1.yaml; shift
   cat >"$file" <<YAML
@@ -103,8 +109,10 @@ name: $name
 data: {format: camvid, root: $root, crop: [$crop], scale: [$scale], eval_size: [$crop], max_train_images: $train, max_val_images: $val}
 $(printf '%s\n' "$@")
 YAML
-  reflux submit "$file" --watch
-  local id; id=$(reflux ps --json | python3 "$here/deploy/demo_report.py" newest "$name")
+  local ended=0 id
+  reflux submit "$file" --watch || ended=$?
+  id=$(reflux ps --json | python3 "$here/deploy/demo_report.py" newest "$name")
+  [ $ended -eq 0 ] || { echo "demo: job $name has not succeeded; its logs: $state/jobs/$id/logs" >&2; exit 1; }
   reflux describe "$id" --json >"$work/$name.json"
 }
 
@@ -115,7 +123,7 @@ train_alone() {  # NAME MODEL STUDENTS STEPS
 }
 
 distil() {  # NAME SEED LOSSES
-  job "$1" "teacher: {checkpoint: $work/teacher.safetensors, compute: bf16, threads: 2, batch: 4}" \
+  job "$1" "teacher: {checkpoint: $teacher_file, compute: bf16, threads: 2, batch: 4}" \
     "student: {model: deeplabv3_resnet18}" "losses: $3" \
     "targets: {cache: demo, views: \"replay: $views\", codec: fp16, read: server}" \
     "train: {global_batch: $batch, steps: $student_steps, precision: bf16, seed: $2, checkpoint_every: 100, log_every: 20}" \
@@ -131,14 +139,22 @@ counters() {
   reflux teachers info --teacher "$(endpoint teacher)" --json >"$work/teacher-$1.json"
 }
 
+# Servers of an earlier run may serve job 1 too, and have counted already.
+counters_before() {
+  for server in cache teacher; do echo '{}' >"$work/$server-before.json"; done
+  [ -n "$orchestrator" ] || [ ! -e "$work/kd-i2ckd.json" ] || counters before 2>/dev/null || true  # gone meanwhile: they begin at 0
+}
+
 set_up_and_build
 mkdir -p "$work"
 [ -n "$data" ] || "$bin/reflux-scenes" --out "$root" --train "$train" --val "$val" --height 360 --width 480 --seed 0
 trap stop_all EXIT
 start_orchestrator
 
+teacher_file=$work/teacher.safetensors
 if [ -n "$teacher" ]; then
-  cp "$teacher" "$work/teacher.safetensors"
+  teacher_file=$work/given-teacher.safetensors  # beside the trained one, which later runs use
+  cp "$teacher" "$teacher_file"
 elif [ ! -e "$work/teacher.safetensors" ]; then
   say "training the teacher first, by the same worker program ($teacher_steps steps); kept for the next run"
   train_alone teacher deeplabv3_resnet101 1 "$teacher_steps"
@@ -150,6 +166,7 @@ if [ ! -e "$work/alone.json" ]; then
 fi
 say "job 1: the students learn with KD and I2CKD; the teacher fills the cache"
 [ ! -e "$work/kd-i2ckd.json" ] || echo "(the cache of an earlier run is warm)"
+counters_before
 distil kd-i2ckd 0 "{kd: {}, i2ckd: {tap: aspp}}"
 counters between
 say "job 2: ICSD with ALW and another seed; the teacher should stay idle"
@@ -157,7 +174,7 @@ distil icsd-alw 1 "{icsd: {weight: 10, schedule: alw}}"
 counters after
 
 say "results"
-checkpoints=("$work/teacher.safetensors")
+checkpoints=("$teacher_file")
 for name in alone kd-i2ckd icsd-alw; do
   checkpoints+=("$(python3 "$here/deploy/demo_report.py" checkpoint "$work/$name.json")")
 done
@@ -165,9 +182,9 @@ reflux eval "${checkpoints[@]}" --titles "teacher,alone,KD + I2CKD,ICSD + ALW" -
   --max-images "$val" --masks "$work/masks.png" --json >"$work/eval.json"
 python3 "$here/deploy/demo_report.py" table "$work"
 echo "masks: $work/masks.png"
-if [ $keep -eq 1 ] && [ -n "${orchestrator:-}" ]; then
+if [ $keep -eq 1 ]; then
   trap - EXIT
   echo "still running: orchestrator $(cat "$state/endpoints/orchestrator"), cache $(endpoint cache), teacher $(endpoint teacher)"
   echo "ask it:  REFLUX_SERVER=$REFLUX_SERVER $bin/reflux ps"
-  echo "stop it: kill $orchestrator"
+  echo "stop it: kill $(cat "$work/orchestrator.pid")"
 fi

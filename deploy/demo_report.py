@@ -37,8 +37,8 @@ def count(document, field):
 
 def table(folder):
     evaluated = {c["title"]: c for c in load(folder, "eval.json")["checkpoints"]}
-    cache = {when: load(folder, f"cache-{when}.json") for when in ("between", "after")}
-    teacher = {when: count(load(folder, f"teacher-{when}.json"), "images_inferred") for when in ("between", "after")}
+    cache = {when: load(folder, f"cache-{when}.json") for when in ("before", "between", "after")}
+    teacher = {when: count(load(folder, f"teacher-{when}.json"), "images_inferred") for when in ("before", "between", "after")}
     rows = [("", "mIoU %", "pixel acc. %", "s a step", "waiting", "cache hits", "inferences", "MB to rank 0")]
 
     def row(title, name, hits="-", inferences="-"):
@@ -53,14 +53,15 @@ def table(folder):
         rows.append((title, f"{result['miou']:.2f}", f"{result['pixel_accuracy']:.2f}", seconds, waiting, hits,
                      inferences, megabytes))
 
-    def hits(after, before=None):
-        hit, miss = (count(after, f) - (count(before, f) if before else 0) for f in ("hits", "misses"))
+    def hits(after, before):
+        hit, miss = (count(after, f) - count(before, f) for f in ("hits", "misses"))
         return f"{hit} of {hit + miss} ({100 * hit / max(1, hit + miss):.0f} %)"
 
     row("alone", "alone")
-    row("KD + I2CKD", "kd-i2ckd", hits(cache["between"]), str(teacher["between"]))
+    row("KD + I2CKD", "kd-i2ckd", hits(cache["between"], cache["before"]), str(teacher["between"] - teacher["before"]))
     row("ICSD + ALW", "icsd-alw", hits(cache["after"], cache["between"]), str(teacher["after"] - teacher["between"]))
-    row("teacher", "teacher")
+    trained_here = os.path.basename(evaluated["teacher"]["path"]) == "teacher.safetensors"
+    row("teacher", "teacher" if trained_here else "")
     widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
     for r in rows:
         print("  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(r, widths))))

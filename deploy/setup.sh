@@ -32,19 +32,25 @@ cuda_wheels=(nvidia-cublas==13.1.0.3 nvidia-cudnn-cu13==9.19.0.56 nvidia-cufft n
   nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13==0.8.0 nvidia-curand
   nvidia-nvshmem-cu13==3.4.5 nvidia-nvjitlink)
 
+# marker NAME WHEEL...: the file that says that these are there. Of the list of wheels, so that a
+# longer list is noticed.
+marker() {
+  local name=$1; shift
+  echo ".complete-$name-$(printf '%s ' "$@" | sha256sum | cut -c1-8)"
+}
+
 # All wheels in one call (pip replaces the shared nvidia/ folder as a whole), into a folder beside
 # the target that is renamed when complete, so that a broken download is never used.
 install_libtorch() {
   local name=$1; shift
-  # Of the list of wheels, so that a longer list is noticed.
-  local marker; marker=$name-$(printf '%s ' "$@" | sha256sum | cut -c1-8)
-  [ -e "$libtorch/.complete-$marker" ] && return
+  [ -e "$libtorch/$(marker "$name" "$@")" ] && return
   echo "setup: downloading LibTorch $torch_version ($name) into $libtorch"
   fresh="$libtorch.$$"
   trap 'rm -rf "$fresh"' EXIT
   python3 -m pip install -q --no-deps --disable-pip-version-check --root-user-action=ignore \
     --target "$fresh" "$@"
-  touch "$fresh/.complete-$marker"
+  touch "$fresh/$(marker "$name" "$@")"
+  touch "$fresh/$(marker cpu "${cpu_wheels[@]}")"  # every set of wheels holds those
   rm -rf "$libtorch"
   mv "$fresh" "$libtorch"
 }
