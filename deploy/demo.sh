@@ -141,8 +141,9 @@ counters() {
 
 # Servers of an earlier run may serve job 1 too, and have counted already.
 counters_before() {
-  for server in cache teacher; do echo '{}' >"$work/$server-before.json"; done
-  [ -n "$orchestrator" ] || [ ! -e "$work/kd-i2ckd.json" ] || counters before 2>/dev/null || true  # gone meanwhile: they begin at 0
+  if [ -n "$orchestrator" ] || [ ! -e "$work/kd-i2ckd.json" ] || ! counters before 2>/dev/null; then
+    for server in cache teacher; do echo '{}' >"$work/$server-before.json"; done
+  fi
 }
 
 set_up_and_build
