@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -16,11 +17,18 @@
 #include "common/spec/job_file.h"
 #include "tests/e2e/orchestrator_process.h"
 #include "tests/e2e/proof_scene.h"
+#include "tests/integration/metrics/metrics_page.h"
+#include "tests/support/folder_watch.h"
 
 namespace reflux {
 namespace {
 
-constexpr int kSteps = 6;
+// Three epochs of five steps. In the first two every target is new to the cache, in the third none
+// is. A rank claims at most four batches (the prefetch depth) beyond the one that it trains on.
+constexpr int kImages = 20, kSteps = 15;
+// Kills up to these steps leave misses for the teacher, and batches for the cache, even if two more
+// steps are done before they strike.
+constexpr int kLastForTeacher = 2, kLastForCache = 7;
 
 struct Outcome {
   std::string weights;                    // bytes of student.safetensors
@@ -34,13 +42,13 @@ class KillTest : public testing::Test {
     root_ = testing::TempDir() + "reflux_kill";
     std::filesystem::remove_all(root_);
     std::filesystem::create_directories(root_);
-    WriteProofImages(root_ + "/images", 8);
+    WriteProofImages(root_ + "/images", kImages);
     WriteProofTeacher(root_ + "/teacher.safetensors", "deeplabv3_resnet18");
     spec_ = new v1::JobSpec(
         ParseJob({.text = ProofYaml(
                       {.root = root_, .losses = "{kd: {}, i2ckd: {tap: aspp}}", .students = 2})})
             .value());
-    undisturbed_ = new Outcome(Run("undisturbed", nullptr));
+    undisturbed_ = new Outcome(Run("undisturbed", *spec_, 0, nullptr));
   }
   static void TearDownTestSuite() {
     delete undisturbed_;
@@ -48,25 +56,26 @@ class KillTest : public testing::Test {
     if (!HasFailure()) std::filesystem::remove_all(root_);
   }
 
-  using Disturbance = std::function<void(OrchestratorProcess&, const v1::Job&)>;
+  // What must hold when the job has ended, while its services still run.
+  using Check = std::function<void()>;
+  using Disturbance = std::function<Check(OrchestratorProcess&, const v1::Job&)>;
 
-  // Runs the job in a state folder of its own; disturbs it once when a random step has been done.
-  static Outcome Run(const std::string& name, const Disturbance& disturb) {
-    return Run(name, *spec_, disturb);
-  }
-  static Outcome Run(const std::string& name, const v1::JobSpec& spec, const Disturbance& disturb) {
+  // Runs the job in a state folder of its own; disturbs it once, after a random step from the first
+  // to `last`.
+  static Outcome Run(const std::string& name, const v1::JobSpec& spec, int last,
+                     const Disturbance& disturb) {
     OrchestratorProcess orchestrator(root_ + "/" + name);
     const std::string id = orchestrator.Submit(spec).job_id();
+    Check check;
     if (disturb) {
-      const int64_t at = std::uniform_int_distribution<int64_t>(1, kSteps - 2)(random_);
-      const v1::Job job =
-          orchestrator.Await(id, [at](const v1::Job& j) { return j.progress().step() >= at; });
-      std::printf("%s: SIGKILL after step %ld\n", name.c_str(),
-                  static_cast<long>(job.progress().step()));
-      disturb(orchestrator, job);
+      const int at = std::uniform_int_distribution<int>(1, last)(random_);
+      const v1::Job job = AwaitStep(orchestrator, root_ + "/" + name, id, at);
+      std::printf("%s: SIGKILL after step %d\n", name.c_str(), at);
+      check = disturb(orchestrator, job);
     }
     const v1::Job job = orchestrator.Await(id, IsFinal);
     EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED) << job.message();
+    if (check) check();
     Outcome outcome{
         .weights = ReadFile(job.directory() + "/student.safetensors", 1 << 30).value_or(""),
         .losses = ReadLosses(job.directory() + "/metrics.jsonl"),
@@ -75,21 +84,52 @@ class KillTest : public testing::Test {
     return outcome;
   }
 
+  // By the file that the first rank writes at each step: heartbeats tell of steps long gone.
+  static v1::Job AwaitStep(OrchestratorProcess& orchestrator, const std::string& state,
+                           const std::string& id, size_t step) {
+    const std::string metrics = orchestrator.Get(id).directory() + "/metrics.jsonl";
+    EXPECT_TRUE(FolderWatch(state).Await([&] { return ReadLosses(metrics).size() >= step; },
+                                         absl::Minutes(5)));
+    return orchestrator.Get(id);
+  }
+
   // The last generation's values win: an undone step is done again.
   static std::map<int64_t, std::string> ReadLosses(const std::string& path) {
     std::map<int64_t, std::string> losses;
     std::istringstream lines(ReadFile(path, 1 << 24).value_or(""));
-    for (std::string line; std::getline(lines, line);) {
+    for (std::string line; std::getline(lines, line) && !lines.eof();) {  // the last may be partial
       const nlohmann::json record = nlohmann::json::parse(line);
       if (record.at("kind") == "step") losses[record.at("step")] = record.at("losses").dump();
     }
     return losses;
   }
 
-  static void KillRole(const v1::Job& job, const std::string& role) {
+  // Returns what is killed: the first process whose role begins with `role`.
+  static v1::Process KillRole(const v1::Job& job, const std::string& role) {
     const v1::Process process = FindProcess(job, role);
-    ASSERT_GT(process.pid(), 1) << "no " << role << " among the processes";
-    ASSERT_EQ(kill(static_cast<pid_t>(process.pid()), SIGKILL), 0);
+    EXPECT_GT(process.pid(), 1) << "no " << role << " among the processes";
+    if (process.pid() > 1) EXPECT_EQ(kill(static_cast<pid_t>(process.pid()), SIGKILL), 0);
+    return process;
+  }
+
+  // Kills it and waits until its successor has registered, which then must serve targets.
+  static Check KillService(OrchestratorProcess& orchestrator, const v1::Job& job,
+                           const std::string& role, const std::string& metric) {
+    const v1::Process killed = KillRole(job, role);
+    const v1::Job now = orchestrator.Await(job.job_id(), [&](const v1::Job& seen) {
+      const v1::Process process = FindProcess(seen, killed.role());
+      return process.restarts() >= 1 && process.state() == "running";
+    });
+    const v1::Process successor = FindProcess(now, killed.role());
+    EXPECT_NE(successor.pid(), killed.pid());
+    return [=] {
+      EXPECT_GT(Served(successor, metric), 0) << "the kill of " << role << " disturbed nothing";
+    };
+  }
+
+  // A counter of the process's /metrics page; -1 if it does not answer.
+  static double Served(const v1::Process& process, const std::string& metric) {
+    return ReadSample(Scrape(process.metrics_address()).value_or(""), metric).value_or(-1);
   }
 
   static void ExpectSameBits(const Outcome& outcome) {
@@ -109,43 +149,66 @@ v1::JobSpec* KillTest::spec_ = nullptr;
 Outcome* KillTest::undisturbed_ = nullptr;
 std::mt19937 KillTest::random_{std::random_device{}()};
 
+constexpr char kServedByTeacher[] = "reflux_teacher_served_targets_total";
+constexpr char kServedByCache[] = "reflux_cache_served_targets_total";
+
 TEST_F(KillTest, Teacher) {
-  ExpectSameBits(
-      Run("teacher", [](OrchestratorProcess&, const v1::Job& job) { KillRole(job, "teacher/"); }));
+  ExpectSameBits(Run("teacher", *spec_, kLastForTeacher,
+                     [](OrchestratorProcess& orchestrator, const v1::Job& job) {
+                       return KillService(orchestrator, job, "teacher/", kServedByTeacher);
+                     }));
 }
 
 // A job with two teachers loses one: the other takes over, and the bits stay those of one teacher.
 TEST_F(KillTest, OneOfTwoTeachers) {
   v1::JobSpec spec = *spec_;
   spec.mutable_run()->set_teachers(2);
-  ExpectSameBits(Run("pool", spec, [](OrchestratorProcess&, const v1::Job& job) {
-    EXPECT_EQ(std::count_if(job.processes().begin(), job.processes().end(),
-                            [](const v1::Process& process) {
-                              return absl::StartsWith(process.role(), "teacher/");
-                            }),
-              2);
-    KillRole(job, "teacher/");
-  }));
+  ExpectSameBits(Run("pool", spec, kLastForTeacher,
+                     [](OrchestratorProcess& orchestrator, const v1::Job& job) -> Check {
+                       std::vector<v1::Process> teachers;
+                       std::copy_if(job.processes().begin(), job.processes().end(),
+                                    std::back_inserter(teachers), [](const v1::Process& process) {
+                                      return absl::StartsWith(process.role(), "teacher/");
+                                    });
+                       EXPECT_EQ(teachers.size(), 2);
+                       const v1::Process killed = KillRole(job, "teacher/");
+                       const v1::Process other = teachers.back();
+                       EXPECT_NE(other.role(), killed.role());
+                       const double before = Served(other, kServedByTeacher);
+                       orchestrator.Await(job.job_id(), [&](const v1::Job& seen) {
+                         return FindProcess(seen, killed.role()).restarts() >= 1;
+                       });
+                       return [=] {
+                         EXPECT_GT(Served(other, kServedByTeacher), before)
+                             << "the other had nothing to take over";
+                       };
+                     }));
 }
 
 TEST_F(KillTest, Cache) {
-  ExpectSameBits(
-      Run("cache", [](OrchestratorProcess&, const v1::Job& job) { KillRole(job, "cache/"); }));
+  ExpectSameBits(Run("cache", *spec_, kLastForCache,
+                     [](OrchestratorProcess& orchestrator, const v1::Job& job) {
+                       return KillService(orchestrator, job, "cache/", kServedByCache);
+                     }));
 }
 
 TEST_F(KillTest, Worker) {
-  const Outcome outcome =
-      Run("worker", [](OrchestratorProcess&, const v1::Job& job) { KillRole(job, "worker/1"); });
+  const Outcome outcome = Run("worker", *spec_, kSteps - 2,
+                              [](OrchestratorProcess&, const v1::Job& job) -> Check {
+                                KillRole(job, "worker/1");
+                                return nullptr;
+                              });
   ExpectSameBits(outcome);
   EXPECT_EQ(outcome.restarts, 1);
 }
 
 TEST_F(KillTest, Orchestrator) {
-  const Outcome outcome =
-      Run("orchestrator", [](OrchestratorProcess& orchestrator, const v1::Job&) {
-        orchestrator.Kill();
-        orchestrator.Restart();
-      });
+  const Outcome outcome = Run("orchestrator", *spec_, kSteps - 2,
+                              [](OrchestratorProcess& orchestrator, const v1::Job&) -> Check {
+                                orchestrator.Kill();
+                                orchestrator.Restart();
+                                return nullptr;
+                              });
   ExpectSameBits(outcome);
   EXPECT_EQ(outcome.restarts, 0) << "the restarted orchestrator disturbed the job";
 }

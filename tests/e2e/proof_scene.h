@@ -20,8 +20,8 @@ struct ProofJob {
   std::string student = "deeplabv3_resnet18";
   int students = 1;
 };
-// 96x128 crops of 8 images, `replay: 2`, three epochs of two steps, dropout on, prefetch depth 4
-// with two loader threads, a checkpoint at every step.
+// 96x128 crops, four a step, `replay: 2`, three epochs, dropout on, prefetch depth 4 with two loader
+// threads, a checkpoint at every step.
 std::string ProofYaml(const ProofJob& job);
 
 }  // namespace reflux

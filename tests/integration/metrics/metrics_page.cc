@@ -71,6 +71,17 @@ MetricLines ParsePage(absl::string_view page, const std::set<std::string>& commo
   return metrics;
 }
 
+absl::StatusOr<double> ReadSample(absl::string_view page, absl::string_view name) {
+  for (const absl::string_view line : absl::StrSplit(page, '\n')) {
+    double value = 0;
+    if (line.substr(0, line.find_first_of("{ ")) == name &&
+        absl::SimpleAtod(line.substr(line.rfind(' ') + 1), &value)) {
+      return value;
+    }
+  }
+  return absl::NotFoundError(absl::StrCat("no ", name));
+}
+
 absl::StatusOr<std::string> Scrape(const std::string& address) {
   const std::vector<std::string> parts = absl::StrSplit(address, ':');
   sockaddr_in to{};

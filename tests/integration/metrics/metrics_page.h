@@ -16,6 +16,9 @@ using MetricLines = std::set<std::string>;
 // The reflux_* metrics of a page in the Prometheus text format. Labels in `common` are left out.
 MetricLines ParsePage(absl::string_view page, const std::set<std::string>& common = {});
 
+// The value of the page's first sample of that name, whatever its labels. NotFound without one.
+absl::StatusOr<double> ReadSample(absl::string_view page, absl::string_view name);
+
 // GET http://`address`/metrics over a plain socket; the body. Blocks until the server has answered.
 absl::StatusOr<std::string> Scrape(const std::string& address);
 
