@@ -1,10 +1,13 @@
 // The proof, second half: a job of two ranks over real processes goes on to the same weights when
 // the teacher, the cache, a worker or the orchestrator is killed with SIGKILL on the way.
+//
+// PROOF_TEACHER=deeplabv3_resnet101 runs it with the full teacher (registered with label `slow`).
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -30,6 +33,15 @@ constexpr int kImages = 20, kSteps = 15;
 // steps are done before they strike.
 constexpr int kLastForTeacher = 2, kLastForCache = 7;
 
+// What is distilled, and in which arithmetic.
+struct Kind {
+  const char* name;
+  const char* losses;
+  const char* precision;
+};
+constexpr Kind kKd = {"kd_fp32", "{kd: {}, i2ckd: {tap: aspp}}", "fp32"};
+constexpr Kind kIcsd = {"icsd_bf16", "{icsd: {schedule: alw, weight: 10}}", "bf16"};
+
 struct Outcome {
   std::string weights;                    // bytes of student.safetensors
   std::map<int64_t, std::string> losses;  // step -> the loss terms as written
@@ -39,21 +51,25 @@ struct Outcome {
 class KillTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    root_ = testing::TempDir() + "reflux_kill";
+    const char* given = std::getenv("PROOF_TEACHER");
+    const std::string teacher = given != nullptr ? given : "deeplabv3_resnet18";
+    root_ = testing::TempDir() + "reflux_kill_" + teacher;
     std::filesystem::remove_all(root_);
     std::filesystem::create_directories(root_);
     WriteProofImages(root_ + "/images", kImages);
-    WriteProofTeacher(root_ + "/teacher.safetensors", "deeplabv3_resnet18");
-    spec_ = new v1::JobSpec(
-        ParseJob({.text = ProofYaml(
-                      {.root = root_, .losses = "{kd: {}, i2ckd: {tap: aspp}}", .students = 2})})
-            .value());
-    undisturbed_ = new Outcome(Run("undisturbed", *spec_, 0, nullptr));
+    WriteProofTeacher(root_ + "/teacher.safetensors", teacher);
   }
   static void TearDownTestSuite() {
-    delete undisturbed_;
-    delete spec_;
+    undisturbed_.clear();
     if (!HasFailure()) std::filesystem::remove_all(root_);
+  }
+
+  static v1::JobSpec Spec(const Kind& kind) {
+    return ParseJob({.text = ProofYaml({.root = root_,
+                                        .losses = kind.losses,
+                                        .precision = kind.precision,
+                                        .students = 2})})
+        .value();
   }
 
   // What must hold when the job has ended, while its services still run.
@@ -108,7 +124,9 @@ class KillTest : public testing::Test {
   static v1::Process KillRole(const v1::Job& job, const std::string& role) {
     const v1::Process process = FindProcess(job, role);
     EXPECT_GT(process.pid(), 1) << "no " << role << " among the processes";
-    if (process.pid() > 1) EXPECT_EQ(kill(static_cast<pid_t>(process.pid()), SIGKILL), 0);
+    if (process.pid() > 1) {
+      EXPECT_EQ(kill(static_cast<pid_t>(process.pid()), SIGKILL), 0);
+    }
     return process;
   }
 
@@ -132,84 +150,99 @@ class KillTest : public testing::Test {
     return ReadSample(Scrape(process.metrics_address()).value_or(""), metric).value_or(-1);
   }
 
-  static void ExpectSameBits(const Outcome& outcome) {
+  // As the run that nothing disturbed, which is made once for each kind.
+  static void ExpectSameBits(const Kind& kind, const Outcome& outcome) {
+    if (undisturbed_.count(kind.name) == 0) {
+      undisturbed_[kind.name] =
+          Run(std::string("undisturbed_") + kind.name, Spec(kind), 0, nullptr);
+    }
+    const Outcome& expected = undisturbed_.at(kind.name);
     EXPECT_EQ(outcome.losses.size(), kSteps);
-    EXPECT_EQ(outcome.losses, undisturbed_->losses);
-    EXPECT_TRUE(outcome.weights == undisturbed_->weights) << "the final weights differ";
+    EXPECT_EQ(outcome.losses, expected.losses);
+    EXPECT_TRUE(outcome.weights == expected.weights) << "the final weights differ";
   }
 
   static std::string root_;
-  static v1::JobSpec* spec_;
-  static Outcome* undisturbed_;
+  static std::map<std::string, Outcome> undisturbed_;  // by the kind's name
   static std::mt19937 random_;
 };
 
 std::string KillTest::root_;
-v1::JobSpec* KillTest::spec_ = nullptr;
-Outcome* KillTest::undisturbed_ = nullptr;
+std::map<std::string, Outcome> KillTest::undisturbed_;
 std::mt19937 KillTest::random_{std::random_device{}()};
 
 constexpr char kServedByTeacher[] = "reflux_teacher_served_targets_total";
 constexpr char kServedByCache[] = "reflux_cache_served_targets_total";
 
 TEST_F(KillTest, Teacher) {
-  ExpectSameBits(Run("teacher", *spec_, kLastForTeacher,
-                     [](OrchestratorProcess& orchestrator, const v1::Job& job) {
-                       return KillService(orchestrator, job, "teacher/", kServedByTeacher);
-                     }));
+  ExpectSameBits(kKd, Run("teacher", Spec(kKd), kLastForTeacher,
+                          [](OrchestratorProcess& orchestrator, const v1::Job& job) {
+                            return KillService(orchestrator, job, "teacher/", kServedByTeacher);
+                          }));
 }
 
 // A job with two teachers loses one: the other takes over, and the bits stay those of one teacher.
 TEST_F(KillTest, OneOfTwoTeachers) {
-  v1::JobSpec spec = *spec_;
+  v1::JobSpec spec = Spec(kKd);
   spec.mutable_run()->set_teachers(2);
-  ExpectSameBits(Run("pool", spec, kLastForTeacher,
-                     [](OrchestratorProcess& orchestrator, const v1::Job& job) -> Check {
-                       std::vector<v1::Process> teachers;
-                       std::copy_if(job.processes().begin(), job.processes().end(),
-                                    std::back_inserter(teachers), [](const v1::Process& process) {
-                                      return absl::StartsWith(process.role(), "teacher/");
-                                    });
-                       EXPECT_EQ(teachers.size(), 2);
-                       const v1::Process killed = KillRole(job, "teacher/");
-                       const v1::Process other = teachers.back();
-                       EXPECT_NE(other.role(), killed.role());
-                       const double before = Served(other, kServedByTeacher);
-                       orchestrator.Await(job.job_id(), [&](const v1::Job& seen) {
-                         return FindProcess(seen, killed.role()).restarts() >= 1;
-                       });
-                       return [=] {
-                         EXPECT_GT(Served(other, kServedByTeacher), before)
-                             << "the other had nothing to take over";
-                       };
-                     }));
+  ExpectSameBits(kKd, Run("pool", spec, kLastForTeacher,
+                          [](OrchestratorProcess& orchestrator, const v1::Job& job) -> Check {
+                            std::vector<v1::Process> teachers;
+                            std::copy_if(job.processes().begin(), job.processes().end(),
+                                         std::back_inserter(teachers),
+                                         [](const v1::Process& process) {
+                                           return absl::StartsWith(process.role(), "teacher/");
+                                         });
+                            EXPECT_EQ(teachers.size(), 2);
+                            const v1::Process killed = KillRole(job, "teacher/");
+                            const v1::Process other = teachers.back();
+                            EXPECT_NE(other.role(), killed.role());
+                            const double before = Served(other, kServedByTeacher);
+                            orchestrator.Await(job.job_id(), [&](const v1::Job& seen) {
+                              return FindProcess(seen, killed.role()).restarts() >= 1;
+                            });
+                            return [=] {
+                              EXPECT_GT(Served(other, kServedByTeacher), before)
+                                  << "the other had nothing to take over";
+                            };
+                          }));
 }
 
 TEST_F(KillTest, Cache) {
-  ExpectSameBits(Run("cache", *spec_, kLastForCache,
-                     [](OrchestratorProcess& orchestrator, const v1::Job& job) {
-                       return KillService(orchestrator, job, "cache/", kServedByCache);
-                     }));
+  ExpectSameBits(kKd, Run("cache", Spec(kKd), kLastForCache,
+                          [](OrchestratorProcess& orchestrator, const v1::Job& job) {
+                            return KillService(orchestrator, job, "cache/", kServedByCache);
+                          }));
 }
 
 TEST_F(KillTest, Worker) {
-  const Outcome outcome = Run("worker", *spec_, kSteps - 2,
+  const Outcome outcome =
+      Run("worker", Spec(kKd), kSteps - 2, [](OrchestratorProcess&, const v1::Job& job) -> Check {
+        KillRole(job, "worker/1");
+        return nullptr;
+      });
+  ExpectSameBits(kKd, outcome);
+  EXPECT_EQ(outcome.restarts, 1);
+}
+
+TEST_F(KillTest, WorkerWithIcsdInBf16) {
+  const Outcome outcome = Run("worker_bf16", Spec(kIcsd), kSteps - 2,
                               [](OrchestratorProcess&, const v1::Job& job) -> Check {
-                                KillRole(job, "worker/1");
+                                KillRole(job, "worker/0");
                                 return nullptr;
                               });
-  ExpectSameBits(outcome);
+  ExpectSameBits(kIcsd, outcome);
   EXPECT_EQ(outcome.restarts, 1);
 }
 
 TEST_F(KillTest, Orchestrator) {
-  const Outcome outcome = Run("orchestrator", *spec_, kSteps - 2,
+  const Outcome outcome = Run("orchestrator", Spec(kKd), kSteps - 2,
                               [](OrchestratorProcess& orchestrator, const v1::Job&) -> Check {
                                 orchestrator.Kill();
                                 orchestrator.Restart();
                                 return nullptr;
                               });
-  ExpectSameBits(outcome);
+  ExpectSameBits(kKd, outcome);
   EXPECT_EQ(outcome.restarts, 0) << "the restarted orchestrator disturbed the job";
 }
 
