@@ -291,7 +291,7 @@ class Parser {
   void Wait() { terminal_.interrupted = install_signals_(); }
 
   int RunHere() {
-    const absl::StatusOr<Execution> execution = PrepareRun(flags_.job, flags_.dir);
+    const absl::StatusOr<Execution> execution = PrepareRun(terminal_, flags_.job, flags_.dir);
     if (!execution.ok()) {
       terminal_.err << execution.status().message() << std::endl;
       return kExitFailed;

@@ -91,13 +91,15 @@ absl::StatusOr<Execution> SiblingExecution(const std::string& name,
   return Execution{std::move(program), std::move(arguments)};
 }
 
-absl::StatusOr<Execution> PrepareRun(const JobFileFlags& flags, const std::string& dir) {
-  REFLUX_ASSIGN_OR_RETURN(const v1::JobSpec spec, LoadJobFile(flags.file, flags.overrides));
+absl::StatusOr<Execution> PrepareRun(Terminal& terminal, const JobFileFlags& flags,
+                                     const std::string& dir) {
+  REFLUX_ASSIGN_OR_RETURN(v1::JobSpec spec, LoadJobFile(flags.file, flags.overrides));
   if (spec.run().students() > 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(flags.file, ": run.students is ", spec.run().students(),
-                     ", and `reflux run` trains one student in this terminal; use `reflux submit ",
-                     flags.file, "`, or add --set run.students=1"));
+    // The number of students divides the global batch, the job is the same.
+    terminal.err << "run.students is " << spec.run().students()
+                 << ": `reflux run` trains with one, on the whole global batch of "
+                 << spec.train().global_batch() << " images (several: reflux submit)" << std::endl;
+    spec.mutable_run()->set_students(1);
   }
   const fs::path folder =
       fs::absolute(dir.empty() ? fs::path("runs") / spec.name() : fs::path(dir));

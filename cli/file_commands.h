@@ -33,8 +33,10 @@ struct Execution {
 };
 
 // `reflux run`: writes DIR/job.json and names the worker. An empty `dir` means runs/<job name> in
-// the working folder. InvalidArgument for a bad file and for more students than one.
-absl::StatusOr<Execution> PrepareRun(const JobFileFlags& flags, const std::string& dir);
+// the working folder. A job for several students runs with one, and a line says so.
+// InvalidArgument for a bad file.
+absl::StatusOr<Execution> PrepareRun(Terminal& terminal, const JobFileFlags& flags,
+                                     const std::string& dir);
 
 // A program beside this one. NotFound says that it is not built.
 absl::StatusOr<std::string> SiblingProgram(const std::string& name);

@@ -62,22 +62,32 @@ TEST(ExplainCommandTest, TextJsonAndUnknown) {
   EXPECT_THAT(captured.err.str(), HasSubstr("did you mean `kd`?"));
 }
 
-TEST(PrepareRunTest, RefusesSeveralStudentsAndNamesSubmit) {
-  const std::string file = JobFile("two", kJob);
-  const auto execution = PrepareRun({file, {"run.students=2"}}, "");
-  EXPECT_EQ(execution.status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(execution.status().message()), HasSubstr("reflux submit " + file));
+// The worker is not beside the test's own program; what it would read has been written.
+absl::StatusOr<v1::JobSpec> SpecOfRun(Captured& captured, const JobFileFlags& flags) {
+  const std::string dir = testing::TempDir() + "file_commands_run";
+  std::filesystem::remove_all(dir);
+  const auto execution = PrepareRun(captured.terminal, flags, dir);
+  EXPECT_EQ(execution.status().code(), absl::StatusCode::kNotFound) << execution.status();
+  return LoadJobFile(dir + "/job.json");
 }
 
 TEST(PrepareRunTest, WritesTheResolvedJob) {
-  const std::string dir = testing::TempDir() + "file_commands_run";
-  std::filesystem::remove_all(dir);
-  // The worker is not beside the test's own program; what it would read has been written.
-  const auto execution = PrepareRun({JobFile("run", kJob), {"train.seed=9"}}, dir);
-  EXPECT_EQ(execution.status().code(), absl::StatusCode::kNotFound);
-  const auto spec = LoadJobFile(dir + "/job.json");
+  Captured captured;
+  const auto spec = SpecOfRun(captured, {JobFile("run", kJob), {"train.seed=9"}});
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(spec->train().seed(), 9);
+  EXPECT_EQ(captured.err.str(), "");
+}
+
+TEST(PrepareRunTest, OneStudentTakesTheWholeBatchOfSeveral) {
+  Captured captured;
+  const auto spec =
+      SpecOfRun(captured, {JobFile("two", kJob), {"run.students=2", "train.global_batch=16"}});
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->run().students(), 1);
+  EXPECT_EQ(spec->train().global_batch(), 16);
+  EXPECT_THAT(captured.err.str(), HasSubstr("run.students is 2: `reflux run` trains with one"));
+  EXPECT_THAT(captured.err.str(), HasSubstr("16 images"));
 }
 
 TEST(ExecuteTest, SaysWhatCannotBeRun) {
