@@ -29,7 +29,14 @@ With an orchestrator (reflux-orchestrator):
   reflux submit job.yaml --watch    hand it over, and watch it
   reflux ps                         all jobs
 
-Exit codes: 0 done, 1 failed, 2 bad command line.)";
+Exit codes: 0 done, 1 failed, 2 bad command line, 4 stopped with Ctrl-C before the end (run and fill
+go on when called again); 130 where Ctrl-C ends a command at once.)";
+
+constexpr char kRunFooter[] = R"(
+Ctrl-C stops it after the running step or in the middle of an evaluation; the same command then goes
+on, to the same weights. The third Ctrl-C ends it at once.
+
+Exit codes: 0 done, 1 failed, 2 bad command line, 4 stopped before the end, 130 ended at once.)";
 
 struct Flags {
   std::string server, cache, teacher;
@@ -128,6 +135,7 @@ class Parser {
     AddJobFile(run);
     run->add_option("--dir", flags_.dir,
                     "Folder for checkpoints and metrics (default: runs/<job name>)");
+    run->footer(kRunFooter);
   }
 
   void AddSubmit() {

@@ -8,7 +8,7 @@ namespace reflux {
 
 int Fail(Terminal& terminal, const absl::Status& status) {
   terminal.err << "reflux: " << status.message() << std::endl;
-  return kExitFailed;
+  return absl::IsCancelled(status) ? kExitStopped : kExitFailed;
 }
 
 bool WaitUnlessInterrupted(Terminal& terminal, absl::Duration duration) {

@@ -21,7 +21,7 @@ struct Terminal {
   std::shared_ptr<Cancellation> interrupted = std::make_shared<Cancellation>();
 };
 
-// Prints "reflux: <message>" and returns kExitFailed.
+// Prints "reflux: <message>" and returns kExitFailed, or kExitStopped when that is Ctrl-C (Cancelled).
 int Fail(Terminal& terminal, const absl::Status& status);
 
 // Waits `duration` or until Ctrl-C; false then.

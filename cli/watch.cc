@@ -106,7 +106,7 @@ absl::Status WatchOnce(Terminal& terminal, const std::string& endpoint, const st
 int Interrupted(Watcher& watcher, const std::string& job_id) {
   watcher.Say(absl::StrCat("job ", job_id, " goes on; look again with: reflux watch ", job_id,
                            "\nstop it with: reflux cancel ", job_id));
-  return kExitFailed;
+  return kExitStopped;
 }
 
 int Ended(Terminal& terminal, Watcher& watcher, const std::string& job_id) {

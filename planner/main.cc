@@ -25,7 +25,9 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string(reflux::BuildVersion()));
   app.footer(
-      "Run as `reflux targets coverage`, `reflux targets why-miss`, `reflux fill`, `reflux plan`.");
+      "Run as `reflux targets coverage`, `reflux targets why-miss`, `reflux fill`, `reflux plan`.\n"
+      "Exit codes: 0 done, 1 failed, 2 bad command line, 4 stopped with Ctrl-C before the end, 130 "
+      "ended at once by the third Ctrl-C.");
   int exit_code = reflux::kExitDone;
   reflux::AddCoverageCommands(app, &exit_code);
   reflux::AddFillCommand(app, &exit_code);

@@ -51,5 +51,7 @@ int main(int argc, char** argv) {
     spdlog::error("--standalone excludes --world-size, --targets and --orchestrator");
     return reflux::kExitUsage;
   }
-  return reflux::RunWorker(flags);
+  const int exit_code = reflux::RunWorker(flags);
+  // A person (`reflux run`) sees one code for what failed; who restarts workers needs two.
+  return standalone && exit_code == reflux::kPermanentFailure ? reflux::kExitFailed : exit_code;
 }

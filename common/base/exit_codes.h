@@ -1,4 +1,6 @@
-// Exit codes that all our programs share, so that the orchestrator knows what a restart can mend.
+// Exit codes that all our programs share, so that the orchestrator knows what a restart can mend. A
+// person at `reflux` never sees kPermanentFailure: there what failed is kExitFailed. A third SIGINT
+// or SIGTERM ends a program at once, with 130 (shutdown.h).
 #pragma once
 
 namespace reflux {

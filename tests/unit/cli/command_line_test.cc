@@ -26,6 +26,18 @@ TEST(CommandLineTest, HelpNamesTheCommandsAndIsNotAnError) {
   }
 }
 
+TEST(CommandLineTest, HelpTellsTheExitCodes) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"--help"}, {"run", "--help"}}) {
+    Captured captured;
+    EXPECT_EQ(RunLine(arguments, captured), kExitDone);
+    for (const int code : {kExitDone, kExitFailed, kExitUsage, kExitStopped}) {
+      EXPECT_THAT(captured.out.str(), HasSubstr(" " + std::to_string(code) + " "));
+    }
+    EXPECT_THAT(captured.out.str(), HasSubstr(" 130 "));
+  }
+}
+
 TEST(CommandLineTest, BadCommandLinesAreUsageErrors) {
   for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
            {}, {"nonsense"}, {"watch"}, {"cache"}, {"cache", "stats"}, {"submit", "a", "b"}}) {

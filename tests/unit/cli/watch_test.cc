@@ -77,7 +77,7 @@ TEST(WatchTest, InterruptLeavesTheJobRunningAndSaysSo) {
   servers.jobs.streams = {{{FakeJobService::Job(v1::JOB_STATE_RUNNING, 10)},
                            grpc::Status::CANCELLED,
                            [&](grpc::ServerContext&) { captured.terminal.interrupted->Cancel(); }}};
-  EXPECT_EQ(Watch(captured.terminal, servers.address(), "job-1", kEveryLine), kExitFailed);
+  EXPECT_EQ(Watch(captured.terminal, servers.address(), "job-1", kEveryLine), kExitStopped);
   EXPECT_THAT(captured.err.str(), HasSubstr("job job-1 goes on"));
   EXPECT_THAT(captured.err.str(), HasSubstr("reflux cancel job-1"));
   EXPECT_EQ(servers.jobs.cancelled, "");
