@@ -45,6 +45,8 @@ class FillCommand {
 
   const FillFlags flags_;
   const std::shared_ptr<Cancellation> stop_ = InstallShutdownSignals();
+  Cancellation::Registration on_stop_ = stop_->OnCancel(
+      [] { spdlog::info("stopping; resumable (the third signal ends it at once)"); });
   v1::JobSpec spec_;
   JobNeeds needs_;
   std::unique_ptr<TargetPath> path_;
@@ -58,8 +60,8 @@ absl::StatusOr<Coverage> FillCommand::MeasureBefore() {
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<CacheInventory> inventory,
                           OpenInventory(flags_, spec_));
   REFLUX_RETURN_IF_ERROR(inventory->Stats().status());
-  REFLUX_ASSIGN_OR_RETURN(needs_,
-                          PlanJobNeeds(spec_, &ReadTeacherInfo, ManifestFolder(flags_, spec_)));
+  REFLUX_ASSIGN_OR_RETURN(
+      needs_, PlanJobNeeds(spec_, &ReadTeacherInfo, ManifestFolder(flags_, spec_), stop_.get()));
   return MeasureCoverage(needs_, *inventory);
 }
 

@@ -67,8 +67,9 @@ absl::StatusOr<Plan> MakePlan(const PlanFlags& flags, const v1::JobSpec& job) {
   {
     REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<CacheInventory> inventory,
                             OpenInventory(flags, spec));
-    REFLUX_ASSIGN_OR_RETURN(const JobNeeds needs,
-                            PlanJobNeeds(spec, &ReadTeacherInfo, options.manifest_folder));
+    REFLUX_ASSIGN_OR_RETURN(
+        const JobNeeds needs,
+        PlanJobNeeds(spec, &ReadTeacherInfo, options.manifest_folder, options.stop.get()));
     REFLUX_ASSIGN_OR_RETURN(plan.coverage, MeasureCoverage(needs, *inventory));
     REFLUX_ASSIGN_OR_RETURN(const ViewPolicy views, PlanViews(spec));
     plan.job = {.images = needs.images,

@@ -92,8 +92,15 @@ int64_t Trainer::State::PrefetchDepth() const {
   return std::clamp<int64_t>(fitting, 1, std::max(1, spec.train().prefetch_depth()));
 }
 
+// A run that goes on from such a step may have been stopped within its evaluation: once too often
+// is better than never.
+bool Trainer::State::EvaluationDue() const {
+  const int every = spec.train().eval_every();
+  return step == 0 || (step < total_steps && every > 0 && step % every == 0);
+}
+
 absl::StatusOr<TrainingEnd> Trainer::State::Train() {
-  if (step == 0) REFLUX_RETURN_IF_ERROR(Evaluate());
+  if (EvaluationDue()) REFLUX_RETURN_IF_ERROR(Evaluate());
   Tell(&TrainingObserver::OnPhase, std::string("training"));
   OrderedPrefetcher<Batch> batches(
       {.first = step,
@@ -129,8 +136,7 @@ absl::StatusOr<TrainingEnd> Trainer::State::Train() {
       REFLUX_RETURN_IF_ERROR(Checkpoint());
     }
     if (result.stop && step < total_steps) return TrainingEnd::kStopped;
-    const int eval_every = spec.train().eval_every();
-    if (step < total_steps && eval_every > 0 && step % eval_every == 0) {
+    if (EvaluationDue()) {
       REFLUX_RETURN_IF_ERROR(Evaluate());
       Tell(&TrainingObserver::OnPhase, std::string("training"));
     }
@@ -139,7 +145,15 @@ absl::StatusOr<TrainingEnd> Trainer::State::Train() {
   return TrainingEnd::kDone;
 }
 
-// Every rank evaluates its share of the validation images; the counts are summed.
+absl::Status Trainer::State::AgreeToGoOn(const absl::Status& status) {
+  if (!status.ok() && !absl::IsCancelled(status)) return status;
+  torch::Tensor stops = torch::full({1}, status.ok() ? 0.0 : 1.0, torch::kFloat64);
+  communicator.AllReduceSum(stops);
+  return stops.item<double>() > 0 ? absl::CancelledError("asked to stop") : absl::OkStatus();
+}
+
+// Every rank evaluates its share of the validation images; the counts are summed. Stopped within,
+// the run goes on later from the step before it.
 absl::Status Trainer::State::Evaluate() {
   Tell(&TrainingObserver::OnPhase, std::string("evaluating"));
   const absl::Time start = absl::Now();
@@ -158,9 +172,11 @@ absl::Status Trainer::State::Evaluate() {
   student->eval();
   absl::StatusOr<ConfusionMatrix> matrix =
       reflux::Evaluate(*val, info.preprocessing, student->num_classes(), plan.evaluation,
-                       WithInference(predict, plan.inference), /*cancellation=*/nullptr);
+                       WithInference(predict, plan.inference), options.stop.get());
   student->train();
-  REFLUX_RETURN_IF_ERROR(matrix.status());
+  const absl::Status agreed = AgreeToGoOn(matrix.status());
+  if (absl::IsCancelled(agreed)) REFLUX_RETURN_IF_ERROR(Checkpoint());
+  REFLUX_RETURN_IF_ERROR(agreed);
   communicator.AllReduceSum(matrix->counts());
   if (whole) communicator.AllReduceSum(matrix->top_five_counts());
   EvaluationReport report{.step = step,
@@ -176,7 +192,7 @@ absl::Status Trainer::State::Evaluate() {
 }
 
 absl::Status Trainer::State::Checkpoint() {
-  if (communicator.rank() != 0) return absl::OkStatus();
+  if (communicator.rank() != 0 || step == saved_step) return absl::OkStatus();
   TrainingState state{.step = step, .job_digest = job_digest, .momentum = optimizer->SaveState()};
   for (const auto& [name, tensor] : LossState()) state.loss_state[name] = tensor.detach().cpu();
   info.extra["step"] = absl::StrCat(step);
@@ -184,6 +200,7 @@ absl::Status Trainer::State::Checkpoint() {
       const std::string path,
       SaveTrainingCheckpoint(options.directory + "/checkpoints", options.generation,
                              spec.train().keep_checkpoints(), *student, info, state));
+  saved_step = step;
   Tell(&TrainingObserver::OnCheckpoint, step, path);
   return absl::OkStatus();
 }
@@ -224,7 +241,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const TrainerOptions& o
 // memory.
 absl::StatusOr<TrainingEnd> Trainer::Run() {
   try {
-    return state_->Train();
+    absl::StatusOr<TrainingEnd> end = state_->Train();
+    return absl::IsCancelled(end.status()) ? TrainingEnd::kStopped : std::move(end);
   } catch (const c10::Error& error) {
     return absl::UnavailableError(
         absl::StrCat("training stopped: ", error.what_without_backtrace()));

@@ -30,7 +30,7 @@ struct TrainerOptions {
   // How each teacher that the losses use is reached, by its name in the job (UsedTeachers). All
   // must outlive the trainer.
   std::map<std::string, TeacherAccess> sources;
-  // Stops after the running step, resumable. May be null.
+  // Stops after the running step or within an evaluation, resumable. May be null.
   std::shared_ptr<Cancellation> stop;
 };
 
@@ -41,14 +41,15 @@ class Trainer {
  public:
   // `communicator` and `observers` must outlive the trainer. Resumes from the newest valid
   // checkpoint. Errors: those of the plan (job_plan/), the data set and the checkpoint;
-  // FailedPrecondition when the folder holds the checkpoints of another job.
+  // FailedPrecondition when the folder holds the checkpoints of another job; Cancelled, on every
+  // rank, when any was asked to stop.
   static absl::StatusOr<std::unique_ptr<Trainer>> Create(const TrainerOptions& options,
                                                          Communicator& communicator,
                                                          std::vector<TrainingObserver*> observers);
   ~Trainer();
 
-  // Trains to the end, or to the step at which any rank was asked to stop; rank 0 then has written
-  // a checkpoint. At the end rank 0 writes <directory>/student.safetensors.
+  // Trains to the end, or to the step or evaluation at which any rank was asked to stop; rank 0
+  // then has written a checkpoint. At the end rank 0 writes <directory>/student.safetensors.
   absl::StatusOr<TrainingEnd> Run();
 
   SegmentationModel& student();

@@ -207,22 +207,26 @@ absl::Status Trainer::State::BuildMaker() {
         absl::StrCat("train.global_batch: ", maker_options.stream.global_batch,
                      " images cannot be shared by ", communicator.world_size(), " students"));
   }
-  Tell(&TrainingObserver::OnPhase, std::string("hashing images"));
-  const std::string manifests = options.directory + "/manifests";
-  SampleIdentities digests;
-  REFLUX_ASSIGN_OR_RETURN(digests.images, SampleDigests(*train, manifests));
   const bool reads_labels =
       std::any_of(maker_options.teachers.begin(), maker_options.teachers.end(),
                   [](const TeacherTargets& wanted) { return AnyReadsLabels(wanted.specs); });
-  if (reads_labels) {
-    REFLUX_ASSIGN_OR_RETURN(digests.labels, LabelDigests(*train, manifests));
-  }
+  SampleIdentities digests;
+  REFLUX_RETURN_IF_ERROR(AgreeToGoOn(HashSamples(reads_labels, digests)));
   const bool fresh = maker_options.views.replay == 0 && !maker_options.views.whole;
   for (TeacherTargets& wanted : maker_options.teachers) {
     const TeacherAccess& access = options.sources.at(wanted.name);
     if (fresh && access.fresh_source != nullptr) wanted.source = access.fresh_source;
   }
   maker = std::make_unique<BatchMaker>(*train, std::move(digests), maker_options);
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::State::HashSamples(bool labels, SampleIdentities& digests) {
+  Tell(&TrainingObserver::OnPhase, std::string("hashing images"));
+  const std::string manifests = options.directory + "/manifests";
+  REFLUX_ASSIGN_OR_RETURN(digests.images, SampleDigests(*train, manifests, options.stop.get()));
+  if (!labels) return absl::OkStatus();
+  REFLUX_ASSIGN_OR_RETURN(digests.labels, LabelDigests(*train, manifests, options.stop.get()));
   return absl::OkStatus();
 }
 
@@ -292,14 +296,14 @@ absl::Status Trainer::State::Resume() {
     }
     tensor.copy_(it->second);
   }
-  step = saved.step;
+  step = saved_step = saved.step;
   return absl::OkStatus();
 }
 
 absl::Status Trainer::State::Build() {
   at::set_num_threads(IntraOpThreads(spec));
   REFLUX_RETURN_IF_ERROR(OpenData());
-  REFLUX_RETURN_IF_ERROR(FindTeachers());
+  REFLUX_RETURN_IF_ERROR(AgreeToGoOn(FindTeachers()));
   REFLUX_RETURN_IF_ERROR(BuildStudent());
   REFLUX_RETURN_IF_ERROR(BuildLosses());
   REFLUX_RETURN_IF_ERROR(BuildOptimizer());

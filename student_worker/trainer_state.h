@@ -45,7 +45,8 @@ struct Trainer::State {
   std::string initial_weights;  // digest of what was read from files; empty: nothing
   std::string job_digest;
   int64_t total_steps = 0;
-  int64_t step = 0;  // steps done
+  int64_t step = 0;        // steps done
+  int64_t saved_step = 0;  // of them, those that the newest checkpoint holds
 
   absl::Status OpenData();
   absl::Status FindTeachers();
@@ -59,6 +60,7 @@ struct Trainer::State {
   std::map<std::string, torch::Tensor> LossState() const;
   // The views that the run trains on, the same on every rank.
   absl::StatusOr<ViewPolicy> ResolveViews(const std::vector<TeacherTargets>& wanted);
+  absl::Status HashSamples(bool labels, SampleIdentities& digests);
   absl::Status BuildMaker();
   absl::Status Resume();
   absl::Status Build();
@@ -66,6 +68,10 @@ struct Trainer::State {
   absl::StatusOr<TrainingEnd> Train();
   LossResult ForwardBackward(const Batch& batch);
   LossInputs Forward(const Batch& batch);
+  // A collective, in place of going on with `status`: Cancelled on every rank when it is that on
+  // any. Another error is returned at once; the other ranks learn of it when this one has ended.
+  absl::Status AgreeToGoOn(const absl::Status& status);
+  bool EvaluationDue() const;  // before the next step
   absl::Status Evaluate();
   absl::Status Checkpoint();
   absl::Status Finish();

@@ -27,8 +27,10 @@ std::string ChoiceFile(const ViewStartOptions& options) { return options.directo
 absl::StatusOr<std::vector<Digest>> ComparedDigests(const ViewStartOptions& options,
                                                     int64_t images) {
   const std::string manifests = options.directory + "/manifests";
-  REFLUX_ASSIGN_OR_RETURN(std::vector<Digest> digests, SampleDigests(options.val, manifests));
-  REFLUX_ASSIGN_OR_RETURN(std::vector<Digest> labels, LabelDigests(options.val, manifests));
+  REFLUX_ASSIGN_OR_RETURN(std::vector<Digest> digests,
+                          SampleDigests(options.val, manifests, options.stop.get()));
+  REFLUX_ASSIGN_OR_RETURN(std::vector<Digest> labels,
+                          LabelDigests(options.val, manifests, options.stop.get()));
   digests.resize(std::min<size_t>(digests.size(), images));
   labels.resize(digests.size());
   digests.insert(digests.end(), labels.begin(), labels.end());

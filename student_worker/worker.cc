@@ -40,7 +40,10 @@ class Worker {
   const std::shared_ptr<Cancellation> signals_ = InstallShutdownSignals();
   // Either a signal or the orchestrator's wish.
   const std::shared_ptr<Cancellation> stop_;
-  Cancellation::Registration on_signal_ = signals_->OnCancel([this] { stop_->Cancel(); });
+  Cancellation::Registration on_signal_ = signals_->OnCancel([this] {
+    spdlog::info("stopping; resumable (the third signal ends it at once)");
+    stop_->Cancel();
+  });
   v1::JobSpec spec_;
   std::unique_ptr<PrometheusRegistry> registry_;
   ProgressObserver progress_;
@@ -170,8 +173,6 @@ int ExitCode(const absl::Status& status) {
     case absl::StatusCode::kAborted:
     case absl::StatusCode::kAlreadyExists:
       return kExitFailed;
-    case absl::StatusCode::kCancelled:
-      return kExitStopped;
     default:
       return kPermanentFailure;
   }
@@ -181,12 +182,12 @@ int ExitCode(const absl::Status& status) {
 
 int RunWorker(const WorkerFlags& flags) {
   const absl::StatusOr<TrainingEnd> end = Worker(flags).Run();
-  if (!end.ok()) {
+  if (!end.ok() && !absl::IsCancelled(end.status())) {
     spdlog::error("{}", std::string(end.status().message()));
     return ExitCode(end.status());
   }
-  if (*end == TrainingEnd::kDone) return kExitDone;
-  spdlog::info("stopped before the end; the same command goes on from the newest checkpoint");
+  if (end.ok() && *end == TrainingEnd::kDone) return kExitDone;
+  spdlog::info("stopped before the end; the same command goes on from there");
   return kExitStopped;
 }
 

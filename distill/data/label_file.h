@@ -23,6 +23,7 @@ ReadLabelFn LabelReader(std::vector<DatasetOptions> splits);
 // LabelDigest of every label of `dataset`, in the order of its samples; digests of files are kept
 // as those of images are (manifest.h).
 absl::StatusOr<std::vector<Digest>> LabelDigests(const Dataset& dataset,
-                                                 const std::string& cache_folder);
+                                                 const std::string& cache_folder,
+                                                 const Cancellation* cancellation = nullptr);
 
 }  // namespace reflux

@@ -99,12 +99,14 @@ struct Files {
 
 absl::StatusOr<std::vector<ImageFacts>> FileFacts(const Dataset& dataset,
                                                   const std::string& cache_folder,
-                                                  const Files& files) {
+                                                  const Files& files,
+                                                  const Cancellation* cancellation) {
   const std::string manifest_path = ManifestPath(dataset, cache_folder);
   Manifest manifest = ReadManifest(manifest_path);
   bool changed = false;
+  const auto stopped = [&] { return cancellation != nullptr && cancellation->cancelled(); };
   std::vector<ImageFacts> facts;
-  for (size_t i = 0; i < dataset.samples().size(); ++i) {
+  for (size_t i = 0; i < dataset.samples().size() && !stopped(); ++i) {
     const std::string path = files.path(i);
     if (path.empty()) {
       facts.emplace_back();
@@ -120,6 +122,7 @@ absl::StatusOr<std::vector<ImageFacts>> FileFacts(const Dataset& dataset,
     facts.push_back(it->second);
   }
   if (changed) WriteManifest(manifest_path, manifest);
+  if (facts.size() < dataset.samples().size()) return absl::CancelledError("hashing stopped");
   return facts;
 }
 
@@ -132,22 +135,26 @@ std::vector<Digest> DigestsOf(const std::vector<ImageFacts>& facts) {
 }  // namespace
 
 absl::StatusOr<std::vector<ImageFacts>> ReadImageFacts(const Dataset& dataset,
-                                                       const std::string& cache_folder) {
+                                                       const std::string& cache_folder,
+                                                       const Cancellation* cancellation) {
   return FileFacts(dataset, cache_folder,
                    {.path = [&](size_t i) { return dataset.samples()[i].image.path; },
                     .file = [&](size_t i) { return dataset.FileOf(i); },
-                    .read = [&](size_t i) { return dataset.ReadImage(i); }});
+                    .read = [&](size_t i) { return dataset.ReadImage(i); }},
+                   cancellation);
 }
 
 absl::StatusOr<std::vector<Digest>> SampleDigests(const Dataset& dataset,
-                                                  const std::string& cache_folder) {
+                                                  const std::string& cache_folder,
+                                                  const Cancellation* cancellation) {
   REFLUX_ASSIGN_OR_RETURN(const std::vector<ImageFacts> facts,
-                          ReadImageFacts(dataset, cache_folder));
+                          ReadImageFacts(dataset, cache_folder, cancellation));
   return DigestsOf(facts);
 }
 
 absl::StatusOr<std::vector<Digest>> LabelFileDigests(const Dataset& dataset,
-                                                     const std::string& cache_folder) {
+                                                     const std::string& cache_folder,
+                                                     const Cancellation* cancellation) {
   const auto path = [&](size_t i) { return dataset.samples()[i].label_path; };
   const auto read = [&](size_t i) -> absl::StatusOr<std::string> {
     REFLUX_ASSIGN_OR_RETURN(LabelFile label, dataset.ReadLabelFile(i));
@@ -155,7 +162,7 @@ absl::StatusOr<std::vector<Digest>> LabelFileDigests(const Dataset& dataset,
   };
   REFLUX_ASSIGN_OR_RETURN(
       const std::vector<ImageFacts> facts,
-      FileFacts(dataset, cache_folder, {.path = path, .file = path, .read = read}));
+      FileFacts(dataset, cache_folder, {.path = path, .file = path, .read = read}, cancellation));
   return DigestsOf(facts);
 }
 

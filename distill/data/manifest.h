@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/base/cancellation.h"
 #include "common/base/digest.h"
 #include "distill/data/dataset.h"
 
@@ -20,16 +21,20 @@ struct ImageFacts {
 // Of every image of `dataset`, in the order of its samples. What is known already is read from a
 // manifest file in `cache_folder` (created if needed), keyed by path, size and modification time; a
 // missing, broken or foreign manifest is made anew (it carries its own checksum). A folder that
-// cannot be written costs time only.
+// cannot be written costs time only. Cancelled when `cancellation` (may be null) fires; what was
+// hashed until then is in the manifest.
 absl::StatusOr<std::vector<ImageFacts>> ReadImageFacts(const Dataset& dataset,
-                                                       const std::string& cache_folder);
+                                                       const std::string& cache_folder,
+                                                       const Cancellation* cancellation = nullptr);
 
 // The digests alone.
 absl::StatusOr<std::vector<Digest>> SampleDigests(const Dataset& dataset,
-                                                  const std::string& cache_folder);
+                                                  const std::string& cache_folder,
+                                                  const Cancellation* cancellation = nullptr);
 
 // The same for the encoded labels; an empty digest for a sample without one.
 absl::StatusOr<std::vector<Digest>> LabelFileDigests(const Dataset& dataset,
-                                                     const std::string& cache_folder);
+                                                     const std::string& cache_folder,
+                                                     const Cancellation* cancellation = nullptr);
 
 }  // namespace reflux

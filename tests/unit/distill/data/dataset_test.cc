@@ -188,6 +188,17 @@ TEST(Manifest, KnowsTheSizesOfImages) {
   EXPECT_EQ(broken.height, 0);
 }
 
+TEST(Manifest, StopsWhenCancelled) {
+  ScratchCamVid scratch;
+  scratch.AddPair("a");
+  const auto dataset = OpenDataset(Train(scratch)).value();
+  Cancellation stop;
+  EXPECT_TRUE(SampleDigests(*dataset, scratch.root + "/manifest", &stop).ok());
+  stop.Cancel();
+  EXPECT_TRUE(absl::IsCancelled(
+      SampleDigests(*dataset, scratch.root + "/manifest", &stop).status()));
+}
+
 TEST(Manifest, AFolderThatCannotBeWrittenCostsTimeOnly) {
   ScratchCamVid scratch;
   scratch.AddPair("a");
