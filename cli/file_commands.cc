@@ -13,7 +13,9 @@
 #include "common/base/status_macros.h"
 #include "common/spec/explain.h"
 #include "common/spec/job_file.h"
+#include "common/spec/job_teachers.h"
 #include "common/spec/recipes.h"
+#include "common/spec/run_folders.h"
 
 namespace reflux {
 namespace {
@@ -101,15 +103,23 @@ absl::StatusOr<Execution> PrepareRun(Terminal& terminal, const JobFileFlags& fla
                  << spec.train().global_batch() << " images (several: reflux submit)" << std::endl;
     spec.mutable_run()->set_students(1);
   }
-  const fs::path folder =
-      fs::absolute(dir.empty() ? fs::path("runs") / spec.name() : fs::path(dir));
+  if (spec.run().has_teachers() && spec.run().teachers() == 0 && NeedsTeacher(spec.losses())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        flags.file,
+        ": run.teachers is 0, and `reflux run` loads the teacher into its one process; use `reflux "
+        "submit ",
+        flags.file, "`, or add --set run.teachers=1"));
+  }
+  const fs::path folder = RunFolder(spec, dir);
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) return ErrnoStatus(error.value(), "cannot create", folder.string());
   const std::string job = (folder / "job.json").string();
   REFLUX_RETURN_IF_ERROR(WriteFileAtomically(job, ToJson(spec)));
   REFLUX_ASSIGN_OR_RETURN(std::string worker, SiblingProgram("reflux-worker"));
-  return Execution{worker, {"--job", job, "--dir", folder.string(), "--standalone"}};
+  return Execution{worker,
+                   {"--job", job, "--dir", folder.string(), "--cache-dir",
+                    RunCacheFolder(spec, dir), "--standalone"}};
 }
 
 int Execute(Terminal& terminal, const Execution& execution) {

@@ -34,7 +34,7 @@ struct Execution {
 
 // `reflux run`: writes DIR/job.json and names the worker. An empty `dir` means runs/<job name> in
 // the working folder. A job for several students runs with one, and a line says so.
-// InvalidArgument for a bad file.
+// InvalidArgument for a bad file, and where the job wants no teacher process but needs a teacher.
 absl::StatusOr<Execution> PrepareRun(Terminal& terminal, const JobFileFlags& flags,
                                      const std::string& dir);
 

@@ -1,17 +1,15 @@
 #include "planner/planner_flags.h"
 
 #include <cstdlib>
-#include <filesystem>
 #include <set>
 
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "common/spec/job_teachers.h"
+#include "common/spec/run_folders.h"
 #include "student_worker/target_path.h"
 
 namespace reflux {
-
-namespace fs = std::filesystem;
 
 void AddPlannerFlags(CLI::App& command, PlannerFlags& flags) {
   command.add_option("file", flags.job, "Job file: YAML, or resolved JSON")->required();
@@ -39,13 +37,11 @@ void AddPlannerFlags(CLI::App& command, PlannerFlags& flags) {
 }
 
 std::string RunFolder(const PlannerFlags& flags, const v1::JobSpec& spec) {
-  return fs::absolute(flags.directory.empty() ? fs::path("runs") / spec.name()
-                                              : fs::path(flags.directory))
-      .string();
+  return RunFolder(spec, flags.directory);
 }
 
 std::string CacheFolder(const PlannerFlags& flags, const v1::JobSpec& spec) {
-  return RunFolder(flags, spec) + "/cache";
+  return RunCacheFolder(spec, flags.directory);
 }
 
 std::string ManifestFolder(const PlannerFlags& flags, const v1::JobSpec& spec) {

@@ -84,6 +84,20 @@ TEST_F(PlannerTest, ARunThatWasNotFilledStoresWhatIsListed) {
   EXPECT_THAT(output.text, HasSubstr("has not been filled yet."));
 }
 
+TEST_F(PlannerTest, RunsShareACacheThatTheyName) {
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(root_);  // where runs/caches is
+  const std::string shared = "--set targets.cache=shared";
+  EXPECT_EQ(OnRun("fill", shared).exit_code, 0);
+  const std::string other =
+      absl::StrCat(job_, " --dir ", root_, "/other --set train.seed=9 ", shared);
+  EXPECT_EQ(RunReflux("targets coverage " + other).text, "32 of 32 targets cached.\n");
+  EXPECT_EQ(RunReflux("run " + other).exit_code, 0);
+  EXPECT_EQ(OpenFolderInventory(root_ + "/runs/caches/shared").value()->Stats()->entries, 32);
+  EXPECT_FALSE(std::filesystem::exists(root_ + "/other/cache"));
+  std::filesystem::current_path(before);
+}
+
 TEST_F(PlannerTest, AKilledFillGoesOn) {
   const pid_t child = fork();
   if (child == 0) {

@@ -90,6 +90,16 @@ TEST(PrepareRunTest, OneStudentTakesTheWholeBatchOfSeveral) {
   EXPECT_THAT(captured.err.str(), HasSubstr("16 images"));
 }
 
+TEST(PrepareRunTest, RefusesToDoWithoutATeacherThatItNeeds) {
+  Captured captured;
+  const std::string file = JobFile("idle", kJob);
+  const auto execution = PrepareRun(captured.terminal, {file, {"run.teachers=0"}}, "");
+  EXPECT_EQ(execution.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(execution.status().message()), HasSubstr("run.teachers is 0"));
+  const auto alone = SpecOfRun(captured, {file, {"run.teachers=0", "losses.kd=~"}});
+  EXPECT_TRUE(alone.ok()) << alone.status();
+}
+
 TEST(ExecuteTest, SaysWhatCannotBeRun) {
   Captured captured;
   EXPECT_EQ(Execute(captured.terminal, {"/none/reflux-worker", {}}), kExitFailed);
