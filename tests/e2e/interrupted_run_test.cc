@@ -44,7 +44,10 @@ class InterruptedRunTest : public testing::Test {
 
   // Twelve steps; each has a line in the log.
   std::vector<std::string> Command(const std::string& folder) const {
-    return {"run", job_, "--set", "train.epochs=6", "--dir", root_ + "/" + folder};
+    return {"run",   job_,
+            "--set", "train.epochs=6",
+            "--set", "data.crop=[64,96]",
+            "--dir", root_ + "/" + folder};
   }
   std::string Said() const { return ReadFile(said_, 1 << 24).value_or(""); }
 
