@@ -42,10 +42,10 @@ class InterruptedRunTest : public testing::Test {
     if (!HasFailure()) std::filesystem::remove_all(root_);
   }
 
-  // Twelve steps; each has a line in the log.
+  // Eight steps; each has a line in the log.
   std::vector<std::string> Command(const std::string& folder) const {
     return {"run",   job_,
-            "--set", "train.epochs=6",
+            "--set", "train.epochs=4",
             "--set", "data.crop=[64,96]",
             "--dir", root_ + "/" + folder};
   }
@@ -93,7 +93,7 @@ class InterruptedRunTest : public testing::Test {
 TEST_F(InterruptedRunTest, GoesOnToTheSameBytes) {
   ProgramOutput output = RunToTheEnd("whole");
   ASSERT_EQ(output.exit_code, kExitDone) << output.text;
-  for (const std::string sign : {"evaluating", "step 3/12"}) {
+  for (const std::string sign : {"evaluating", "step 3/8"}) {
     output = Interrupt("parts", sign);
     EXPECT_EQ(output.exit_code, kExitStopped) << output.text;
     EXPECT_THAT(output.text, HasSubstr("stopping; resumable"));
@@ -102,7 +102,7 @@ TEST_F(InterruptedRunTest, GoesOnToTheSameBytes) {
   }
   output = RunToTheEnd("parts");
   EXPECT_EQ(output.exit_code, kExitDone) << output.text;
-  EXPECT_THAT(output.text, Not(HasSubstr("step 3/12"))) << "it began anew";
+  EXPECT_THAT(output.text, Not(HasSubstr("step 3/8"))) << "it began anew";
   EXPECT_TRUE(Student("parts") == Student("whole")) << "the weights differ";
 }
 
