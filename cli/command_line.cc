@@ -11,6 +11,7 @@
 #include "cli/connection.h"
 #include "cli/fetch_command.h"
 #include "cli/file_commands.h"
+#include "cli/find_servers.h"
 #include "cli/job_commands.h"
 #include "cli/target_commands.h"
 #include "cli/watch.h"
@@ -92,6 +93,14 @@ class Parser {
     command->add_option("id", id, "Job, as `reflux ps` lists it")->required();
   }
   std::string server() const { return OrchestratorEndpoint(flags_.server); }
+  // A command of a server, which without `flag` asks all of `kind` that the orchestrator runs.
+  Command OnEach(const std::string& kind, const std::string& flag,
+                 int (*command)(Terminal&, const std::string&)) {
+    return [this, kind, &flag, command] {
+      return OnServers(terminal_, {flag, server(), kind},
+                       [&](const std::string& endpoint) { return command(terminal_, endpoint); });
+    };
+  }
 
   void AddFileCommands() {
     CLI::App* validate =
@@ -180,13 +189,13 @@ class Parser {
     CLI::App* teachers = app_.add_subcommand("teachers", "A teacher server");
     for (CLI::App* group : {targets, cache, teachers}) group->require_subcommand(1);
     CLI::App* ls = Add(*targets, "ls", "Target sets held, with entries, bytes and last use",
-                       [this] { return ListTargets(terminal_, flags_.cache); });
+                       OnEach("cache", flags_.cache, &ListTargets));
     CLI::App* stats = Add(*cache, "stats", "Size, hits, misses and fills",
-                          [this] { return CacheStats(terminal_, flags_.cache); });
+                          OnEach("cache", flags_.cache, &CacheStats));
     CLI::App* verify = Add(*cache, "verify", "Read every target and drop the corrupted",
-                           [this] { return CacheVerify(terminal_, flags_.cache); });
+                           OnEach("cache", flags_.cache, &CacheVerify));
     CLI::App* info = Add(*teachers, "info", "Network, digest, taps, images inferred",
-                         [this] { return TeacherInfo(terminal_, flags_.teacher); });
+                         OnEach("teacher", flags_.teacher, &TeacherInfo));
     // Run by reflux-planner (RunCommandLine).
     targets->add_subcommand("coverage", "How many of a job's targets are cached");
     targets->add_subcommand("why-miss", "Which fields keep a job's targets from being hits");
@@ -206,7 +215,7 @@ class Parser {
       command->add_flag("--all", flags_.sets.all, "Every set whose name begins so");
     }
     CLI::App* du = Add(*cache, "du", "Bytes by target set, live and on disk",
-                       [this] { return CacheDiskUsage(terminal_, flags_.cache); });
+                       OnEach("cache", flags_.cache, &CacheDiskUsage));
     CLI::App* gc =
         Add(*cache, "gc", "Evict what nobody uses down to a size, and give dead space back",
             [this] { return CacheCollectGarbage(terminal_, flags_.cache, flags_.to_gib); });
@@ -214,11 +223,18 @@ class Parser {
                    "GiB of targets to come down to; without it nothing is evicted")
         ->check(CLI::Range(0.0, 1e9));
     for (CLI::App* command : {rm, pin, du, gc}) AddJson(command);
-    for (CLI::App* command : {ls, stats, verify, rm, pin, du, gc}) {
+    for (CLI::App* command : {rm, pin, gc}) {
       command->add_option("--cache", flags_.cache, "Cache server: host:port, or @FILE")->required();
     }
-    info->add_option("--teacher", flags_.teacher, "Teacher server or cache: host:port, or @FILE")
-        ->required();
+    for (CLI::App* command : {ls, stats, verify, du}) {
+      command->add_option("--cache", flags_.cache,
+                          "Cache server: host:port, or @FILE (default: all that the orchestrator "
+                          "runs)");
+    }
+    info->add_option("--teacher", flags_.teacher,
+                     "Teacher server or cache: host:port, or @FILE (default: all that the "
+                     "orchestrator runs)");
+    for (CLI::App* command : {ls, stats, verify, du, info}) AddServer(command);
     for (CLI::App* command : {ls, stats, verify, info}) AddJson(command);
     AddArchives(*targets);
   }
