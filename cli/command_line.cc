@@ -322,6 +322,23 @@ class Parser {
   Command command_;
 };
 
+// Commands that are planned: whoever has read of them is told, and they are in no help.
+bool IsPlanned(const std::vector<std::string>& arguments) {
+  static const auto* const commands = new std::set<std::string>{
+      "context", "doctor", "pause", "report", "resume", "retry", "teachers ls"};
+  if (arguments.empty()) return false;
+  return commands->count(arguments[0]) > 0 ||
+         (arguments.size() > 1 && commands->count(arguments[0] + " " + arguments[1]) > 0);
+}
+
+int TellPlanned(Terminal& terminal, const std::vector<std::string>& arguments) {
+  const bool group = arguments[0] == "teachers";
+  terminal.err << "reflux " << arguments[0] << (group ? " " + arguments[1] : "")
+               << ": not available in this version; what there is: reflux "
+               << (group ? "teachers " : "") << "--help" << std::endl;
+  return kExitUsage;
+}
+
 int RunProgram(Terminal& terminal, const std::string& name,
                const std::vector<std::string>& arguments) {
   const absl::StatusOr<Execution> execution = SiblingExecution(name, arguments);
@@ -332,6 +349,7 @@ int RunProgram(Terminal& terminal, const std::string& name,
 
 int RunCommandLine(std::vector<std::string> arguments, Terminal& terminal,
                    std::shared_ptr<Cancellation> (*install_signals)()) {
+  if (IsPlanned(arguments)) return TellPlanned(terminal, arguments);
   static const auto* const model_commands =
       new std::set<std::string>{"eval", "export", "import", "inspect", "models", "views"};
   if (!arguments.empty() && model_commands->count(arguments[0]) > 0) {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_split.h"
+#include "common/base/build_version.h"
 #include "common/base/exit_codes.h"
 #include "tests/unit/cli/fake_servers.h"
 
@@ -34,6 +36,29 @@ TEST(CommandLineTest, BadCommandLinesAreUsageErrors) {
     EXPECT_NE(captured.err.str(), "");
     EXPECT_EQ(captured.out.str(), "");
   }
+}
+
+TEST(CommandLineTest, PlannedCommandsSayThatTheyAreNotAvailable) {
+  for (const std::string command :
+       {"doctor", "context", "pause", "resume", "retry", "report", "teachers ls"}) {
+    std::vector<std::string> arguments = absl::StrSplit(command, ' ');
+    arguments.push_back("job-1");
+    Captured captured;
+    EXPECT_EQ(RunLine(arguments, captured), kExitUsage);
+    EXPECT_THAT(captured.err.str(),
+                testing::StartsWith("reflux " + command + ": not available in this version;"));
+    EXPECT_THAT(captured.err.str(), HasSubstr("--help\n"));
+    EXPECT_EQ(captured.out.str(), "");
+    Captured help;
+    RunLine({"--help"}, help);
+    EXPECT_THAT(help.out.str(), testing::Not(HasSubstr("\n  " + command)));
+  }
+}
+
+TEST(CommandLineTest, VersionNamesTheBuild) {
+  Captured captured;
+  EXPECT_EQ(RunLine({"--version"}, captured), kExitDone);
+  EXPECT_EQ(captured.out.str(), std::string(BuildVersion()) + "\n");
 }
 
 TEST(CommandLineTest, ServerAndJsonReachTheCommand) {
