@@ -180,6 +180,11 @@ absl::StatusOr<Teacher> LoadTeacher(const v1::TeacherSpec& spec, const v1::DataS
 absl::StatusOr<double> CheckTeacher(const Teacher& teacher, const v1::TeacherSpec& spec,
                                     const v1::DataSpec& data, const Cancellation* cancellation) {
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Dataset> dataset, OpenValSplit(data));
+  if (teacher.model->num_classes() != static_cast<int64_t>(dataset->class_names().size())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "teacher: ", spec.checkpoint(), " has ", teacher.model->num_classes(),
+        " classes, the data set (", data.format(), ") ", dataset->class_names().size()));
+  }
   const Check check{teacher, *dataset, data, cancellation};
   const std::string measure = dataset->task() == Task::kClassification ? "top-1 accuracy" : "mIoU";
   REFLUX_ASSIGN_OR_RETURN(const double score, ScoreOf(check, teacher.identity.preprocessing));
