@@ -1,10 +1,12 @@
 // reflux-worker: trains a student, alone or as one rank of several.
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <string>
 
 #include "common/base/exit_codes.h"
+#include "common/base/progress_bar.h"
 #include "student_worker/worker.h"
 
 namespace {
@@ -51,5 +53,6 @@ int main(int argc, char** argv) {
     spdlog::error("--standalone excludes --world-size, --targets and --orchestrator");
     return reflux::kExitUsage;
   }
+  flags.bar = standalone && reflux::IsTerminal(STDOUT_FILENO);
   return reflux::RunWorker(flags);
 }
