@@ -11,6 +11,7 @@
 #include "cli/connection.h"
 #include "cli/fetch_command.h"
 #include "cli/file_commands.h"
+#include "cli/find_servers.h"
 #include "cli/job_commands.h"
 #include "cli/target_commands.h"
 #include "cli/watch.h"
@@ -99,6 +100,14 @@ class Parser {
     command->add_option("id", id, "Job, as `reflux ps` lists it")->required();
   }
   std::string server() const { return OrchestratorEndpoint(flags_.server); }
+  // A command of a server, which without `flag` asks all of `kind` that the orchestrator runs.
+  Command OnEach(const std::string& kind, const std::string& flag,
+                 int (*command)(Terminal&, const std::string&)) {
+    return [this, kind, &flag, command] {
+      return OnServers(terminal_, {flag, server(), kind},
+                       [&](const std::string& endpoint) { return command(terminal_, endpoint); });
+    };
+  }
 
   void AddFileCommands() {
     CLI::App* validate =
@@ -188,13 +197,13 @@ class Parser {
     CLI::App* teachers = app_.add_subcommand("teachers", "A teacher server");
     for (CLI::App* group : {targets, cache, teachers}) group->require_subcommand(1);
     CLI::App* ls = Add(*targets, "ls", "Target sets held, with entries, bytes and last use",
-                       [this] { return ListTargets(terminal_, flags_.cache); });
+                       OnEach("cache", flags_.cache, &ListTargets));
     CLI::App* stats = Add(*cache, "stats", "Size, hits, misses and fills",
-                          [this] { return CacheStats(terminal_, flags_.cache); });
+                          OnEach("cache", flags_.cache, &CacheStats));
     CLI::App* verify = Add(*cache, "verify", "Read every target and drop the corrupted",
-                           [this] { return CacheVerify(terminal_, flags_.cache); });
+                           OnEach("cache", flags_.cache, &CacheVerify));
     CLI::App* info = Add(*teachers, "info", "Network, digest, taps, images inferred",
-                         [this] { return TeacherInfo(terminal_, flags_.teacher); });
+                         OnEach("teacher", flags_.teacher, &TeacherInfo));
     // Run by reflux-planner (RunCommandLine).
     targets->add_subcommand("coverage", "How many of a job's targets are cached");
     targets->add_subcommand("why-miss", "Which fields keep a job's targets from being hits");
@@ -214,7 +223,7 @@ class Parser {
       command->add_flag("--all", flags_.sets.all, "Every set whose name begins so");
     }
     CLI::App* du = Add(*cache, "du", "Bytes by target set, live and on disk",
-                       [this] { return CacheDiskUsage(terminal_, flags_.cache); });
+                       OnEach("cache", flags_.cache, &CacheDiskUsage));
     CLI::App* gc =
         Add(*cache, "gc", "Evict what nobody uses down to a size, and give dead space back",
             [this] { return CacheCollectGarbage(terminal_, flags_.cache, flags_.to_gib); });
@@ -222,11 +231,18 @@ class Parser {
                    "GiB of targets to come down to; without it nothing is evicted")
         ->check(CLI::Range(0.0, 1e9));
     for (CLI::App* command : {rm, pin, du, gc}) AddJson(command);
-    for (CLI::App* command : {ls, stats, verify, rm, pin, du, gc}) {
+    for (CLI::App* command : {rm, pin, gc}) {
       command->add_option("--cache", flags_.cache, "Cache server: host:port, or @FILE")->required();
     }
-    info->add_option("--teacher", flags_.teacher, "Teacher server or cache: host:port, or @FILE")
-        ->required();
+    for (CLI::App* command : {ls, stats, verify, du}) {
+      command->add_option("--cache", flags_.cache,
+                          "Cache server: host:port, or @FILE (default: all that the orchestrator "
+                          "runs)");
+    }
+    info->add_option("--teacher", flags_.teacher,
+                     "Teacher server or cache: host:port, or @FILE (default: all that the "
+                     "orchestrator runs)");
+    for (CLI::App* command : {ls, stats, verify, du, info}) AddServer(command);
     for (CLI::App* command : {ls, stats, verify, info}) AddJson(command);
     AddArchives(*targets);
   }
@@ -314,6 +330,23 @@ class Parser {
   Command command_;
 };
 
+// Commands that are planned: whoever has read of them is told, and they are in no help.
+bool IsPlanned(const std::vector<std::string>& arguments) {
+  static const auto* const commands = new std::set<std::string>{
+      "context", "doctor", "pause", "report", "resume", "retry", "teachers ls"};
+  if (arguments.empty()) return false;
+  return commands->count(arguments[0]) > 0 ||
+         (arguments.size() > 1 && commands->count(arguments[0] + " " + arguments[1]) > 0);
+}
+
+int TellPlanned(Terminal& terminal, const std::vector<std::string>& arguments) {
+  const bool group = arguments[0] == "teachers";
+  terminal.err << "reflux " << arguments[0] << (group ? " " + arguments[1] : "")
+               << ": not available in this version; what there is: reflux "
+               << (group ? "teachers " : "") << "--help" << std::endl;
+  return kExitUsage;
+}
+
 int RunProgram(Terminal& terminal, const std::string& name,
                const std::vector<std::string>& arguments) {
   const absl::StatusOr<Execution> execution = SiblingExecution(name, arguments);
@@ -324,6 +357,7 @@ int RunProgram(Terminal& terminal, const std::string& name,
 
 int RunCommandLine(std::vector<std::string> arguments, Terminal& terminal,
                    std::shared_ptr<Cancellation> (*install_signals)()) {
+  if (IsPlanned(arguments)) return TellPlanned(terminal, arguments);
   static const auto* const model_commands =
       new std::set<std::string>{"eval", "export", "import", "inspect", "models", "views"};
   if (!arguments.empty() && model_commands->count(arguments[0]) > 0) {

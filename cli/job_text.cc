@@ -46,6 +46,32 @@ std::string ScoreText(const v1::Progress& p) {
   return IsEvaluated(p) ? absl::StrCat("mIoU ", FixedText(p.miou(), 2), " %") : "";
 }
 
+// "road 93.10, car 71.20, pole -": "-" for a class that occurs nowhere. A class whose name the job
+// file does not say is its index.
+std::string ClassIouText(const v1::Job& job) {
+  const v1::Progress& progress = job.progress();
+  const auto& names = job.spec().data().classes();
+  const bool named = names.size() == progress.class_iou_size();
+  std::vector<std::string> classes;
+  for (int i = 0; i < progress.class_iou_size(); ++i) {
+    const double iou = progress.class_iou(i);
+    classes.push_back(
+        absl::StrCat(named ? names[i] : absl::StrCat(i), " ", iou < 0 ? "-" : FixedText(iou, 2)));
+  }
+  return absl::StrJoin(classes, ", ");
+}
+
+// What `reflux describe` adds to the score; a classifier's is whole.
+void AddScores(const v1::Job& job, std::vector<std::vector<std::string>>& rows) {
+  const v1::Progress& progress = job.progress();
+  if (progress.has_top1() || !IsEvaluated(progress)) return;
+  if (progress.pixel_accuracy() > 0) {
+    rows.push_back(
+        {"pixel accuracy:", absl::StrCat(FixedText(progress.pixel_accuracy(), 2), " %")});
+  }
+  if (progress.class_iou_size() > 0) rows.push_back({"class IoU, %:", ClassIouText(job)});
+}
+
 std::string ScoreColumn(const v1::Progress& p) {
   if (p.has_top1()) return absl::StrCat(FixedText(p.top1(), 2), " top-1");
   return IsEvaluated(p) ? FixedText(p.miou(), 2) : "-";
@@ -147,10 +173,11 @@ std::string DescribeText(const v1::Job& job, absl::Time now) {
       {"folder:", job.directory()},
       {"step:", StepText(progress)},
       {"phase:", progress.phase().empty() ? "-" : progress.phase()},
-      {"progress:", ProgressNote(job)},
-      {"checkpoint:", progress.checkpoint().empty() ? "-" : progress.checkpoint()},
-      {"targets:",
-       absl::StrCat(progress.targets_fetched(), " fetched, ", BytesText(progress.target_bytes()))}};
+      {"progress:", ProgressNote(job)}};
+  AddScores(job, rows);
+  rows.push_back({"checkpoint:", progress.checkpoint().empty() ? "-" : progress.checkpoint()});
+  rows.push_back({"targets:", absl::StrCat(progress.targets_fetched(), " fetched, ",
+                                           BytesText(progress.target_bytes()))});
   return absl::StrCat(TableText(rows), "\n", ProcessesTable(job));
 }
 

@@ -388,6 +388,14 @@ absl::StatusOr<std::vector<LossTerm>> Terms(const v1::JobSpec& job, const Teache
   return terms;
 }
 
+// "the teacher `default` (/ckpt/r101.safetensors)"; an ensemble has no checkpoint.
+std::string DescribeTeacher(const v1::JobSpec& job, const std::string& name) {
+  const auto spec = job.teachers().find(name);
+  const bool known = spec != job.teachers().end() && !spec->second.checkpoint().empty();
+  return absl::StrCat("the teacher `", name, "`",
+                      known ? absl::StrCat(" (", spec->second.checkpoint(), ")") : "");
+}
+
 absl::Status CheckTeachers(const v1::JobSpec& job, const SegmentationModel& student,
                            const TeacherInfos& teachers) {
   for (const auto& [loss, named] : TeachersOfLosses(job.losses())) {
@@ -397,9 +405,9 @@ absl::Status CheckTeachers(const v1::JobSpec& job, const SegmentationModel& stud
           absl::StrCat("losses.", loss, ": no teacher to distil from"));
     }
     if (teacher->second.num_classes == student.num_classes()) continue;
-    return absl::FailedPreconditionError(
-        absl::StrCat("losses.", loss, ": the teacher has ", teacher->second.num_classes,
-                     " classes, the data set ", student.num_classes()));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "losses.", loss, ": ", DescribeTeacher(job, teacher->first), " has ",
+        teacher->second.num_classes, " classes, the data set ", student.num_classes()));
   }
   return absl::OkStatus();
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/base/build_version.h"
 #include "common/base/status_macros.h"
 #include "distill/teacher/ensemble_source.h"
@@ -52,17 +53,26 @@ absl::StatusOr<const v1::TeacherSpec*> Find(const v1::JobSpec& job, const std::s
   return absl::NotFoundError(absl::StrCat("the job file has no teacher '", name, "'"));
 }
 
+// Where a job has several teachers, the error says which.
+absl::Status Named(const v1::JobSpec& job, const std::string& name, const absl::Status& status) {
+  if (status.ok() || job.teachers_size() < 2) return status;
+  return absl::Status(
+      status.code(),
+      absl::StrCat("teachers.", name, ": ", absl::StripPrefix(status.message(), "teacher: ")));
+}
+
 absl::StatusOr<OpenedTeacher> OpenEnsemble(const v1::JobSpec& job, const v1::TeacherSpec& spec,
                                            const OpenTeacherOptions& options) {
   std::vector<std::unique_ptr<TargetSource>> members;
   OpenedTeacher opened{.source = nullptr, .identity = {}, .miou = 100, .bit_exact = true};
   for (const std::string& name : spec.ensemble()) {
     REFLUX_ASSIGN_OR_RETURN(const v1::TeacherSpec* member, Find(job, name));
-    REFLUX_ASSIGN_OR_RETURN(OpenedTeacher part,
-                            OpenNetwork(InEnsemble(*member, spec), job.data(), options));
-    opened.miou = std::min(opened.miou, part.miou);
-    opened.bit_exact = opened.bit_exact && part.bit_exact;
-    members.push_back(std::move(part.source));
+    absl::StatusOr<OpenedTeacher> part =
+        OpenNetwork(InEnsemble(*member, spec), job.data(), options);
+    if (!part.ok()) return Named(job, name, part.status());
+    opened.miou = std::min(opened.miou, part->miou);
+    opened.bit_exact = opened.bit_exact && part->bit_exact;
+    members.push_back(std::move(part->source));
   }
   REFLUX_ASSIGN_OR_RETURN(opened.source, MakeEnsembleSource(std::move(members)));
   REFLUX_ASSIGN_OR_RETURN(const TeacherInfo info, opened.source->GetTeacherInfo({}));
@@ -76,8 +86,10 @@ absl::StatusOr<OpenedTeacher> OpenEnsemble(const v1::JobSpec& job, const v1::Tea
 absl::StatusOr<OpenedTeacher> OpenTeacher(const v1::JobSpec& job, const std::string& name,
                                           const OpenTeacherOptions& options) {
   REFLUX_ASSIGN_OR_RETURN(const v1::TeacherSpec* spec, Find(job, name));
-  return spec->ensemble().empty() ? OpenNetwork(*spec, job.data(), options)
-                                  : OpenEnsemble(job, *spec, options);
+  if (!spec->ensemble().empty()) return OpenEnsemble(job, *spec, options);
+  absl::StatusOr<OpenedTeacher> opened = OpenNetwork(*spec, job.data(), options);
+  if (!opened.ok()) return Named(job, name, opened.status());
+  return opened;
 }
 
 }  // namespace reflux

@@ -30,7 +30,8 @@ struct OpenTeacherOptions {
 
 // `name` is a key of `job.teachers()`. Loads, evaluates and logs each network (teacher_plan.h),
 // which takes a while. The members of an ensemble run with the ensemble's numerics, on its device.
-// Errors: NotFound for the name, those of LoadTeacher and CheckTeacher.
+// Errors: NotFound for the name, those of LoadTeacher and CheckTeacher, which say whose they are
+// where the job has several teachers.
 absl::StatusOr<OpenedTeacher> OpenTeacher(const v1::JobSpec& job, const std::string& name,
                                           const OpenTeacherOptions& options);
 

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "common/base/choose.h"
 #include "common/base/status_macros.h"
 #include "distill/checkpoint/checkpoint_layout.h"
@@ -33,6 +35,10 @@ absl::StatusOr<ComputeDType> ParseCompute(const std::string& name) {
                                {"fp64", ComputeDType::kFp64}});
 }
 
+int64_t CheckedImages(const Dataset& dataset) {
+  return std::min<int64_t>(kCheckedImages, static_cast<int64_t>(dataset.samples().size()));
+}
+
 // What a teacher is measured on.
 struct Check {
   const Teacher& teacher;
@@ -40,6 +46,15 @@ struct Check {
   const v1::DataSpec& data;
   const Cancellation* cancellation;
 };
+
+// A line every few seconds, for people who wait: `total` images can take minutes.
+std::function<void(int64_t)> ProgressLines(int64_t total) {
+  return [total, last = absl::Now()](int64_t done) mutable {
+    if (absl::Now() - last < absl::Seconds(5)) return;
+    last = absl::Now();
+    spdlog::info("teacher: evaluated on {} of {} images", done, total);
+  };
+}
 
 // mIoU, of a classifier top-1 accuracy, in percent, as if the weights belonged to `preprocessing`.
 absl::StatusOr<double> ScoreOf(const Check& check, const Preprocessing& preprocessing) {
@@ -55,7 +70,8 @@ absl::StatusOr<double> ScoreOf(const Check& check, const Preprocessing& preproce
   REFLUX_ASSIGN_OR_RETURN(
       const ConfusionMatrix matrix,
       Evaluate(check.dataset, preprocessing, teacher.model->num_classes(), plan.evaluation,
-               WithInference(predict, plan.inference), check.cancellation));
+               WithInference(predict, plan.inference), check.cancellation,
+               ProgressLines(CheckedImages(check.dataset))));
   return 100 * (check.dataset.task() == Task::kClassification ? matrix.PixelAccuracy()
                                                               : matrix.MeanIou());
 }
@@ -180,6 +196,11 @@ absl::StatusOr<Teacher> LoadTeacher(const v1::TeacherSpec& spec, const v1::DataS
 absl::StatusOr<double> CheckTeacher(const Teacher& teacher, const v1::TeacherSpec& spec,
                                     const v1::DataSpec& data, const Cancellation* cancellation) {
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Dataset> dataset, OpenValSplit(data));
+  if (teacher.model->num_classes() != static_cast<int64_t>(dataset->class_names().size())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "teacher: ", spec.checkpoint(), " has ", teacher.model->num_classes(),
+        " classes, the data set (", data.format(), ") ", dataset->class_names().size()));
+  }
   const Check check{teacher, *dataset, data, cancellation};
   const std::string measure = dataset->task() == Task::kClassification ? "top-1 accuracy" : "mIoU";
   REFLUX_ASSIGN_OR_RETURN(const double score, ScoreOf(check, teacher.identity.preprocessing));
@@ -190,8 +211,7 @@ absl::StatusOr<double> CheckTeacher(const Teacher& teacher, const v1::TeacherSpe
   spdlog::warn("teacher: {:.1f} % {}; trying the preprocessing of other layouts", score, measure);
   REFLUX_ASSIGN_OR_RETURN(const std::vector<Trial> trials, TryLayouts(check));
   return absl::FailedPreconditionError(absl::StrFormat(
-      "teacher: %.1f %% %s on %d val images, %s %.4g. %s", score, measure,
-      std::min<int64_t>(kCheckedImages, static_cast<int64_t>(dataset->samples().size())),
+      "teacher: %.1f %% %s on %d val images, %s %.4g. %s", score, measure, CheckedImages(*dataset),
       spec.has_expect_miou() ? "expected" : "which is below the floor of", floor,
       Advice(trials, score, floor, spec, teacher.identity.preprocessing)));
 }

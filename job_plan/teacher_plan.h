@@ -25,7 +25,8 @@ absl::StatusOr<std::vector<int64_t>> PlanClassOrder(const v1::TeacherSpec& teach
                                                     const std::vector<std::string>& classes);
 
 // mIoU (of a classifier top-1 accuracy) in percent on up to 100 validation images, before the first
-// target is stored. FailedPrecondition when it is below `expect_miou`, or when none is set below
+// target is stored. InvalidArgument names the checkpoint when it has not the data set's number of
+// classes. FailedPrecondition when it is below `expect_miou`, or when none is set below
 // chance for the number of classes; then the preprocessings of the other known layouts are measured
 // too, and the one that does better is named.
 absl::StatusOr<double> CheckTeacher(const Teacher& teacher, const v1::TeacherSpec& spec,

@@ -3,13 +3,16 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/build_version.h"
 #include "common/base/exit_codes.h"
 #include "common/base/shutdown.h"
 #include "common/base/status_macros.h"
+#include "common/membership/program_flags.h"
 #include "common/metrics/prometheus_registry.h"
 #include "common/rpc/endpoints.h"
 #include "common/rpc/server.h"
@@ -21,8 +24,19 @@
 namespace reflux {
 namespace {
 
+// A lease or timeout below this is nothing that processes on a busy machine can keep.
+constexpr double kMinSeconds = 0.1;
+constexpr double kMaxSeconds = 365 * 86400;
+
+// Where `reflux` looks for it unless told otherwise; empty without a home.
+std::string DefaultState() {
+  const char* const home = std::getenv("HOME");
+  return home == nullptr || *home == '\0' ? "" : absl::StrCat(home, "/.local/state/reflux");
+}
+
 struct Flags {
-  std::string state;
+  std::string state = DefaultState();
+  std::string log_level = "info";
   std::string listen = "127.0.0.1:0";
   std::string metrics_listen;
   std::string bin_dir = std::filesystem::read_symlink("/proc/self/exe").parent_path();
@@ -91,6 +105,52 @@ absl::Status Run(const Flags& flags) {
   return stopped;
 }
 
+// `at_least`: 0 where none at all makes sense.
+void AddSeconds(CLI::App& app, const std::string& name, double& seconds, double at_least,
+                const std::string& help) {
+  app.add_option(name, seconds, help)
+      ->check(CLI::Range(at_least, kMaxSeconds))
+      ->capture_default_str();
+}
+
+void AddTimes(CLI::App& app, Flags& flags) {
+  AddSeconds(app, "--orphan-timeout", flags.orphan_timeout, kMinSeconds,
+             "Seconds without an orchestrator after which processes stop themselves");
+  AddSeconds(app, "--grace", flags.grace, 0, "Seconds between SIGTERM and SIGKILL");
+  AddSeconds(app, "--service-linger", flags.service_linger, 0,
+             "Seconds that a teacher or cache is kept after its last job");
+  AddSeconds(app, "--lease", flags.lease, kMinSeconds,
+             "Seconds without a heartbeat until a process is lost");
+  AddSeconds(app, "--start-timeout", flags.start_timeout, kMinSeconds,
+             "Seconds from the start of a process to its registration");
+  AddSeconds(app, "--restart-backoff", flags.restart_backoff, 0,
+             "Seconds before the first restart; doubles up to 30");
+}
+
+void AddFlags(CLI::App& app, Flags& flags) {
+  app.set_version_flag("--version", std::string(BuildVersion()));
+  CLI::Option* state =
+      app.add_option("--state", flags.state, "Folder of jobs, logs, caches and endpoints")
+          ->capture_default_str();
+  if (flags.state.empty()) state->required();
+  app.add_option("--listen", flags.listen, "host:port of the API; port 0: the former or a free one")
+      ->capture_default_str();
+  app.add_option("--metrics-listen", flags.metrics_listen, "host:port of /metrics; none if absent");
+  AddLogLevelFlag(app, flags.log_level);
+  app.add_option("--bin-dir", flags.bin_dir, "Folder of the other reflux programs")
+      ->capture_default_str();
+  AddTimes(app, flags);
+  CLI::Option* store = app.add_option(
+      "--cache-store", flags.cache_site.store,
+      "rados:POOL, the store on Ceph that cache servers share; without it each has a folder");
+  app.add_option("--ceph-conf", flags.cache_site.ceph_conf, "Ceph's configuration file")
+      ->needs(store);
+  app.add_option("--ceph-user", flags.cache_site.ceph_user, "Ceph's user, without \"client.\"")
+      ->needs(store);
+  app.add_flag("--insecure", flags.insecure,
+               "Listen on other than loopback addresses, without TLS");
+}
+
 }  // namespace
 }  // namespace reflux
 
@@ -101,43 +161,13 @@ int main(int argc, char** argv) {
       "over\n"
       "what is still running."};
   reflux::Flags flags;
-  app.set_version_flag("--version", std::string(reflux::BuildVersion()));
-  app.add_option("--state", flags.state, "Folder of jobs, logs, caches and endpoints")->required();
-  app.add_option("--listen", flags.listen, "host:port of the API; port 0: the former or a free one")
-      ->capture_default_str();
-  app.add_option("--metrics-listen", flags.metrics_listen, "host:port of /metrics; none if absent");
-  app.add_option("--bin-dir", flags.bin_dir, "Folder of the other reflux programs")
-      ->capture_default_str();
-  app.add_option("--orphan-timeout", flags.orphan_timeout,
-                 "Seconds without an orchestrator after which processes stop themselves")
-      ->capture_default_str();
-  app.add_option("--grace", flags.grace, "Seconds between SIGTERM and SIGKILL")
-      ->capture_default_str();
-  app.add_option("--service-linger", flags.service_linger,
-                 "Seconds that a teacher or cache is kept after its last job")
-      ->capture_default_str();
-  app.add_option("--lease", flags.lease, "Seconds without a heartbeat until a process is lost")
-      ->capture_default_str();
-  app.add_option("--start-timeout", flags.start_timeout,
-                 "Seconds from the start of a process to its registration")
-      ->capture_default_str();
-  app.add_option("--restart-backoff", flags.restart_backoff,
-                 "Seconds before the first restart; doubles up to 30")
-      ->capture_default_str();
-  CLI::Option* store = app.add_option(
-      "--cache-store", flags.cache_site.store,
-      "rados:POOL, the store on Ceph that cache servers share; without it each has a folder");
-  app.add_option("--ceph-conf", flags.cache_site.ceph_conf, "Ceph's configuration file")
-      ->needs(store);
-  app.add_option("--ceph-user", flags.cache_site.ceph_user, "Ceph's user, without \"client.\"")
-      ->needs(store);
-  app.add_flag("--insecure", flags.insecure,
-               "Listen on other than loopback addresses, without TLS");
+  reflux::AddFlags(app, flags);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? reflux::kExitDone : reflux::kExitUsage;
   }
+  reflux::SetLogLevel(flags.log_level);
   const absl::Status status = reflux::Run(flags);
   if (status.ok()) return reflux::kExitDone;
   std::fprintf(stderr, "reflux-orchestrator: %s\n", std::string(status.message()).c_str());

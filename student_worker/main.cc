@@ -1,10 +1,12 @@
 // reflux-worker: trains a student, alone or as one rank of several.
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <string>
 
 #include "common/base/exit_codes.h"
+#include "common/base/progress_bar.h"
 #include "student_worker/worker.h"
 
 namespace {
@@ -51,6 +53,7 @@ int main(int argc, char** argv) {
     spdlog::error("--standalone excludes --world-size, --targets and --orchestrator");
     return reflux::kExitUsage;
   }
+  flags.bar = standalone && reflux::IsTerminal(STDOUT_FILENO);
   const int exit_code = reflux::RunWorker(flags);
   // A person (`reflux run`) sees one code for what failed; who restarts workers needs two.
   return standalone && exit_code == reflux::kPermanentFailure ? reflux::kExitFailed : exit_code;

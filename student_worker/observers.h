@@ -35,7 +35,7 @@ class JsonlObserver : public TrainingObserver {
   const int generation_;
 };
 
-// Lines for people, one every `log_every` steps.
+// Lines for people, one every `log_every` steps; 0: none of steps.
 class LogObserver : public TrainingObserver {
  public:
   explicit LogObserver(int log_every) : log_every_(log_every) {}

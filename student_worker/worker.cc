@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
+#include <iostream>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "common/base/status_macros.h"
 #include "common/spec/job_file.h"
 #include "job_plan/device_plan.h"
+#include "student_worker/bar_observer.h"
 #include "student_worker/collectives/c10d_communicator.h"
 #include "student_worker/observers.h"
 #include "student_worker/target_path.h"
@@ -47,6 +49,7 @@ class Worker {
   v1::JobSpec spec_;
   std::unique_ptr<PrometheusRegistry> registry_;
   ProgressObserver progress_;
+  std::unique_ptr<BarObserver> bar_;
   std::unique_ptr<LogObserver> log_;
   std::unique_ptr<JsonlObserver> jsonl_;
   std::unique_ptr<TensorBoardObserver> tensorboard_;
@@ -121,7 +124,14 @@ absl::Status Worker::OpenObservers() {
     observers_.push_back(metrics_.get());
   }
   if (flags_.rank != 0) return absl::OkStatus();
-  log_ = std::make_unique<LogObserver>(spec_.train().log_every());
+  if (flags_.bar) {
+    // Before the log: a phase ends the bar's line. Other messages take its place until the next
+    // step.
+    spdlog::set_pattern("\r\033[K%+");
+    bar_ = std::make_unique<BarObserver>(std::cout);
+    observers_.push_back(bar_.get());
+  }
+  log_ = std::make_unique<LogObserver>(flags_.bar ? 0 : spec_.train().log_every());
   observers_.push_back(log_.get());
   REFLUX_ASSIGN_OR_RETURN(jsonl_, JsonlObserver::Open(flags_.directory + "/metrics.jsonl",
                                                       flags_.program.membership.generation));

@@ -16,6 +16,8 @@ struct WorkerFlags {
   std::vector<std::string> targets;
   std::string cache_directory;  // of the embedded cache; empty: <directory>/cache
   std::string store;            // ranks above 0 without an orchestrator: rank 0's store
+  // Standard output is a terminal that a person watches: a bar in place of a line every some steps.
+  bool bar = false;
   ProgramFlags program;
 };
 

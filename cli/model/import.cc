@@ -42,6 +42,7 @@ absl::Status ImportBackbone(const Flags& flags) {
 absl::Status ImportNetwork(const Flags& flags) {
   REFLUX_ASSIGN_OR_RETURN(const auto file, OpenWeightFile(flags.input, flags.layout));
   for (const std::string& remark : file->remarks()) std::printf("%s\n", remark.c_str());
+  std::printf("layout: %s\n", file->LayoutText().c_str());
   REFLUX_ASSIGN_OR_RETURN(const ModelCheckpoint checkpoint, LoadModelCheckpoint(*file));
   const ModelOptions& options = checkpoint.info.options;
   if (!flags.architecture.empty() && flags.architecture != options.architecture) {

@@ -27,6 +27,7 @@ nlohmann::json ToJson(const CheckpointSummary& summary) {
     taps.push_back({{"name", tap.name}, {"channels", tap.channels}, {"stride", tap.stride}});
   }
   return {{"path", summary.path},
+          {"layout", summary.layout.empty() ? nlohmann::json() : nlohmann::json(summary.layout)},
           {"architecture", options.architecture},
           {"num_classes", options.num_classes},
           {"classes", summary.info.classes},
@@ -71,7 +72,8 @@ std::string ForeignText(const WeightFile& file, const absl::Status& why) {
     for (const int64_t size : entry.shape) count *= size;
     numbers += count;
   }
-  return absl::StrCat("file: ", file.path(), "\ntensors: ", file.entries().size(), " of ", numbers,
+  return absl::StrCat("file: ", file.path(), "\nlayout: ", file.LayoutText(),
+                      "\ntensors: ", file.entries().size(), " of ", numbers,
                       " numbers\nnot a network that can be built: ", why.message(), "\n");
 }
 

@@ -1,12 +1,15 @@
 #include "cli/model/measure.h"
 
-#include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <iostream>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/progress_bar.h"
 #include "common/base/status_macros.h"
 #include "distill/checkpoint/model_checkpoint.h"
 
@@ -32,14 +35,29 @@ PredictFn Predictor(SegmentationModel& model) {
   };
 }
 
-// A line every few seconds, for people who wait.
-std::function<void(int64_t)> Progress(const std::string& title, int64_t total) {
-  return [title, total, last = absl::Now()](int64_t done) mutable {
-    if (absl::Now() - last < absl::Seconds(5)) return;
-    last = absl::Now();
-    spdlog::info("{}: {} of {} images", title, done, total);
-  };
-}
+// For people who wait: a bar on a terminal, a line every few seconds in a log. Work of less than
+// two seconds says nothing.
+class Progress {
+ public:
+  Progress(const std::string& path, int64_t total)
+      : bar_(std::cerr, {.label = std::filesystem::path(path).filename().string(),
+                         .unit = "images",
+                         .total = total,
+                         .terminal = IsTerminal(STDERR_FILENO),
+                         .line_interval = absl::Seconds(5)}) {}
+  ~Progress() {
+    if (shown_) bar_.Finish();
+  }
+  void Update(int64_t done) {
+    shown_ = shown_ || absl::Now() - begin_ > absl::Seconds(2);
+    if (shown_) bar_.Update(done);
+  }
+
+ private:
+  const absl::Time begin_ = absl::Now();
+  ProgressBar bar_;
+  bool shown_ = false;
+};
 
 cv::Mat ToMask(const torch::Tensor& classes) {
   const torch::Tensor bytes = classes.to(torch::kUInt8).contiguous();
@@ -61,9 +79,10 @@ absl::StatusOr<Measurement> Measure(const std::string& path, const Dataset& data
     return on_mask(index, ToMask(classes));
   };
   const auto matrix = CatchTorch([&] {
+    Progress progress(path, static_cast<int64_t>(dataset.samples().size()));
     return Evaluate(dataset, checkpoint.info.preprocessing, checkpoint.info.options.num_classes,
                     evaluation, WithInference(Predictor(*checkpoint.model), applied), nullptr,
-                    Progress(path, static_cast<int64_t>(dataset.samples().size())));
+                    [&progress](int64_t done) { progress.Update(done); });
   });
   if (!matrix.ok()) {
     return absl::Status(matrix.status().code(),

@@ -5,7 +5,8 @@
 
 namespace reflux {
 
-// The project version, e.g. "0.1.0".
+// The project version and the commit, "0.1.0+ff05ea6a1b2c", with "-dirty" when tracked files were
+// changed; of sources that are not in git "0.1.0+sources-" and a digest (cmake/BuildVersion.cmake).
 absl::string_view BuildVersion();
 
 }  // namespace reflux

@@ -8,12 +8,20 @@
 
 namespace reflux {
 
+void AddLogLevelFlag(CLI::App& app, std::string& log_level) {
+  app.add_option("--log-level", log_level, "trace, debug, info, warn, error or off")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
+      ->capture_default_str();
+}
+
+void SetLogLevel(const std::string& log_level) {
+  spdlog::set_level(spdlog::level::from_str(log_level));
+}
+
 void AddProgramFlags(CLI::App& app, ProgramFlags& flags) {
   app.add_option("--metrics-listen", flags.metrics_listen,
                  "host:port of the Prometheus page; none unless given");
-  app.add_option("--log-level", flags.log_level, "trace, debug, info, warn, error or off")
-      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
-      ->capture_default_str();
+  AddLogLevelFlag(app, flags.log_level);
   app.set_version_flag("--version", std::string(BuildVersion()));
   AddMembershipFlags(app, flags.membership);
 }
@@ -36,7 +44,7 @@ std::optional<int> ParseFlags(CLI::App& app, int argc, const char* const* argv,
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitDone : kExitUsage;
   }
-  spdlog::set_level(spdlog::level::from_str(flags.log_level));
+  SetLogLevel(flags.log_level);
   return std::nullopt;
 }
 

@@ -21,6 +21,10 @@ struct ProgramFlags {
   MembershipFlags membership;
 };
 
+// --log-level; SetLogLevel once it is parsed.
+void AddLogLevelFlag(CLI::App& app, std::string& log_level);
+void SetLogLevel(const std::string& log_level);
+
 // --metrics-listen, --log-level, --version and those of the orchestrator.
 void AddProgramFlags(CLI::App& app, ProgramFlags& flags);
 

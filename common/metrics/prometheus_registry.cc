@@ -52,14 +52,21 @@ PrometheusRegistry::~PrometheusRegistry() = default;
 
 absl::StatusOr<std::unique_ptr<PrometheusRegistry>> PrometheusRegistry::Start(
     const std::string& address, const MetricLabels& common) {
+  const size_t colon = address.rfind(':');
+  if (colon == std::string::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("metrics: listen address '", address, "' is not host:port"));
+  }
   auto state = std::make_unique<State>();
   state->common = common;
-  state->host = address.substr(0, address.rfind(':'));
+  state->host = address.substr(0, colon);
   try {
     state->exposer = std::make_unique<prometheus::Exposer>(address, 1);
-  } catch (const std::exception& e) {
-    return absl::AlreadyExistsError(
-        absl::StrCat("metrics: cannot listen on ", address, ": ", e.what()));
+  } catch (const std::exception&) {
+    // What it says ("null context ...") helps nobody, and it knows no other reason.
+    return absl::AlreadyExistsError(absl::StrCat("metrics: cannot listen on ", address,
+                                                 ": the port is in use or not permitted; choose "
+                                                 "another, or port 0 for any free one"));
   }
   state->exposer->RegisterCollectable(state->registry);
   return std::unique_ptr<PrometheusRegistry>(new PrometheusRegistry(std::move(state)));

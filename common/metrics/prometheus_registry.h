@@ -11,8 +11,9 @@ namespace reflux {
 
 class PrometheusRegistry : public MetricRegistry {
  public:
-  // Serves on host:port (port 0: a free one). AlreadyExists when the port is in use. `common`
-  // labels stand on every metric (e.g. {"job_id": ..., "rank": ...}).
+  // Serves on host:port (port 0: a free one). InvalidArgument when that is not host:port,
+  // AlreadyExists when the port is in use. `common` labels stand on every metric (e.g. {"job_id":
+  // ..., "rank": ...}).
   static absl::StatusOr<std::unique_ptr<PrometheusRegistry>> Start(const std::string& address,
                                                                    const MetricLabels& common = {});
   ~PrometheusRegistry() override;

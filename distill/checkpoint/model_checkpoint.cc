@@ -222,6 +222,8 @@ absl::StatusOr<CheckpointSummary> InspectCheckpoint(const WeightFile& file) {
   REFLUX_ASSIGN_OR_RETURN(const ModelCheckpoint checkpoint, LoadModelCheckpoint(file));
   CheckpointSummary summary;
   summary.path = file.path();
+  summary.layout = file.LayoutName();
+  summary.layout_text = file.LayoutText();
   summary.info = checkpoint.info;
   summary.has_metadata = file.metadata().count("preprocessing") > 0;
   for (const auto& parameter : checkpoint.model->parameters()) {
@@ -241,7 +243,8 @@ std::string CheckpointSummary::ToString() const {
         absl::StrCat(tap.name, " (", tap.channels, " channels, stride ", tap.stride, ")"));
   }
   std::string text = absl::StrCat(
-      "file: ", path, "\narchitecture: ", o.architecture, "\nclasses: ", o.num_classes,
+      "file: ", path, "\nlayout: ", layout_text, "\narchitecture: ", o.architecture,
+      "\nclasses: ", o.num_classes,
       info.classes.empty() ? "" : absl::StrCat(" (", absl::StrJoin(info.classes, ", "), ")"),
       "\noutput stride: ", o.output_stride, "\nhead width: ", o.aspp_width);
   absl::StrAppend(&text, "\nauxiliary head: ", o.aux ? "yes" : "no", "\nparameters: ", parameters,
@@ -250,7 +253,11 @@ std::string CheckpointSummary::ToString() const {
                   absl::StrJoin(p.mean, " "), ", deviation ", absl::StrJoin(p.deviation, " "),
                   has_metadata ? "" : " (assumed: the file does not say)",
                   "\ndigest: ", digest.Hex(), "\n");
-  for (const auto& [key, value] : info.extra) absl::StrAppend(&text, key, ": ", value, "\n");
+  for (const auto& [key, value] : info.extra) {
+    // Stands above, except in a checkpoint of our own, where it tells whose weights were imported.
+    if (key == "layout" && value == layout) continue;
+    absl::StrAppend(&text, key == "layout" ? "imported from layout" : key, ": ", value, "\n");
+  }
   return text;
 }
 

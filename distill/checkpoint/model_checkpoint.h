@@ -69,6 +69,7 @@ Digest TeacherDigest(const SegmentationModel& model);
 // What `reflux inspect` prints.
 struct CheckpointSummary {
   std::string path;
+  std::string layout, layout_text;  // as WeightFile has them
   CheckpointInfo info;
   bool has_metadata = false;  // false: info comes from the tensors and defaults
   int64_t parameters = 0;     // trainable numbers

@@ -57,7 +57,7 @@ class TorchWeights : public WeightFile {
   TorchWeights(std::shared_ptr<const ByteSource> source, TorchFile file,
                const CheckpointLayout* layout)
       : WeightFile(source->name()), source_(std::move(source)) {
-    Describe(file, layout);
+    Describe(file);
     for (auto& [name, tensor] : file.tensors) {
       entries_[name] = {TorchDType(tensor.type), tensor.shape};
       tensors_[name] = std::move(tensor);
@@ -82,12 +82,9 @@ class TorchWeights : public WeightFile {
   }
 
  private:
-  void Describe(const TorchFile& file, const CheckpointLayout* layout) {
+  void Describe(const TorchFile& file) {
     remarks_.push_back(file.zip ? "format: torch.save (zip)"
                                 : "format: torch.save (before PyTorch 1.6)");
-    remarks_.push_back(absl::StrCat(
-        "layout: ", layout == nullptr ? "not recognised"
-                                      : absl::StrCat(layout->name, " (", layout->source, ")")));
     if (!file.nested_under.empty()) {
       remarks_.push_back(absl::StrCat("state dict under: ", file.nested_under));
     }
@@ -136,6 +133,23 @@ absl::Status NotOurs(const std::string& path) {
 void WeightFile::SetLayout(const CheckpointLayout& layout) {
   for (auto& [key, value] : LayoutMetadata(layout.preprocessing)) metadata_[key] = value;
   metadata_["layout"] = layout.name;
+}
+
+std::string WeightFile::LayoutName() const {
+  // SetLayout writes "layout" too, but no architecture.
+  if (IsOwnFormat(metadata_) && metadata_.count("architecture") > 0) return kOwnLayout;
+  if (const auto set = metadata_.find("layout"); set != metadata_.end()) return set->second;
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : entries_) names.push_back(name);
+  const CheckpointLayout* const layout = RecogniseLayout(names);
+  return layout == nullptr ? "" : layout->name;
+}
+
+std::string WeightFile::LayoutText() const {
+  const std::string name = LayoutName();
+  const CheckpointLayout* const layout = FindLayout(name);
+  if (layout == nullptr) return name.empty() ? "not recognised" : name;
+  return absl::StrCat(name, " (", layout->source, "), guessed from the names of its tensors");
 }
 
 absl::StatusOr<std::unique_ptr<WeightFile>> OpenWeightFile(const std::string& path,

@@ -32,6 +32,12 @@ class WeightFile {
   const StringMap& metadata() const { return metadata_; }
   const std::map<std::string, WeightEntry>& entries() const { return entries_; }
   bool Contains(const std::string& name) const { return entries_.count(name) > 0; }
+  // Whose names and preprocessing it has: "reflux" for a checkpoint of our own, a name of
+  // checkpoint_layout.h (as it was asked for, else by the names of its tensors), or "" when none
+  // fits.
+  std::string LayoutName() const;
+  // That in words: "cirkd (CIRKD and Af-DCD), guessed from the names of its tensors".
+  std::string LayoutText() const;
   // Lines "name: value" about the format, for people.
   const std::vector<std::string>& remarks() const { return remarks_; }
 

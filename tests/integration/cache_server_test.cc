@@ -212,6 +212,8 @@ TEST_F(CacheServerTest, ALockedDirectoryIsAStartError) {
   StartCache();
   const auto second = CacheServer::Start({.store = {.directory = folder_.path() + "/cache"}}, {});
   EXPECT_TRUE(absl::IsFailedPrecondition(second.status())) << second.status();
+  EXPECT_EQ(second.status().message(),
+            "the cache directory " + folder_.path() + "/cache is already open in this process");
 }
 
 // What a test asks of the admin service.

@@ -62,6 +62,7 @@ TEST_F(ModelProgramsTest, ScenesInitInspectEval) {
   ASSERT_EQ(Run("reflux-model init --seed 7 --data camvid:scenes -o a.safetensors").exit_code, 0);
   ASSERT_EQ(Run("reflux-model init --seed 7 --data camvid:scenes -o b.safetensors").exit_code, 0);
   const json a = json::parse(Run("reflux-model inspect a.safetensors --json").output);
+  EXPECT_EQ(a["layout"], "reflux");
   EXPECT_EQ(a["architecture"], "deeplabv3_resnet18");
   EXPECT_EQ(a["classes"].size(), 11);
   EXPECT_EQ(a["classes"][3], "Road");

@@ -8,12 +8,14 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <regex>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/metrics/prometheus_registry.h"
 #include "orchestrator/orchestrator_metrics.h"
 #include "tests/integration/metrics/metrics_page.h"
+#include "tests/support/raw_call.h"
 
 extern char** environ;
 
@@ -69,6 +71,12 @@ class ChildProgram {
     return "";
   }
   const std::string& seen() const { return seen_; }
+  // host:port of its gRPC services, from the line that AwaitMetrics waited for.
+  std::string address() const {
+    static const auto& pattern = *new std::regex(" (serves|listens) on ([0-9.]+:[0-9]+)");
+    std::smatch match;
+    return std::regex_search(seen_, match, pattern) ? match[2].str() : "";
+  }
 
  private:
   pid_t pid_ = 0;
@@ -113,6 +121,35 @@ TEST_F(ProgramMetricsTest, TheOrchestratorsPageIsInTheDocument) {
   const MetricLines shown = ParsePage(*page);
   EXPECT_THAT(shown, testing::IsSubsetOf(*documented));
   EXPECT_THAT(shown, testing::Contains("reflux_orchestrator_jobs gauge state"));
+}
+
+TEST_F(ProgramMetricsTest, ProgramsTellTheirHealthAndTheirServices) {
+  ChildProgram cache({CACHE, "--dir", folder_ + "/cache", "--metrics-listen", "127.0.0.1:0"});
+  ASSERT_FALSE(cache.AwaitMetrics(" serves on ").empty()) << cache.seen();
+  EXPECT_EQ(IsServing(cache.address()).value(), true);
+  const std::string services = ListedServices(cache.address()).value();
+  EXPECT_THAT(services, testing::HasSubstr("reflux.v1.TargetService"));
+  EXPECT_THAT(services, testing::HasSubstr("reflux.v1.CacheAdminService"));
+
+  ChildProgram orchestrator({ORCHESTRATOR, "--state", folder_ + "/state", "--bin-dir",
+                             std::filesystem::path(ORCHESTRATOR).parent_path().string(),
+                             "--metrics-listen", "127.0.0.1:0"});
+  ASSERT_FALSE(orchestrator.AwaitMetrics(" listens on ").empty()) << orchestrator.seen();
+  EXPECT_EQ(IsServing(orchestrator.address()).value(), true);
+  EXPECT_THAT(ListedServices(orchestrator.address()).value(),
+              testing::HasSubstr("reflux.v1.JobService"));
+}
+
+TEST(PrometheusRegistryTest, APortInUseIsAClearError) {
+  const auto first = PrometheusRegistry::Start("127.0.0.1:0");
+  ASSERT_TRUE(first.ok()) << first.status();
+  const std::string address = (*first)->address();
+  const absl::Status second = PrometheusRegistry::Start(address).status();
+  EXPECT_TRUE(absl::IsAlreadyExists(second));
+  EXPECT_EQ(second.message(), "metrics: cannot listen on " + address +
+                                  ": the port is in use or not permitted; choose another, or port "
+                                  "0 for any free one");
+  EXPECT_TRUE(absl::IsInvalidArgument(PrometheusRegistry::Start("nowhere").status()));
 }
 
 // With a job, which the program above has none of.

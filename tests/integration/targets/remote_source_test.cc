@@ -271,16 +271,5 @@ TEST(RpcStatus, CarriesWhenToTryAgain) {
   EXPECT_EQ(RetryAfter(absl::ResourceExhaustedError("full")), absl::ZeroDuration());
 }
 
-TEST(RpcServer, APortInUseIsAClearError) {
-  FakeSource source([](const SampleRef& s, const TargetSpec&) { return MakeTarget(s, 4); });
-  Served served(source);
-  const auto second = RpcServer::Start({.address = served.server->address()}, {});
-  EXPECT_TRUE(absl::IsAlreadyExists(second.status())) << second.status();
-}
-
-TEST(RpcServer, RefusesToListenBeyondLoopbackUnlessToldTo) {
-  EXPECT_TRUE(absl::IsInvalidArgument(RpcServer::Start({.address = "0.0.0.0:0"}, {}).status()));
-}
-
 }  // namespace
 }  // namespace reflux

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_split.h"
+#include "common/base/build_version.h"
 #include "common/base/exit_codes.h"
 #include "tests/unit/cli/fake_servers.h"
 
@@ -40,7 +42,7 @@ TEST(CommandLineTest, HelpTellsTheExitCodes) {
 
 TEST(CommandLineTest, BadCommandLinesAreUsageErrors) {
   for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
-           {}, {"nonsense"}, {"watch"}, {"cache"}, {"cache", "stats"}, {"submit", "a", "b"}}) {
+           {}, {"nonsense"}, {"watch"}, {"cache"}, {"cache", "gc"}, {"submit", "a", "b"}}) {
     Captured captured;
     EXPECT_EQ(RunLine(arguments, captured), kExitUsage);
     EXPECT_NE(captured.err.str(), "");
@@ -48,11 +50,52 @@ TEST(CommandLineTest, BadCommandLinesAreUsageErrors) {
   }
 }
 
+TEST(CommandLineTest, PlannedCommandsSayThatTheyAreNotAvailable) {
+  for (const std::string command :
+       {"doctor", "context", "pause", "resume", "retry", "report", "teachers ls"}) {
+    std::vector<std::string> arguments = absl::StrSplit(command, ' ');
+    arguments.push_back("job-1");
+    Captured captured;
+    EXPECT_EQ(RunLine(arguments, captured), kExitUsage);
+    EXPECT_THAT(captured.err.str(),
+                testing::StartsWith("reflux " + command + ": not available in this version;"));
+    EXPECT_THAT(captured.err.str(), HasSubstr("--help\n"));
+    EXPECT_EQ(captured.out.str(), "");
+    Captured help;
+    RunLine({"--help"}, help);
+    EXPECT_THAT(help.out.str(), testing::Not(HasSubstr("\n  " + command)));
+  }
+}
+
+TEST(CommandLineTest, VersionNamesTheBuild) {
+  Captured captured;
+  EXPECT_EQ(RunLine({"--version"}, captured), kExitDone);
+  EXPECT_EQ(captured.out.str(), std::string(BuildVersion()) + "\n");
+}
+
 TEST(CommandLineTest, ServerAndJsonReachTheCommand) {
   FakeServers servers;
   Captured captured;
   EXPECT_EQ(RunLine({"ps", "--server", servers.address(), "--json"}, captured), kExitDone);
   EXPECT_THAT(captured.out.str(), HasSubstr("\"job_id\": \"job-1\""));
+}
+
+TEST(CommandLineTest, WithoutACacheThoseOfTheOrchestratorAreAsked) {
+  FakeServers servers;
+  v1::Process& cache = *servers.jobs.described.add_processes();
+  cache.set_role("cache/lab/9f3c01ab");
+  cache.set_state("running");
+  cache.set_address(servers.address());
+  servers.cache.stats.set_directory("/caches/lab");
+  servers.teacher.info.set_model("deeplabv3_resnet101");
+  Captured captured;
+  EXPECT_EQ(RunLine({"cache", "stats", "--server", servers.address()}, captured), kExitDone);
+  EXPECT_THAT(captured.out.str(), HasSubstr("/caches/lab\n"));
+  EXPECT_EQ(RunLine({"targets", "ls", "--server", servers.address()}, captured), kExitDone);
+  EXPECT_EQ(RunLine({"teachers", "info", "--server", servers.address()}, captured), kExitFailed);
+  EXPECT_THAT(captured.err.str(), HasSubstr("runs no teacher now; name one with --teacher"));
+  EXPECT_EQ(RunLine({"teachers", "info", "--teacher", servers.address()}, captured), kExitDone);
+  EXPECT_THAT(captured.out.str(), HasSubstr("deeplabv3_resnet101"));
 }
 
 TEST(CommandLineTest, SetMayStandBeforeTheFileAndMoreThanOnce) {

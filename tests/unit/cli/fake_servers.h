@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -94,6 +95,18 @@ class FakeJobService : public v1::JobService::Service {
   std::vector<v1::ReadLogResponse> log_parts;
 };
 
+class FakeMembership : public v1::MembershipService::Service {
+ public:
+  grpc::Status Resolve(grpc::ServerContext*, const v1::ResolveRequest* request,
+                       v1::ResolveResponse* response) override {
+    const auto found = addresses.find(request->name());
+    if (found == addresses.end()) return {grpc::StatusCode::NOT_FOUND, "has not registered"};
+    response->set_address(found->second);
+    return grpc::Status::OK;
+  }
+  std::map<std::string, std::string> addresses;  // by role
+};
+
 class FakeCacheAdmin : public v1::CacheAdminService::Service {
  public:
   grpc::Status Stats(grpc::ServerContext*, const v1::CacheStatsRequest*,
@@ -158,13 +171,14 @@ struct Captured {
 // The services of one test, served until its end.
 struct FakeServers {
   FakeServers() {
-    auto started = RpcServer::Start({}, {&jobs, &cache, &teacher});
+    auto started = RpcServer::Start({}, {&jobs, &members, &cache, &teacher});
     server = *std::move(started);
   }
   ~FakeServers() { server->Shutdown(absl::Seconds(5)); }
   const std::string& address() const { return server->address(); }
 
   FakeJobService jobs;
+  FakeMembership members;
   FakeCacheAdmin cache;
   FakeTeacher teacher;
   std::unique_ptr<RpcServer> server;

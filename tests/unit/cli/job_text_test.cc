@@ -25,6 +25,21 @@ TEST(JobTextTest, WithoutATeacherNothingWaitsForTargets) {
   EXPECT_EQ(ProgressNote(job), "loss 1.5 (kd 0.25), mIoU 41.50 %, 3 images/s");
 }
 
+TEST(JobTextTest, DescribeTellsAccuracyAndTheIouOfEachClass) {
+  v1::Job job = FakeJobService::Job(v1::JOB_STATE_RUNNING, 4);
+  job.mutable_progress()->set_pixel_accuracy(88.126);
+  for (const double iou : {93.1, -1.0, 71.25}) job.mutable_progress()->add_class_iou(iou);
+  const std::string text = DescribeText(job, absl::Now());
+  EXPECT_THAT(text, testing::ContainsRegex("\npixel accuracy: +88.13 %\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("\nclass IoU, %: +0 93.10, 1 -, 2 71.25\n"));
+  for (const char* name : {"road", "pole", "car"}) {
+    job.mutable_spec()->mutable_data()->add_classes(name);
+  }
+  EXPECT_THAT(DescribeText(job, absl::Now()), testing::HasSubstr("road 93.10, pole -, car 71.25"));
+  job.mutable_progress()->set_top1(70);
+  EXPECT_THAT(DescribeText(job, absl::Now()), testing::Not(testing::HasSubstr("pixel accuracy")));
+}
+
 TEST(JobTextTest, StatesAndTimes) {
   EXPECT_EQ(StateName(v1::JOB_STATE_RESTARTING), "restarting");
   EXPECT_TRUE(IsFinalState(v1::JOB_STATE_CANCELLED));

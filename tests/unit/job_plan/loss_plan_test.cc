@@ -4,10 +4,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "distill/models/build_model.h"
 
 namespace reflux {
 namespace {
+
+std::string TapNames(const SegmentationModel& model) {
+  return absl::StrJoin(model.taps(), ", ", [](std::string* out, const TapInfo& tap) {
+    absl::StrAppend(out, tap.name);
+  });
+}
 
 TEST(PlanLossesTest, AnOwnLossIsATermAmongTheOthers) {
   const auto student = *BuildModel({.num_classes = 3, .aspp_width = 8});
@@ -29,8 +37,35 @@ TEST(PlanLossesTest, AnOwnLossIsATermAmongTheOthers) {
   EXPECT_EQ((*planned)->parameters().size(), 1U);  // 8 channels to 16
 
   own.set_tap("c9");
+  EXPECT_EQ(
+      PlanLosses(spec, *student, {{"default", teacher}}).status().message(),
+      "losses.own.feature_cosine.tap: the student has no tap 'c9'; it has: " + TapNames(*student));
+}
+
+TEST(PlanLossesTest, ATapThatOnlyTheTeacherLacksIsSaidWithThoseItHas) {
+  const auto student = *BuildModel({.num_classes = 3, .aspp_width = 8});
+  const TeacherInfo teacher{
+      .num_classes = 3,
+      .taps = {{.name = "logits", .channels = 3}, {.name = "head", .channels = 16}}};
+  v1::JobSpec spec;
+  (*spec.mutable_teachers())["default"].set_checkpoint("teacher");
+  v1::OwnLossSpec& own = (*spec.mutable_losses()->mutable_own())["feature_cosine"];
+  own.set_weight(1);
+  own.set_tap("aspp");
+  own.set_schedule("constant");
   EXPECT_THAT(std::string(PlanLosses(spec, *student, {{"default", teacher}}).status().message()),
-              testing::HasSubstr("losses.own.feature_cosine.tap: the student has no tap 'c9'"));
+              testing::HasSubstr("the teacher has no tap 'aspp'; it has: logits, head"));
+}
+
+TEST(PlanLossesTest, ATeacherOfOtherClassesIsNamedWithItsCheckpoint) {
+  const auto student = *BuildModel({.num_classes = 3, .aspp_width = 8});
+  v1::JobSpec spec;
+  (*spec.mutable_teachers())["city"].set_checkpoint("/ckpt/city.pth");
+  spec.mutable_losses()->mutable_kd()->set_teacher("city");
+  const absl::Status status = PlanLosses(spec, *student, {{"city", {.num_classes = 19}}}).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_EQ(status.message(),
+            "losses.kd: the teacher `city` (/ckpt/city.pth) has 19 classes, the data set 3");
 }
 
 }  // namespace

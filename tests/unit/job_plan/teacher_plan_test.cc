@@ -11,6 +11,7 @@
 #include "distill/checkpoint/checkpoint_layout.h"
 #include "distill/checkpoint/model_checkpoint.h"
 #include "distill/models/build_model.h"
+#include "job_plan/open_teacher.h"
 #include "tests/unit/distill/checkpoint/legacy_writer.h"
 
 namespace reflux {
@@ -102,6 +103,39 @@ TEST_F(TeacherPlanTest, WhereNoneDoesBetterThatIsSaid) {
                         "the checkpoint (colours.pth) trained for this data?"));
   EXPECT_THAT(std::string(CheckWith(none).status().message()),
               HasSubstr("gives 100.0, better but not enough"));
+}
+
+TEST_F(TeacherPlanTest, OtherClassesThanTheDataSetsAreSaidWithTheCheckpoint) {
+  const Teacher teacher = MakeTeacher(*BuildModel({.num_classes = 19, .aspp_width = 8}),
+                                      Preprocessing(), *PlanNumerics(teacher_), torch::kCPU)
+                              .value();
+  const absl::Status status = CheckTeacher(teacher, teacher_, data_, nullptr).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_EQ(status.message(), "teacher: colours.pth has 19 classes, the data set (camvid) 11");
+}
+
+TEST_F(TeacherPlanTest, OfSeveralTeachersTheOneThatFailsIsNamed) {
+  v1::JobSpec job;
+  *job.mutable_data() = data_;
+  (*job.mutable_teachers())["city"] = teacher_;
+  (*job.mutable_teachers())["city"].set_checkpoint(root_ + "/city.safetensors");
+  const auto model = *BuildModel({.num_classes = 19, .aspp_width = 8});
+  ASSERT_TRUE(SaveModelCheckpoint(root_ + "/city.safetensors", *model,
+                                  {.options = {.num_classes = 19, .aspp_width = 8}})
+                  .ok());
+  const std::string rest = root_ + "/city.safetensors has 19 classes, the data set (camvid) 11";
+  EXPECT_EQ(OpenTeacher(job, "city", {}).status().message(), "teacher: " + rest);
+  (*job.mutable_teachers())["camvid"] = teacher_;
+  EXPECT_EQ(OpenTeacher(job, "city", {}).status().message(), "teachers.city: " + rest);
+}
+
+TEST_F(TeacherPlanTest, ATapThatIsNotThereIsAnsweredWithThoseThatAre) {
+  const Teacher teacher = MakeTeacher(std::make_shared<BlueFirstNetwork>(), Preprocessing(),
+                                      *PlanNumerics(teacher_), torch::kCPU)
+                              .value();
+  const absl::Status status = RunTeacher(teacher, torch::zeros({1, 3, 8, 8}), {"c9"}).status();
+  EXPECT_TRUE(absl::IsNotFound(status));
+  EXPECT_EQ(status.message(), "the teacher blue_first has no tap 'c9'; it has: logits");
 }
 
 TEST_F(TeacherPlanTest, APthIsATeacherInTheLayoutThatIsNamed) {

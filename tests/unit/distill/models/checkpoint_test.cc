@@ -74,8 +74,8 @@ TEST(ModelCheckpointTest, EverythingComesBack) {
   const auto summary = InspectCheckpoint(path);
   ASSERT_TRUE(summary.ok()) << summary.status();
   for (const char* text :
-       {"architecture: deeplabv3_resnet18", "classes: 3 (sky, road, tree)", "output stride: 16",
-        "head width: 8", "BGR", "step: 42", "aspp (8 channels, stride 16)"}) {
+       {"layout: reflux\n", "architecture: deeplabv3_resnet18", "classes: 3 (sky, road, tree)",
+        "output stride: 16", "head width: 8", "BGR", "step: 42", "aspp (8 channels, stride 16)"}) {
     EXPECT_THAT(summary->ToString(), HasSubstr(text));
   }
 
@@ -99,6 +99,12 @@ TEST(ModelCheckpointTest, FileOfAnotherCodeBaseIsReadByItsNames) {
   EXPECT_EQ(loaded->info.options.aspp_width, 8);
   EXPECT_EQ(loaded->info.options.num_classes, 3);
   EXPECT_EQ(loaded->info.options.output_stride, 8);
+  const auto summary = InspectCheckpoint(path);
+  ASSERT_TRUE(summary.ok()) << summary.status();
+  EXPECT_EQ(summary->layout, "cirkd");
+  EXPECT_THAT(
+      summary->ToString(),
+      HasSubstr("\nlayout: cirkd (CIRKD and Af-DCD), guessed from the names of its tensors\n"));
   // The same weights at another stride are another teacher.
   EXPECT_NE(TeacherDigest(*loaded->model), TeacherDigest(SmallModel()));
   std::filesystem::remove(path);
