@@ -68,7 +68,7 @@ class InterruptedRunTest : public testing::Test {
   }
 
   // Interrupts a run of `folder` once it has said `sign`.
-  ProgramOutput Interrupt(const std::string& folder, const std::string& sign) {
+  ShellOutput Interrupt(const std::string& folder, const std::string& sign) {
     std::filesystem::remove(said_);
     const pid_t pid = Start(Command(folder));
     EXPECT_TRUE(FolderWatch(root_).Await([&] { return absl::StrContains(Said(), sign); },
@@ -79,7 +79,7 @@ class InterruptedRunTest : public testing::Test {
     return {.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1, .text = Said()};
   }
 
-  ProgramOutput RunToTheEnd(const std::string& folder) const {
+  ShellOutput RunToTheEnd(const std::string& folder) const {
     return RunReflux(absl::StrJoin(Command(folder), " "));
   }
   std::string Student(const std::string& folder) const {
@@ -91,7 +91,7 @@ class InterruptedRunTest : public testing::Test {
 };
 
 TEST_F(InterruptedRunTest, GoesOnToTheSameBytes) {
-  ProgramOutput output = RunToTheEnd("whole");
+  ShellOutput output = RunToTheEnd("whole");
   ASSERT_EQ(output.exit_code, kExitDone) << output.text;
   for (const std::string sign : {"evaluating", "step 3/8"}) {
     output = Interrupt("parts", sign);
@@ -107,8 +107,8 @@ TEST_F(InterruptedRunTest, GoesOnToTheSameBytes) {
 }
 
 TEST_F(InterruptedRunTest, WhatFailedIsOneExitCode) {
-  const ProgramOutput output = RunReflux(absl::StrJoin(Command("bad"), " ") +
-                                         absl::StrCat(" --set data.root=", root_, "/none"));
+  const ShellOutput output = RunReflux(absl::StrJoin(Command("bad"), " ") +
+                                       absl::StrCat(" --set data.root=", root_, "/none"));
   EXPECT_EQ(output.exit_code, kExitFailed) << output.text;
   EXPECT_THAT(output.text, HasSubstr(root_ + "/none"));
 }

@@ -49,7 +49,7 @@ class PlanTest : public testing::Test {
   }
 
   nlohmann::json Json(const std::string& command, const std::string& folder) {
-    const ProgramOutput output = RunReflux(
+    const ShellOutput output = RunReflux(
         absl::StrCat(command, " ", job_, kSettings, " --json --dir ", root_, "/", folder), false);
     EXPECT_EQ(output.exit_code, 0) << output.text;
     return nlohmann::json::parse(output.text);
@@ -79,14 +79,14 @@ class PlanTest : public testing::Test {
     return run;
   }
   Measured Embedded(const std::string& folder, const std::string& more, int filling_steps) {
-    const ProgramOutput output =
+    const ShellOutput output =
         RunReflux(absl::StrCat("run ", job_, kSettings, " --dir ", root_, "/", folder, " ", more));
     EXPECT_EQ(output.exit_code, 0) << output.text;
     return ReadRun(root_ + "/" + folder, filling_steps);
   }
   Measured Served(int filling_steps) {
     const OrchestratorProcess orchestrator(root_ + "/state");
-    const ProgramOutput output = RunReflux(absl::StrCat(
+    const ShellOutput output = RunReflux(absl::StrCat(
         "submit ", job_, kSettings, " --watch --server @", root_, "/state/endpoints/orchestrator"));
     EXPECT_EQ(output.exit_code, 0) << output.text;
     std::string folder;

@@ -37,7 +37,7 @@ class PlannerTest : public testing::Test {
   void TearDown() override {
     if (!HasFailure()) std::filesystem::remove_all(root_);
   }
-  ProgramOutput OnRun(const std::string& command, const std::string& rest = "") {
+  ShellOutput OnRun(const std::string& command, const std::string& rest = "") {
     return RunReflux(absl::StrCat(command, " ", job_, " --dir ", run_, " ", rest));
   }
   int64_t Entries() const { return OpenFolderInventory(run_ + "/cache").value()->Stats()->entries; }
@@ -48,7 +48,7 @@ class PlannerTest : public testing::Test {
 };
 
 TEST_F(PlannerTest, AFilledCacheIsWhatARunAsksFor) {
-  ProgramOutput output = OnRun("targets why-miss");
+  ShellOutput output = OnRun("targets why-miss");
   EXPECT_EQ(output.exit_code, 0) << output.text;
   EXPECT_THAT(output.text, HasSubstr("0 of 32 targets cached.\n"));
   EXPECT_THAT(output.text, HasSubstr("The cache is empty."));
@@ -79,7 +79,7 @@ TEST_F(PlannerTest, ARunThatWasNotFilledStoresWhatIsListed) {
   EXPECT_EQ(Entries(), 8);
   EXPECT_EQ(OnRun("targets coverage", "--set train.epochs=0 --set train.steps=1").text,
             "8 of 8 targets cached.\n");
-  const ProgramOutput output = OnRun("targets why-miss");
+  const ShellOutput output = OnRun("targets why-miss");
   EXPECT_THAT(output.text, HasSubstr("8 of 32 targets cached.\n"));
   EXPECT_THAT(output.text, HasSubstr("has not been filled yet."));
 }
@@ -113,7 +113,7 @@ TEST_F(PlannerTest, AKilledFillGoesOn) {
   }
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
-  const ProgramOutput output = OnRun("fill");
+  const ShellOutput output = OnRun("fill");
   EXPECT_EQ(output.exit_code, 0) << output.text;
   EXPECT_THAT(output.text, HasSubstr("32 of 32 targets cached, "));
   EXPECT_EQ(Entries(), 32);
@@ -122,7 +122,7 @@ TEST_F(PlannerTest, AKilledFillGoesOn) {
 TEST_F(PlannerTest, SubmitTellsCoverageAndFillServesAServer) {
   const OrchestratorProcess orchestrator(root_ + "/state");
   const std::string server = "--server @" + root_ + "/state/endpoints/orchestrator";
-  const ProgramOutput first = RunReflux(absl::StrCat("submit ", job_, " ", server, " --watch"));
+  const ShellOutput first = RunReflux(absl::StrCat("submit ", job_, " ", server, " --watch"));
   EXPECT_EQ(first.exit_code, 0) << first.text;
   EXPECT_THAT(first.text, HasSubstr(" of 32 targets cached.\n"));
   // Services linger: the cache of the first job still runs, with its teacher.
@@ -133,11 +133,11 @@ TEST_F(PlannerTest, SubmitTellsCoverageAndFillServesAServer) {
   }
   EXPECT_EQ(RunReflux(absl::StrCat("targets coverage ", job_, " --cache ", cache)).text,
             "32 of 32 targets cached.\n");
-  const ProgramOutput more = RunReflux(
+  const ShellOutput more = RunReflux(
       absl::StrCat("fill ", job_, " --cache ", cache, " --set \"targets.views='replay: 3'\""));
   EXPECT_EQ(more.exit_code, 0) << more.text;
   EXPECT_THAT(more.text, HasSubstr("48 of 48 targets cached, 16 by this fill.\n"));
-  const ProgramOutput second =
+  const ShellOutput second =
       RunReflux(absl::StrCat("submit ", job_, " ", server, " --set train.seed=9"));
   EXPECT_THAT(second.text, HasSubstr("\n32 of 32 targets cached.\n"));
 }

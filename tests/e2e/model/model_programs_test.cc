@@ -1,10 +1,8 @@
 // reflux-scenes and reflux-model as a user runs them: generate, initialise, inspect, measure.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -12,17 +10,14 @@
 #include <set>
 #include <string>
 
+#include "tests/support/shell.h"
+
 namespace reflux {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
 using testing::HasSubstr;
-
-struct Outcome {
-  int exit_code = -1;
-  std::string output;
-};
 
 class ModelProgramsTest : public testing::Test {
  protected:
@@ -33,18 +28,9 @@ class ModelProgramsTest : public testing::Test {
   ~ModelProgramsTest() override { fs::remove_all(folder_); }
 
   // Standard output of `arguments` run in the test's folder.
-  Outcome Run(const std::string& arguments, bool with_errors = false) {
-    const std::string command = "cd '" + folder_ + "' && " + std::getenv("REFLUX_BIN") + "/" +
-                                arguments + (with_errors ? " 2>&1" : " 2>/dev/null");
-    Outcome outcome;
-    std::FILE* pipe = popen(command.c_str(), "r");
-    char buffer[4096];
-    while (const size_t got = std::fread(buffer, 1, sizeof(buffer), pipe)) {
-      outcome.output.append(buffer, got);
-    }
-    const int status = pclose(pipe);
-    outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return outcome;
+  ShellOutput Run(const std::string& arguments, bool with_errors = false) {
+    return RunShell("cd '" + folder_ + "' && " + std::getenv("REFLUX_BIN") + "/" + arguments +
+                    (with_errors ? " 2>&1" : " 2>/dev/null"));
   }
 
   const std::string folder_;
@@ -55,25 +41,25 @@ constexpr char kScenes[] = "reflux-scenes --out scenes --train 1 --val 2 --heigh
 TEST_F(ModelProgramsTest, ScenesInitInspectEval) {
   ASSERT_NE(std::getenv("REFLUX_BIN"), nullptr);
   ASSERT_EQ(Run(kScenes).exit_code, 0);
-  const Outcome again = Run(kScenes, true);
+  const ShellOutput again = Run(kScenes, true);
   EXPECT_EQ(again.exit_code, 0);
-  EXPECT_THAT(again.output, HasSubstr("nothing to do"));
+  EXPECT_THAT(again.text, HasSubstr("nothing to do"));
 
   ASSERT_EQ(Run("reflux-model init --seed 7 --data camvid:scenes -o a.safetensors").exit_code, 0);
   ASSERT_EQ(Run("reflux-model init --seed 7 --data camvid:scenes -o b.safetensors").exit_code, 0);
-  const json a = json::parse(Run("reflux-model inspect a.safetensors --json").output);
+  const json a = json::parse(Run("reflux-model inspect a.safetensors --json").text);
   EXPECT_EQ(a["layout"], "reflux");
   EXPECT_EQ(a["architecture"], "deeplabv3_resnet18");
   EXPECT_EQ(a["classes"].size(), 11);
   EXPECT_EQ(a["classes"][3], "Road");
   EXPECT_EQ(a["digest"],
-            json::parse(Run("reflux-model inspect b.safetensors --json").output)["digest"]);
+            json::parse(Run("reflux-model inspect b.safetensors --json").text)["digest"]);
 
-  const Outcome eval =
+  const ShellOutput eval =
       Run("reflux-model eval a.safetensors b.safetensors --data camvid:scenes --titles one,two "
           "--json --masks masks.png --mask-images 2");
-  ASSERT_EQ(eval.exit_code, 0) << eval.output;
-  const json measured = json::parse(eval.output);
+  ASSERT_EQ(eval.exit_code, 0) << eval.text;
+  const json measured = json::parse(eval.text);
   ASSERT_EQ(measured["checkpoints"].size(), 2);
   EXPECT_EQ(measured["images"], 2);
   const json& one = measured["checkpoints"][0];
@@ -88,16 +74,17 @@ TEST_F(ModelProgramsTest, ScenesInitInspectEval) {
   EXPECT_GT(masks.cols, 4 * 240);  // image, truth and two predictions
   EXPECT_GT(masks.rows, 2 * 180);
 
-  const Outcome table = Run("reflux-model eval a.safetensors --data camvid:scenes --max-images 1");
+  const ShellOutput table =
+      Run("reflux-model eval a.safetensors --data camvid:scenes --max-images 1");
   EXPECT_EQ(table.exit_code, 0);
-  EXPECT_THAT(table.output, testing::AllOf(HasSubstr("mIoU"), HasSubstr("Bicyclist")));
+  EXPECT_THAT(table.text, testing::AllOf(HasSubstr("mIoU"), HasSubstr("Bicyclist")));
 }
 
 TEST_F(ModelProgramsTest, ModelsListsWhatNetworksCost) {
-  const Outcome listed =
+  const ShellOutput listed =
       Run("reflux-model models psp_mobilenetv2 deeplabv3_resnet18 --size 97x313 --json");
   ASSERT_EQ(listed.exit_code, 0);
-  const json rows = json::parse(listed.output);
+  const json rows = json::parse(listed.text);
   ASSERT_EQ(rows.size(), 2);
   EXPECT_EQ(rows[0]["architecture"], "psp_mobilenetv2");
   EXPECT_EQ(rows[0]["parameters"], 2654739);
@@ -105,48 +92,48 @@ TEST_F(ModelProgramsTest, ModelsListsWhatNetworksCost) {
   EXPECT_GT(rows[1]["multiply_adds"], rows[0]["multiply_adds"]);
   EXPECT_EQ(rows[1]["taps"][3], (json{{"name", "c4"}, {"channels", 512}, {"stride", 8}}));
 
-  const Outcome table = Run("reflux models psp_mobilenetv2 --size 512x1024");
+  const ShellOutput table = Run("reflux models psp_mobilenetv2 --size 512x1024");
   EXPECT_EQ(table.exit_code, 0);
-  EXPECT_THAT(table.output, testing::AllOf(HasSubstr("512x1024"), HasSubstr("2.65 M"),
-                                           HasSubstr("c4 320/8, aspp 128/8, logits 19/8")));
+  EXPECT_THAT(table.text, testing::AllOf(HasSubstr("512x1024"), HasSubstr("2.65 M"),
+                                         HasSubstr("c4 320/8, aspp 128/8, logits 19/8")));
 }
 
 TEST_F(ModelProgramsTest, JobFilesAllowTheNetworksThereAre) {
-  const Outcome explained = Run("reflux explain student.model --json");
+  const ShellOutput explained = Run("reflux explain student.model --json");
   ASSERT_EQ(explained.exit_code, 0);
-  auto allowed = json::parse(explained.output)["allowed"].get<std::set<std::string>>();
+  auto allowed = json::parse(explained.text)["allowed"].get<std::set<std::string>>();
   EXPECT_EQ(allowed.erase("torchscript"), 1U);  // a file's, not of the table
   std::string list;
   for (const std::string& name : allowed) list += (list.empty() ? "{" : ",") + name;
-  EXPECT_THAT(Run("reflux-model init --model vgg -o a.safetensors", true).output,
+  EXPECT_THAT(Run("reflux-model init --model vgg -o a.safetensors", true).text,
               HasSubstr(list + "}"));
 }
 
 TEST_F(ModelProgramsTest, ImportInspectExport) {
   ASSERT_EQ(Run("reflux-model init --classes 3 -o a.safetensors").exit_code, 0);
-  const Outcome imported = Run(
+  const ShellOutput imported = Run(
       "reflux-model import a.safetensors --architecture deeplabv3_resnet18 --out b.safetensors");
-  ASSERT_EQ(imported.exit_code, 0) << imported.output;
-  EXPECT_EQ(json::parse(Run("reflux-model inspect a.safetensors --json").output)["digest"],
-            json::parse(Run("reflux-model inspect b.safetensors --json").output)["digest"]);
+  ASSERT_EQ(imported.exit_code, 0) << imported.text;
+  EXPECT_EQ(json::parse(Run("reflux-model inspect a.safetensors --json").text)["digest"],
+            json::parse(Run("reflux-model inspect b.safetensors --json").text)["digest"]);
 
   ASSERT_EQ(Run("reflux-model import a.safetensors --backbone-of deeplabv3_resnet18 --classes 4 "
                 "--out c.safetensors")
                 .exit_code,
             0);
-  EXPECT_EQ(json::parse(Run("reflux-model inspect c.safetensors --json").output)["num_classes"], 4);
-  EXPECT_THAT(Run("reflux-model import a.safetensors --out b.safetensors", true).output,
+  EXPECT_EQ(json::parse(Run("reflux-model inspect c.safetensors --json").text)["num_classes"], 4);
+  EXPECT_THAT(Run("reflux-model import a.safetensors --out b.safetensors", true).text,
               HasSubstr("--force"));
 
   const std::string foreign =
       std::string(std::getenv("REFLUX_SOURCE")) + "/tests/unit/distill/checkpoint/data/zip.pth";
-  EXPECT_THAT(Run("reflux-model inspect --names " + foreign).output,
+  EXPECT_THAT(Run("reflux-model inspect --names " + foreign).text,
               testing::AllOf(HasSubstr("tensors: 9"), HasSubstr("argparse.Namespace"),
                              HasSubstr("transposed  [4, 3]")));
 
-  const Outcome exported = Run("reflux-model export a.safetensors --onnx a.onnx");
-  ASSERT_EQ(exported.exit_code, 0) << exported.output;
-  EXPECT_THAT(exported.output, HasSubstr("opset 17"));
+  const ShellOutput exported = Run("reflux-model export a.safetensors --onnx a.onnx");
+  ASSERT_EQ(exported.exit_code, 0) << exported.text;
+  EXPECT_THAT(exported.text, HasSubstr("opset 17"));
   EXPECT_GT(fs::file_size(folder_ + "/a.onnx"), 50'000'000U);  // 13.6 million weights
 }
 
@@ -154,11 +141,11 @@ TEST_F(ModelProgramsTest, EvalSlidesFlipsScalesAndWritesPredictions) {
   ASSERT_EQ(Run(kScenes).exit_code, 0);
   ASSERT_EQ(Run("reflux-model init --seed 7 --data camvid:scenes -o a.safetensors").exit_code, 0);
   ASSERT_EQ(Run("reflux-model init --seed 8 --data camvid:scenes -o b.safetensors").exit_code, 0);
-  const Outcome eval =
+  const ShellOutput eval =
       Run("reflux-model eval a.safetensors a.safetensors b.safetensors --titles a,same,b --data "
           "camvid:scenes --slide 32x48 --scales 0.5,1 --flip --save out --as overlay --json");
-  ASSERT_EQ(eval.exit_code, 0) << eval.output;
-  const json checkpoints = json::parse(eval.output)["checkpoints"];
+  ASSERT_EQ(eval.exit_code, 0) << eval.text;
+  const json checkpoints = json::parse(eval.text)["checkpoints"];
   EXPECT_EQ(checkpoints[0]["agreement_with_first"], 100);
   EXPECT_EQ(checkpoints[1]["agreement_with_first"], 100);
   EXPECT_LT(checkpoints[2]["agreement_with_first"], 100);
@@ -169,21 +156,21 @@ TEST_F(ModelProgramsTest, EvalSlidesFlipsScalesAndWritesPredictions) {
   }
   // Images alone are enough to predict.
   fs::remove_all(folder_ + "/scenes/valannot");
-  const Outcome predicted =
+  const ShellOutput predicted =
       Run("reflux-model eval a.safetensors --data camvid:scenes --no-labels --save out2 --as "
           "classes --json");
   ASSERT_EQ(predicted.exit_code, 0);
-  EXPECT_TRUE(json::parse(predicted.output)["checkpoints"][0]["miou"].is_null());
+  EXPECT_TRUE(json::parse(predicted.text)["checkpoints"][0]["miou"].is_null());
   EXPECT_FALSE(cv::imread(folder_ + "/out2/a/val/scene_000000.png").empty());
   EXPECT_EQ(Run("reflux-model eval a.safetensors --data camvid:scenes").exit_code, 1);
 }
 
 TEST_F(ModelProgramsTest, DataCheckTellsAllThatIsWrong) {
   ASSERT_EQ(Run(kScenes).exit_code, 0);
-  const Outcome sound =
+  const ShellOutput sound =
       Run("reflux-data check --format camvid --root scenes --overlay overlay.png --json");
-  ASSERT_EQ(sound.exit_code, 0) << sound.output;
-  const json splits = json::parse(sound.output);
+  ASSERT_EQ(sound.exit_code, 0) << sound.text;
+  const json splits = json::parse(sound.text);
   ASSERT_EQ(splits.size(), 2);
   EXPECT_EQ(splits[1]["split"], "val");
   EXPECT_EQ(splits[1]["images"], 2);
@@ -195,11 +182,11 @@ TEST_F(ModelProgramsTest, DataCheckTellsAllThatIsWrong) {
   fs::resize_file(folder_ + "/scenes/val/scene_000000.jpg", 300);
   cv::imwrite(folder_ + "/scenes/valannot/scene_000001.png",
               cv::Mat(48, 64, CV_8UC1, cv::Scalar(77)));
-  const Outcome broken = Run("reflux-data check --format camvid --root scenes");
+  const ShellOutput broken = Run("reflux-data check --format camvid --root scenes");
   EXPECT_EQ(broken.exit_code, 1);
   for (const char* problem :
        {"train/scene_000000.jpg has no label", "truncated", "label value 77"}) {
-    EXPECT_THAT(broken.output, HasSubstr(problem));
+    EXPECT_THAT(broken.text, HasSubstr(problem));
   }
   EXPECT_EQ(Run("reflux-data check").exit_code, 2);
   EXPECT_EQ(Run("reflux-data check --format camvid --root nowhere").exit_code, 1);
@@ -208,9 +195,9 @@ TEST_F(ModelProgramsTest, DataCheckTellsAllThatIsWrong) {
 TEST_F(ModelProgramsTest, ErrorsSayWhatIsWrong) {
   ASSERT_EQ(Run(kScenes).exit_code, 0);
   const auto expect = [this](const std::string& arguments, int exit_code, const char* said) {
-    const Outcome outcome = Run(arguments, true);
+    const ShellOutput outcome = Run(arguments, true);
     EXPECT_EQ(outcome.exit_code, exit_code) << arguments;
-    EXPECT_THAT(outcome.output, HasSubstr(said)) << arguments;
+    EXPECT_THAT(outcome.text, HasSubstr(said)) << arguments;
   };
   expect("reflux-scenes --out scenes --seed 9", 1, "choose another folder");
   expect("reflux-scenes --out other --width 7", 2, "width is 7");

@@ -22,6 +22,7 @@
 #include "orchestrator/process/proc.h"
 #include "reflux/v1/jobs.grpc.pb.h"
 #include "tests/support/folder_watch.h"
+#include "tests/support/shell.h"
 
 extern char** environ;
 
@@ -279,28 +280,15 @@ TEST_F(OrchestratorProcessTest, ASecondOrchestratorOnTheSameStateEnds) {
 }
 
 // What the orchestrator prints for a command line that starts nothing.
-struct Answer {
-  int exit_code = -1;
-  std::string text;
-};
-
-Answer Ask(const std::string& environment, const std::string& arguments) {
-  const std::string command = environment + " " + ORCHESTRATOR + " " + arguments + " 2>&1";
-  Answer answer;
-  FILE* pipe = popen(command.c_str(), "r");
-  if (pipe == nullptr) return answer;
-  char block[4096];
-  for (size_t n = 0; (n = fread(block, 1, sizeof(block), pipe)) > 0;) answer.text.append(block, n);
-  const int status = pclose(pipe);
-  answer.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return answer;
+ShellOutput Ask(const std::string& environment, const std::string& arguments) {
+  return RunShell(environment + " " + ORCHESTRATOR + " " + arguments + " 2>&1");
 }
 
 TEST(OrchestratorFlagsTest, TheStateIsWhereTheClientLooks) {
-  const Answer help = Ask("HOME=/home/someone", "--help");
+  const ShellOutput help = Ask("HOME=/home/someone", "--help");
   EXPECT_EQ(help.exit_code, 0);
   EXPECT_THAT(help.text, testing::HasSubstr("/home/someone/.local/state/reflux"));
-  const Answer homeless = Ask("env -u HOME", "");
+  const ShellOutput homeless = Ask("env -u HOME", "");
   EXPECT_EQ(homeless.exit_code, 2);
   EXPECT_THAT(homeless.text, testing::HasSubstr("--state is required"));
 }
@@ -310,7 +298,7 @@ TEST(OrchestratorFlagsTest, TimesThatMakeNoSenseAreUsageErrors) {
        {"--orphan-timeout 0", "--grace -1", "--service-linger -0.5", "--lease 0",
         "--start-timeout 0", "--restart-backoff 1e12", "--log-level loud"}) {
     // A state that could not be made: whoever takes the flag fails with another code.
-    const Answer answer = Ask("", "--state /proc/none " + flag);
+    const ShellOutput answer = Ask("", "--state /proc/none " + flag);
     EXPECT_EQ(answer.exit_code, 2) << flag;
     EXPECT_THAT(answer.text, testing::HasSubstr(flag.substr(0, flag.find(' '))));
   }

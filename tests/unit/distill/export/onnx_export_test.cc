@@ -2,10 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 
@@ -13,6 +11,7 @@
 #include "common/base/file.h"
 #include "distill/models/architectures.h"
 #include "distill/models/build_model.h"
+#include "tests/support/shell.h"
 
 namespace reflux {
 namespace {
@@ -28,23 +27,6 @@ std::string Folder() {
   std::string folder = absl::StrCat(testing::TempDir(), "/reflux_onnx_", getpid(), "_", info);
   std::filesystem::create_directories(folder);
   return folder;
-}
-
-struct Outcome {
-  int exit_code = -1;
-  std::string output;
-};
-
-Outcome Shell(const std::string& command) {
-  Outcome outcome;
-  std::FILE* pipe = popen((command + " 2>&1").c_str(), "r");
-  char buffer[4096];
-  while (const size_t got = std::fread(buffer, 1, sizeof(buffer), pipe)) {
-    outcome.output.append(buffer, got);
-  }
-  const int status = pclose(pipe);
-  outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return outcome;
 }
 
 ModelCheckpoint SmallCheckpoint(const std::string& architecture) {
@@ -101,17 +83,16 @@ TEST_P(OnnxExportTest, OnnxruntimeGivesOurLogitsAtEverySize) {
     absl::StrAppend(&command, " ", shape[0], ",3,", shape[2], ",", shape[3], " ", image, " ",
                     folder, "/logits", images.size());
   }
-  const Outcome outcome = Shell(command);
-  if (outcome.exit_code == kNotInstalled) GTEST_SKIP() << outcome.output;
-  ASSERT_EQ(outcome.exit_code, 0) << outcome.output;
-  EXPECT_THAT(outcome.output, HasSubstr(absl::StrCat("architecture=", GetParam())));
-  EXPECT_THAT(outcome.output, HasSubstr("\"order\":\"BGR\""));
+  const ShellOutput outcome = RunShell(command + " 2>&1");
+  if (outcome.exit_code == kNotInstalled) GTEST_SKIP() << outcome.text;
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr(absl::StrCat("architecture=", GetParam())));
+  EXPECT_THAT(outcome.text, HasSubstr("\"order\":\"BGR\""));
   for (size_t i = 0; i < images.size(); ++i) {
     const Tensor ours = checkpoint.model->Forward(images[i], {}).at("logits");
     const bool classifier = checkpoint.info.options.output_stride == 0;
-    EXPECT_THAT(outcome.output,
-                HasSubstr(classifier ? absl::StrCat("shape ", ours.size(0), " 5\n")
-                                     : absl::StrCat("shape ", ours.size(0), " 5 ")));
+    EXPECT_THAT(outcome.text, HasSubstr(classifier ? absl::StrCat("shape ", ours.size(0), " 5\n")
+                                                   : absl::StrCat("shape ", ours.size(0), " 5 ")));
     const Tensor theirs = ReadFloats(absl::StrCat(folder, "/logits", i + 1), ours.sizes());
     const double difference = (ours - theirs).abs().max().item<double>();
     EXPECT_LT(difference, 1e-4 * ours.abs().max().item<double>());
