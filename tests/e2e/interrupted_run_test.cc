@@ -29,15 +29,7 @@ using ::testing::Not;
 
 class InterruptedRunTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::filesystem::remove_all(root_);
-    std::filesystem::create_directories(root_);
-    WriteProofImages(root_ + "/images", 8);
-    WriteProofTeacher(root_ + "/teacher.safetensors", "deeplabv3_resnet18");
-    ASSERT_TRUE(WriteFileAtomically(
-                    job_, ProofYaml({.root = root_, .losses = "{kd: {}, i2ckd: {tap: aspp}}"}))
-                    .ok());
-  }
+  void SetUp() override { ASSERT_TRUE(WriteProofScene(root_, 8, "deeplabv3_resnet18")); }
   void TearDown() override {
     if (!HasFailure()) std::filesystem::remove_all(root_);
   }

@@ -35,15 +35,7 @@ struct Measured {
 class PlanTest : public testing::Test {
  protected:
   // Views of 24 images, two each, in steps of 4: 12 steps fill, 36 are warm.
-  void SetUp() override {
-    std::filesystem::remove_all(root_);
-    std::filesystem::create_directories(root_);
-    WriteProofImages(root_ + "/images", kImages);
-    WriteProofTeacher(root_ + "/teacher.safetensors", "deeplabv3_resnet50");
-    ASSERT_TRUE(WriteFileAtomically(
-                    job_, ProofYaml({.root = root_, .losses = "{kd: {}, i2ckd: {tap: aspp}}"}))
-                    .ok());
-  }
+  void SetUp() override { ASSERT_TRUE(WriteProofScene(root_, kImages, "deeplabv3_resnet50")); }
   void TearDown() override {
     if (!HasFailure()) std::filesystem::remove_all(root_);
   }

@@ -12,10 +12,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "cache/inventory.h"
-#include "common/base/file.h"
 #include "tests/e2e/orchestrator_process.h"
 #include "tests/e2e/program.h"
 #include "tests/e2e/proof_scene.h"
+#include "tests/support/folder_watch.h"
 
 namespace reflux {
 namespace {
@@ -25,15 +25,7 @@ using ::testing::HasSubstr;
 class PlannerTest : public testing::Test {
  protected:
   // 8 images, two views, logits and aspp: 32 targets, all taken in the first two of three epochs.
-  void SetUp() override {
-    std::filesystem::remove_all(root_);
-    std::filesystem::create_directories(root_);
-    WriteProofImages(root_ + "/images", 8);
-    WriteProofTeacher(root_ + "/teacher.safetensors", "deeplabv3_resnet18");
-    ASSERT_TRUE(WriteFileAtomically(
-                    job_, ProofYaml({.root = root_, .losses = "{kd: {}, i2ckd: {tap: aspp}}"}))
-                    .ok());
-  }
+  void SetUp() override { ASSERT_TRUE(WriteProofScene(root_, 8, "deeplabv3_resnet18")); }
   void TearDown() override {
     if (!HasFailure()) std::filesystem::remove_all(root_);
   }
@@ -107,10 +99,12 @@ TEST_F(PlannerTest, AKilledFillGoesOn) {
     _exit(127);
   }
   // Killed as soon as it has begun to store, wherever that is.
-  while (!std::filesystem::exists(run_ + "/cache/FORMAT") &&
-         waitpid(child, nullptr, WNOHANG) == 0) {
-    usleep(1000);
-  }
+  FolderWatch(root_).Await(
+      [&] {
+        return std::filesystem::exists(run_ + "/cache/FORMAT") ||
+               waitpid(child, nullptr, WNOHANG) != 0;
+      },
+      absl::Minutes(5));
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
   const ShellOutput output = OnRun("fill");

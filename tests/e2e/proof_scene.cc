@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "common/base/counter_random.h"
+#include "common/base/file.h"
 #include "distill/checkpoint/model_checkpoint.h"
 #include "distill/data/class_tables.h"
 #include "distill/models/build_model.h"
@@ -60,6 +61,16 @@ train: {global_batch: 4, epochs: 3, precision: %3$s, seed: 5, threads: 1, checkp
 run: {students: %4$d}
 )",
                          job.root, job.losses, job.precision, job.students, job.student);
+}
+
+bool WriteProofScene(const std::string& root, int images, const std::string& architecture) {
+  std::filesystem::remove_all(root);
+  std::filesystem::create_directories(root);
+  WriteProofImages(root + "/images", images);
+  WriteProofTeacher(root + "/teacher.safetensors", architecture);
+  return WriteFileAtomically(root + "/job.yaml",
+                             ProofYaml({.root = root, .losses = "{kd: {}, i2ckd: {tap: aspp}}"}))
+      .ok();
 }
 
 }  // namespace reflux

@@ -20,8 +20,12 @@ struct ProofJob {
   std::string student = "deeplabv3_resnet18";
   int students = 1;
 };
-// 96x128 crops, four a step, `replay: 2`, three epochs, dropout on, prefetch depth 4 with two loader
-// threads, a checkpoint at every step.
+// 96x128 crops, four a step, `replay: 2`, three epochs, dropout on, prefetch depth 4 with two
+// loader threads, a checkpoint at every step.
 std::string ProofYaml(const ProofJob& job);
+
+// What a program needs for such a job: makes `root` anew with that many images, a teacher of
+// `architecture` and root/job.yaml, which distils by KD and I2CKD. False when a file fails.
+bool WriteProofScene(const std::string& root, int images, const std::string& architecture);
 
 }  // namespace reflux
