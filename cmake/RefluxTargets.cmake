@@ -48,6 +48,11 @@ function(reflux_program name)
   endif()
 endfunction()
 
+# REFLUX_BIN: where e2e tests find the programs.
+# OMP_*: tests run beside each other. OpenMP threads of one that wait for cores of the other, or
+# spin while they wait, make minutes of seconds.
+set(REFLUX_TEST_ENVIRONMENT "REFLUX_BIN=${CMAKE_BINARY_DIR}/bin;REFLUX_SOURCE=${CMAKE_SOURCE_DIR};OMP_NUM_THREADS=1;OMP_WAIT_POLICY=PASSIVE;TSAN_OPTIONS=ignore_noninstrumented_modules=1")
+
 function(reflux_test name)
   cmake_parse_arguments(ARG "TORCH;WHOLE" "TIMEOUT;SHARDS" "SOURCES;DEPS;LABELS" ${ARGN})
   if(ARG_TORCH AND NOT REFLUX_TORCH)
@@ -66,10 +71,6 @@ function(reflux_test name)
     # The code under test is optimised, its tests need not be: half their compile time.
     target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O0>)
   endif()
-  # REFLUX_BIN: where e2e tests find the programs.
-  # OMP_*: tests run beside each other. OpenMP threads of one that wait for cores of the other, or
-  # spin while they wait, make minutes of seconds.
-  set(environment "REFLUX_BIN=${CMAKE_BINARY_DIR}/bin;REFLUX_SOURCE=${CMAKE_SOURCE_DIR};OMP_NUM_THREADS=1;OMP_WAIT_POLICY=PASSIVE;TSAN_OPTIONS=ignore_noninstrumented_modules=1")
   if(ARG_TORCH OR ARG_WHOLE)
     if(NOT ARG_SHARDS)
       set(ARG_SHARDS 1)
@@ -90,7 +91,7 @@ function(reflux_test name)
       math(EXPR index "${shard} - 1")
       add_test(NAME ${test} COMMAND ${name})
       set_tests_properties(${test} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} COST ${cost}
-        ENVIRONMENT "${environment};GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${index}"
+        ENVIRONMENT "${REFLUX_TEST_ENVIRONMENT};GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${index}"
         SKIP_REGULAR_EXPRESSION "${only_skipped}")
     endforeach()
   else()
@@ -100,7 +101,7 @@ function(reflux_test name)
     set(environment_file ${CMAKE_CURRENT_BINARY_DIR}/${name}_environment.cmake)
     file(WRITE ${environment_file}
       "if(${name}_TESTS)\n"
-      "  set_tests_properties(\${${name}_TESTS} PROPERTIES ENVIRONMENT \"${environment}\")\n"
+      "  set_tests_properties(\${${name}_TESTS} PROPERTIES ENVIRONMENT \"${REFLUX_TEST_ENVIRONMENT}\")\n"
       "endif()\n")
     set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${environment_file})
   endif()
