@@ -34,12 +34,6 @@ void SwitchingSource::AwaitIdle(absl::Time deadline) {
   }
 }
 
-absl::StatusOr<SwitchingSource::Served> SwitchingSource::Now() {
-  MutexLock lock(mutex_);
-  if (served_.source == nullptr) return refusal_;
-  return served_;
-}
-
 absl::StatusOr<SwitchingSource::Served> SwitchingSource::Begin() {
   MutexLock lock(mutex_);
   if (served_.source == nullptr) return refusal_;
@@ -64,7 +58,8 @@ absl::Status SwitchingSource::Fetch(const FetchContext& context, const TargetReq
 }
 
 absl::StatusOr<TeacherInfo> SwitchingSource::GetTeacherInfo(const FetchContext& context) {
-  REFLUX_ASSIGN_OR_RETURN(const Served served, Now());
+  REFLUX_ASSIGN_OR_RETURN(const Served served, Begin());
+  const absl::Cleanup finish = [this] { Finish(); };
   return served.source->GetTeacherInfo(context);
 }
 

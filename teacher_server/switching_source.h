@@ -20,7 +20,7 @@ class SwitchingSource : public TargetSource {
   // Requests that begin from here on are refused with `why`, until the next Switch.
   void Refuse(const absl::Status& why);
 
-  // Returns when no Fetch is under way, or at `deadline`.
+  // Returns when no call is under way, or at `deadline`.
   void AwaitIdle(absl::Time deadline);
 
   absl::Status Fetch(const FetchContext& context, const TargetRequest& request,
@@ -32,8 +32,7 @@ class SwitchingSource : public TargetSource {
     std::shared_ptr<TargetSource> source;
     TeacherIdentity identity;
   };
-  absl::StatusOr<Served> Now();
-  // Now(), for a Fetch that is under way until its Finish().
+  // What is served now, to a call that is under way until its Finish().
   absl::StatusOr<Served> Begin();
   void Finish();
 
