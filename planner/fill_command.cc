@@ -13,6 +13,7 @@
 #include "common/base/shutdown.h"
 #include "common/base/status_macros.h"
 #include "common/spec/job_file.h"
+#include "common/spec/run_folders.h"
 #include "planner/commands.h"
 #include "planner/coverage.h"
 #include "planner/fill.h"
@@ -66,7 +67,8 @@ absl::StatusOr<Coverage> FillCommand::MeasureBefore() {
 }
 
 absl::Status FillCommand::OpenPath() {
-  TargetPathOptions options{.endpoints = {}, .cache_directory = CacheFolder(flags_, spec_)};
+  TargetPathOptions options{.endpoints = {},
+                            .cache_directory = RunCacheFolder(spec_, flags_.directory)};
   REFLUX_ASSIGN_OR_RETURN(options.endpoints, ParseTargetEndpoints(flags_.caches));
   REFLUX_ASSIGN_OR_RETURN(path_, OpenTargetPath(spec_, options, nullptr, stop_));
   if (path_->store() != nullptr) {

@@ -11,6 +11,7 @@
 #include "common/base/status_macros.h"
 #include "common/spec/job_file.h"
 #include "common/spec/job_teachers.h"
+#include "common/spec/run_folders.h"
 #include "distill/data/view.h"
 #include "job_plan/data_plan.h"
 #include "planner/commands.h"
@@ -58,11 +59,12 @@ absl::StatusOr<Plan> MakePlan(const PlanFlags& flags, const v1::JobSpec& job) {
   if (!NeedsTeacher(spec.losses())) {
     return absl::InvalidArgumentError("No loss reads a teacher: there is nothing to plan.");
   }
-  MeasureOptions options{.timed_steps = flags.steps,
-                         .scratch = absl::StrCat(RunFolder(flags, spec), "/plan-", getpid()),
-                         .manifest_folder = ManifestFolder(flags, spec),
-                         .drive = {.bytes = flags.drive_mib << 20},
-                         .stop = InstallShutdownSignals()};
+  MeasureOptions options{
+      .timed_steps = flags.steps,
+      .scratch = absl::StrCat(RunFolder(spec, flags.directory), "/plan-", getpid()),
+      .manifest_folder = ManifestFolder(flags, spec),
+      .drive = {.bytes = flags.drive_mib << 20},
+      .stop = InstallShutdownSignals()};
   options.on_phase = [](const std::string& what) { std::cerr << what << std::endl; };
   {
     REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<CacheInventory> inventory,

@@ -36,16 +36,8 @@ void AddPlannerFlags(CLI::App& command, PlannerFlags& flags) {
   command.add_flag("--json", flags.json, "Print JSON");
 }
 
-std::string RunFolder(const PlannerFlags& flags, const v1::JobSpec& spec) {
-  return RunFolder(spec, flags.directory);
-}
-
-std::string CacheFolder(const PlannerFlags& flags, const v1::JobSpec& spec) {
-  return RunCacheFolder(spec, flags.directory);
-}
-
 std::string ManifestFolder(const PlannerFlags& flags, const v1::JobSpec& spec) {
-  if (flags.caches.empty()) return RunFolder(flags, spec) + "/manifests";
+  if (flags.caches.empty()) return RunFolder(spec, flags.directory) + "/manifests";
   const char* cache = std::getenv("XDG_CACHE_HOME");
   if (cache != nullptr && *cache != '\0') return std::string(cache) + "/reflux/manifests";
   const char* home = std::getenv("HOME");
@@ -54,7 +46,7 @@ std::string ManifestFolder(const PlannerFlags& flags, const v1::JobSpec& spec) {
 
 absl::StatusOr<std::unique_ptr<CacheInventory>> OpenInventory(const PlannerFlags& flags,
                                                               const v1::JobSpec& spec) {
-  if (flags.caches.empty()) return OpenFolderInventory(CacheFolder(flags, spec));
+  if (flags.caches.empty()) return OpenFolderInventory(RunCacheFolder(spec, flags.directory));
   REFLUX_ASSIGN_OR_RETURN(const TargetEndpoints endpoints, ParseTargetEndpoints(flags.caches));
   std::set<std::string> servers;  // teachers may share them
   for (const auto& [teacher, of_teacher] : endpoints) servers.insert(of_teacher);

@@ -22,10 +22,6 @@ struct PlannerFlags {
 
 void AddPlannerFlags(CLI::App& command, PlannerFlags& flags);
 
-// The run's folder, absolute.
-std::string RunFolder(const PlannerFlags& flags, const v1::JobSpec& spec);
-// Where its embedded cache lies (common/spec/run_folders.h).
-std::string CacheFolder(const PlannerFlags& flags, const v1::JobSpec& spec);
 // Where digests of images are kept: in the run's folder if that exists or no server is named, else
 // with the user's caches ($XDG_CACHE_HOME, ~/.cache).
 std::string ManifestFolder(const PlannerFlags& flags, const v1::JobSpec& spec);
