@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/rpc/endpoints.h"
+#include "common/rpc/state_folder.h"
 
 namespace reflux {
 
@@ -13,8 +14,7 @@ std::string OrchestratorEndpoint(const std::string& flag) {
   if (!flag.empty()) return flag;
   if (const char* environment = std::getenv("REFLUX_SERVER")) return environment;
   const char* home = std::getenv("HOME");
-  return absl::StrCat("@", home == nullptr ? "" : home,
-                      "/.local/state/reflux/endpoints/orchestrator");
+  return absl::StrCat("@", home == nullptr ? "" : home, kStateBelowHome, "/endpoints/orchestrator");
 }
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const std::string& endpoint) {

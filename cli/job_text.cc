@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "cli/table.h"
+#include "common/base/loss_text.h"
 #include "common/base/progress_bar.h"
 #include "common/spec/job_teachers.h"
 
@@ -16,20 +18,12 @@ namespace {
 
 std::string LossesText(const v1::Progress& progress) {
   std::map<std::string, double> losses(progress.losses().begin(), progress.losses().end());
-  std::string text;
-  if (const auto total = losses.find("total"); total != losses.end()) {
-    text = absl::StrFormat("loss %.4g", total->second);
-    losses.erase(total);
+  std::optional<double> total;
+  if (const auto it = losses.find("total"); it != losses.end()) {
+    total = it->second;
+    losses.erase(it);
   }
-  std::vector<std::string> terms;
-  for (const auto& [name, value] : losses) {
-    if (name.find('.') != std::string::npos) continue;  // a part of a term: too much for one line
-    terms.push_back(absl::StrFormat("%s %.4g", name, value));
-  }
-  if (!terms.empty()) {
-    absl::StrAppend(&text, text.empty() ? "" : " ", "(", absl::StrJoin(terms, ", "), ")");
-  }
-  return text;
+  return LossText(total, losses);
 }
 
 // An evaluation has pixel accuracy or class IoUs; 0 alone is what a new job's message holds.

@@ -16,6 +16,7 @@
 #include "common/metrics/prometheus_registry.h"
 #include "common/rpc/endpoints.h"
 #include "common/rpc/server.h"
+#include "common/rpc/state_folder.h"
 #include "orchestrator/job_service.h"
 #include "orchestrator/local_launcher.h"
 #include "orchestrator/orchestrator.h"
@@ -31,7 +32,7 @@ constexpr double kMaxSeconds = 365 * 86400;
 // Where `reflux` looks for it unless told otherwise; empty without a home.
 std::string DefaultState() {
   const char* const home = std::getenv("HOME");
-  return home == nullptr || *home == '\0' ? "" : absl::StrCat(home, "/.local/state/reflux");
+  return home == nullptr || *home == '\0' ? "" : absl::StrCat(home, kStateBelowHome);
 }
 
 struct Flags {

@@ -1,26 +1,8 @@
 #include "student_worker/bar_observer.h"
 
-#include <string>
-#include <vector>
-
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
+#include "common/base/loss_text.h"
 
 namespace reflux {
-namespace {
-
-std::string LossesText(const StepReport& report) {
-  std::vector<std::string> terms;
-  for (const auto& [name, value] : report.losses) {
-    if (name.find('.') != std::string::npos) continue;  // a part of a term: too much for one line
-    terms.push_back(absl::StrFormat("%s %.4g", name, value));
-  }
-  return absl::StrCat(absl::StrFormat("loss %.4g", report.total_loss),
-                      terms.empty() ? "" : absl::StrCat(" (", absl::StrJoin(terms, ", "), ")"));
-}
-
-}  // namespace
 
 void BarObserver::Begin(const std::string& label) {
   EndLine();
@@ -42,7 +24,7 @@ void BarObserver::OnStep(const StepReport& report) {
   if (!shown_) bar_->StartAt(report.step - 1);
   shown_ = true;
   bar_->SetTotal(report.total_steps);
-  bar_->Update(report.step, LossesText(report));
+  bar_->Update(report.step, LossText(report.total_loss, report.losses));
 }
 
 }  // namespace reflux

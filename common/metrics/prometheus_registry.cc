@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/listen_error.h"
 #include "common/base/mutex.h"
 
 namespace reflux {
@@ -64,9 +65,8 @@ absl::StatusOr<std::unique_ptr<PrometheusRegistry>> PrometheusRegistry::Start(
     state->exposer = std::make_unique<prometheus::Exposer>(address, 1);
   } catch (const std::exception&) {
     // What it says ("null context ...") helps nobody, and it knows no other reason.
-    return absl::AlreadyExistsError(absl::StrCat("metrics: cannot listen on ", address,
-                                                 ": the port is in use or not permitted; choose "
-                                                 "another, or port 0 for any free one"));
+    const absl::Status status = CannotListenError(address);
+    return absl::Status(status.code(), absl::StrCat("metrics: ", status.message()));
   }
   state->exposer->RegisterCollectable(state->registry);
   return std::unique_ptr<PrometheusRegistry>(new PrometheusRegistry(std::move(state)));

@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "common/base/listen_error.h"
 
 namespace reflux {
 namespace {
@@ -65,11 +66,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
   if (result->server_ == nullptr) {
     result->server_ = Listen(host, port, options, services, &result->port_);
   }
-  if (result->server_ == nullptr) {
-    return absl::AlreadyExistsError(absl::StrCat("cannot listen on ", options.address,
-                                                 ": the port is in use or not permitted; choose "
-                                                 "another, or port 0 for any free one"));
-  }
+  if (result->server_ == nullptr) return CannotListenError(options.address);
   result->address_ = absl::StrCat(host, ":", result->port_);
   result->SetServing(false);
   return result;
