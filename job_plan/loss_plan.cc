@@ -8,7 +8,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "common/spec/job_teachers.h"
 #include "common/spec/loss_fields.h"
@@ -17,56 +16,17 @@
 #include "distill/losses/cross_entropy_loss.h"
 #include "distill/losses/cross_image_loss.h"
 #include "distill/losses/feature_losses.h"
-#include "distill/losses/frskd_classifier_loss.h"
-#include "distill/losses/frskd_loss.h"
 #include "distill/losses/i2ckd_loss.h"
 #include "distill/losses/icsd_loss.h"
-#include "distill/losses/label_rotation.h"
 #include "distill/losses/memory_loss.h"
 #include "distill/losses/own_loss.h"
 #include "distill/losses/pixel_kd_loss.h"
 #include "distill/losses/similarity_losses.h"
-#include "distill/models/image_classifier.h"
+#include "job_plan/loss_term.h"
+#include "job_plan/self_distillation_terms.h"
 
 namespace reflux {
 namespace {
-
-// Channels of `tap` among `taps` ({name, channels, ...}); NotFound lists those that exist.
-template <typename Taps>
-absl::StatusOr<int64_t> Channels(const Taps& taps, const std::string& tap, absl::string_view whose,
-                                 absl::string_view field) {
-  std::vector<std::string> names;
-  for (const auto& known : taps) {
-    if (known.name == tap) return known.channels;
-    names.push_back(known.name);
-  }
-  return absl::NotFoundError(absl::StrCat(field, ": the ", whose, " has no tap '", tap,
-                                          "'; it has: ", absl::StrJoin(names, ", ")));
-}
-
-absl::StatusOr<LossTerm> Term(std::string name, std::shared_ptr<Loss> loss, double weight,
-                              const std::string& schedule, LossKind kind) {
-  if (!(weight >= 0))
-    return absl::InvalidArgumentError(absl::StrCat("losses.", name, ".weight: is negative"));
-  absl::StatusOr<LossSchedule> parsed = ParseLossSchedule(schedule);
-  if (!parsed.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("losses.", name, ".", parsed.status().message()));
-  }
-  return LossTerm{.name = std::move(name),
-                  .loss = std::move(loss),
-                  .weight = weight,
-                  .schedule = *parsed,
-                  .kind = kind};
-}
-
-// What a loss is made from.
-struct LossSource {
-  const SegmentationModel& student;
-  const TeacherInfo* teacher;  // that it names; null if it reads none
-  uint64_t seed;
-  const v1::JobSpec& job;
-};
 
 // Whether the teacher may reduce the map of `tap` for the loss of that name: the job wants it, the
 // maps are not derived from those of whole images, and no other loss reads the whole map.
@@ -92,14 +52,6 @@ absl::Status SetTap(const std::string& loss, const std::string& tap, const LossS
   return absl::OkStatus();
 }
 
-// The term of a loss that is made of its options alone; every spec has weight and schedule.
-template <typename L, typename Spec, typename Options>
-absl::StatusOr<LossTerm> TermOf(const std::string& name, const Spec& spec, const Options& options,
-                                LossKind kind) {
-  REFLUX_RETURN_IF_ERROR(options.Validate());
-  return Term(name, std::make_shared<L>(options), spec.weight(), spec.schedule(), kind);
-}
-
 // Whether both sides' maps of `tap` have the same size.
 bool SameStride(const LossSource& source, const std::string& tap) {
   const auto stride = [&tap](const auto& taps) -> int64_t {
@@ -109,12 +61,6 @@ bool SameStride(const LossSource& source, const std::string& tap) {
     return 0;
   };
   return stride(source.student.taps()) == stride(source.teacher->taps);
-}
-
-bool HasTap(const SegmentationModel& model, const std::string& name) {
-  const std::vector<TapInfo> taps = model.taps();
-  return std::any_of(taps.begin(), taps.end(),
-                     [&](const TapInfo& tap) { return tap.name == name; });
 }
 
 absl::StatusOr<LossTerm> CrossEntropyTerm(const v1::CrossEntropySpec& spec,
@@ -253,35 +199,6 @@ absl::StatusOr<LossTerm> MemoryTerm(const v1::MemorySpec& spec, const LossSource
   return TermOf<MemoryLoss>("cirkd_memory", spec, options, LossKind::kRelation);
 }
 
-absl::StatusOr<SelfTeacherOptions> SelfTeacherOf(const v1::FrskdSpec& spec,
-                                                 const SegmentationModel& student) {
-  SelfTeacherOptions options{.num_classes = student.num_classes(),
-                             .width = spec.width(),
-                             .layers = spec.layers(),
-                             .head_width = spec.head_width()};
-  for (const std::string& tap : spec.taps()) {
-    REFLUX_ASSIGN_OR_RETURN(const int64_t channels,
-                            Channels(student.taps(), tap, "student", "losses.frskd.taps"));
-    options.channels.push_back(channels);
-  }
-  return options;
-}
-
-absl::StatusOr<LossTerm> FrskdTerm(const v1::FrskdSpec& spec, const LossSource& source) {
-  FrskdOptions options{.taps = {spec.taps().begin(), spec.taps().end()},
-                       .alpha = spec.alpha(),
-                       .beta = spec.beta(),
-                       .warmup = spec.warmup(),
-                       .ramp = spec.ramp(),
-                       .temperature = spec.temperature(),
-                       .power = spec.power(),
-                       .seed = source.seed};
-  REFLUX_ASSIGN_OR_RETURN(options.features, ParseFrskdFeatures(spec.features()));
-  REFLUX_ASSIGN_OR_RETURN(options.margin, ParseFrskdMargin(spec.margin()));
-  REFLUX_ASSIGN_OR_RETURN(options.self_teacher, SelfTeacherOf(spec, source.student));
-  return TermOf<FrskdLoss>("frskd", spec, options, LossKind::kTask);
-}
-
 absl::StatusOr<LossTerm> OwnTerm(const std::string& name, const v1::OwnLossSpec& spec,
                                  const LossSource& source) {
   OwnLossInput input{.num_classes = source.student.num_classes()};
@@ -291,49 +208,6 @@ absl::StatusOr<LossTerm> OwnTerm(const std::string& name, const v1::OwnLossSpec&
       MakeOwnLoss(name, std::move(input), {spec.options().begin(), spec.options().end()}));
   return Term(absl::StrCat("own_", name), std::move(loss), spec.weight(), spec.schedule(),
               OwnLosses().at(name).kind);
-}
-
-// The channels of a classifier's stages.
-absl::StatusOr<std::vector<int64_t>> StagesOf(const SegmentationModel& student) {
-  std::vector<int64_t> channels;
-  for (const TapInfo& tap : student.taps()) {
-    if (tap.name == StageTap(channels.size())) channels.push_back(tap.channels);
-  }
-  if (HasTap(student, StageTap(0, /*before_relu=*/true))) return channels;
-  return absl::FailedPreconditionError(
-      absl::StrCat("student.model: ", student.architecture(), " is no classifier of images"));
-}
-
-absl::StatusOr<LossTerm> FrskdClassifierTerm(const v1::FrskdClassifierSpec& spec,
-                                             const LossSource& source) {
-  FrskdClassifierOptions options{.alpha = spec.alpha(),
-                                 .beta = spec.beta(),
-                                 .temperature = spec.temperature(),
-                                 .power = spec.power(),
-                                 .sla = spec.sla(),
-                                 .sla_weight = spec.sla_weight(),
-                                 .seed = source.seed};
-  REFLUX_ASSIGN_OR_RETURN(options.features, ParseFrskdFeatures(spec.features()));
-  REFLUX_ASSIGN_OR_RETURN(options.margin, ParseFrskdMargin(spec.margin()));
-  BifpnOptions& pyramid = options.self_teacher;
-  REFLUX_ASSIGN_OR_RETURN(pyramid.channels, StagesOf(source.student));
-  pyramid.num_classes = source.student.num_classes();
-  (spec.pyramid() == "bifpn" ? pyramid.num_channels : pyramid.width) =
-      spec.pyramid() == "bifpn" ? spec.channels() : spec.width();
-  pyramid.repeat = spec.layers();
-  pyramid.up_depth = pyramid.down_depth = spec.depth();
-  return TermOf<FrskdClassifierLoss>("frskd_classifier", spec, options, LossKind::kTask);
-}
-
-absl::StatusOr<LossTerm> SlaTerm(const v1::SlaSpec& spec, const LossSource& source) {
-  SlaOptions options{.num_classes = source.student.num_classes(),
-                     .distillation = spec.distillation(),
-                     .temperature = spec.temperature(),
-                     .seed = source.seed};
-  REFLUX_ASSIGN_OR_RETURN(const std::vector<int64_t> stages, StagesOf(source.student));
-  options.tap = StageTap(stages.size() - 1);
-  options.channels = stages.back();
-  return TermOf<SlaLoss>("sla", spec, options, LossKind::kTask);
 }
 
 // What the loss calls its teacher in the job's map; empty if it reads none.
