@@ -17,15 +17,22 @@ std::string TapNames(const SegmentationModel& model) {
   });
 }
 
-TEST(PlanLossesTest, AnOwnLossIsATermAmongTheOthers) {
-  const auto student = *BuildModel({.num_classes = 3, .aspp_width = 8});
-  const TeacherInfo teacher{.num_classes = 3, .taps = {{.name = "aspp", .channels = 16}}};
+// A job that distils by feature_cosine on `aspp`.
+v1::JobSpec CosineJob(double weight) {
   v1::JobSpec spec;
   (*spec.mutable_teachers())["default"].set_checkpoint("teacher");
   v1::OwnLossSpec& own = (*spec.mutable_losses()->mutable_own())["feature_cosine"];
-  own.set_weight(3);
+  own.set_weight(weight);
   own.set_tap("aspp");
   own.set_schedule("constant");
+  return spec;
+}
+
+TEST(PlanLossesTest, AnOwnLossIsATermAmongTheOthers) {
+  const auto student = *BuildModel({.num_classes = 3, .aspp_width = 8});
+  const TeacherInfo teacher{.num_classes = 3, .taps = {{.name = "aspp", .channels = 16}}};
+  v1::JobSpec spec = CosineJob(3);
+  v1::OwnLossSpec& own = (*spec.mutable_losses()->mutable_own())["feature_cosine"];
   (*own.mutable_options())["power"] = 2;
   const auto planned = PlanLosses(spec, *student, {{"default", teacher}});
   ASSERT_TRUE(planned.ok()) << planned.status();
@@ -47,14 +54,9 @@ TEST(PlanLossesTest, ATapThatOnlyTheTeacherLacksIsSaidWithThoseItHas) {
   const TeacherInfo teacher{
       .num_classes = 3,
       .taps = {{.name = "logits", .channels = 3}, {.name = "head", .channels = 16}}};
-  v1::JobSpec spec;
-  (*spec.mutable_teachers())["default"].set_checkpoint("teacher");
-  v1::OwnLossSpec& own = (*spec.mutable_losses()->mutable_own())["feature_cosine"];
-  own.set_weight(1);
-  own.set_tap("aspp");
-  own.set_schedule("constant");
-  EXPECT_THAT(std::string(PlanLosses(spec, *student, {{"default", teacher}}).status().message()),
-              testing::HasSubstr("the teacher has no tap 'aspp'; it has: logits, head"));
+  EXPECT_THAT(
+      std::string(PlanLosses(CosineJob(1), *student, {{"default", teacher}}).status().message()),
+      testing::HasSubstr("the teacher has no tap 'aspp'; it has: logits, head"));
 }
 
 TEST(PlanLossesTest, ATeacherOfOtherClassesIsNamedWithItsCheckpoint) {
