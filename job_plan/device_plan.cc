@@ -2,8 +2,16 @@
 
 #include <dlfcn.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
+#include <array>
+#include <cstdlib>
+#include <vector>
+
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/base/boot_id.h"
 
 namespace reflux {
 namespace {
@@ -26,6 +34,22 @@ std::string HowToGetCuda() {
                       problem.empty() ? "" : absl::StrCat(": ", problem));
 }
 
+// float32 is float32 (LibTorch would round what convolutions read to TF32), and cuDNN neither
+// chooses algorithms by the clock nor takes those that add in another order each time.
+bool SettleArithmetic() {
+  at::Context& context = at::globalContext();
+  context.setAllowTF32CuBLAS(false);
+  context.setAllowTF32CuDNN(false);
+  context.setBenchmarkCuDNN(false);
+  context.setDeterministicCuDNN(true);
+  return true;
+}
+
+std::string HostName() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+
 }  // namespace
 
 absl::StatusOr<torch::Device> PlanDevice(const std::string& name, int rank) {
@@ -36,13 +60,29 @@ absl::StatusOr<torch::Device> PlanDevice(const std::string& name, int rank) {
   }
   const std::string& problem = CudaPartProblem();
   const auto gpus = static_cast<int>(torch::cuda::device_count());
-  if (gpus > 0) return torch::Device(torch::kCUDA, static_cast<torch::DeviceIndex>(rank % gpus));
+  if (gpus > 0) {
+    [[maybe_unused]] static const bool settled = SettleArithmetic();
+    return torch::Device(torch::kCUDA, static_cast<torch::DeviceIndex>(rank % gpus));
+  }
   if (name == "cuda") {
     return absl::FailedPreconditionError(
         absl::StrCat("device: cuda was asked for, but ", HowToGetCuda()));
   }
   if (!problem.empty()) spdlog::warn("device: auto takes the CPU: {}", HowToGetCuda());
   return torch::Device(torch::kCPU);
+}
+
+std::string VisibleGpu(int index, const char* visible) {
+  if (visible == nullptr) return absl::StrCat(index);
+  const std::vector<std::string> listed = absl::StrSplit(visible, ',');
+  if (index >= static_cast<int>(listed.size())) return absl::StrCat(index);
+  return std::string(absl::StripAsciiWhitespace(listed[index]));
+}
+
+std::string GpuOf(const torch::Device& device) {
+  if (!device.is_cuda()) return "";
+  return absl::StrCat(HostName(), "/", BootId(), "/",
+                      VisibleGpu(device.index(), std::getenv("CUDA_VISIBLE_DEVICES")));
 }
 
 }  // namespace reflux

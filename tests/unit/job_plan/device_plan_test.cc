@@ -6,6 +6,14 @@
 namespace reflux {
 namespace {
 
+TEST(PlanDeviceTest, GpuByItsNameOnTheMachine) {
+  EXPECT_EQ(VisibleGpu(1, nullptr), "1");
+  EXPECT_EQ(VisibleGpu(1, "3, 5"), "5");
+  EXPECT_EQ(VisibleGpu(0, "GPU-8932f937"), "GPU-8932f937");
+  EXPECT_EQ(GpuOf(torch::kCPU), "");
+  EXPECT_NE(GpuOf({torch::kCUDA, 0}), GpuOf({torch::kCUDA, 1}));
+}
+
 TEST(PlanDeviceTest, NamesAndWhatIsThere) {
   EXPECT_TRUE(PlanDevice("cpu").value().is_cpu());
   EXPECT_THAT(PlanDevice("gpu").status().message(), testing::HasSubstr("none of cpu, cuda, auto"));
