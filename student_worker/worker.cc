@@ -16,6 +16,7 @@
 #include "common/spec/job_file.h"
 #include "job_plan/device_plan.h"
 #include "student_worker/bar_observer.h"
+#include "student_worker/collectives/backend_choice.h"
 #include "student_worker/collectives/c10d_communicator.h"
 #include "student_worker/observers.h"
 #include "student_worker/target_path.h"
@@ -59,6 +60,7 @@ class Worker {
   Cancellation::Registration on_wish_;
   std::optional<RendezvousStore> store_;
   std::unique_ptr<Communicator> communicator_;
+  torch::Device device_ = torch::kCPU;
 };
 
 absl::Status Worker::StartMetrics() {
@@ -106,15 +108,14 @@ absl::Status Worker::Rendezvous() {
     }
     REFLUX_ASSIGN_OR_RETURN(store_, JoinStore(address, timeout));
   }
-  REFLUX_ASSIGN_OR_RETURN(const torch::Device device,
-                          PlanDevice(spec_.train().device(), flags_.rank));
-  REFLUX_ASSIGN_OR_RETURN(communicator_,
-                          Connect({.backend = device.is_cuda() ? "nccl" : "gloo",
-                                   .rank = flags_.rank,
-                                   .world_size = flags_.world_size,
-                                   .generation = flags_.program.membership.generation,
-                                   .timeout = timeout},
-                                  *store_));
+  ConnectOptions options{.rank = flags_.rank,
+                         .world_size = flags_.world_size,
+                         .generation = flags_.program.membership.generation,
+                         .timeout = timeout};
+  REFLUX_ASSIGN_OR_RETURN(options.backend, AgreeOnBackend(GpuOf(device_), options, *store_));
+  if (device_.is_cuda())
+    spdlog::info("{} joins the students on {}", options.backend, device_.str());
+  REFLUX_ASSIGN_OR_RETURN(communicator_, Connect(options, *store_));
   return absl::OkStatus();
 }
 
@@ -151,6 +152,8 @@ absl::StatusOr<TrainingEnd> Worker::Run() {
     return absl::PermissionDeniedError("cannot create " + flags_.directory + ": " +
                                        error.message());
   }
+  // First of all that computes: a teacher on the CPU would otherwise hide the GPU (PlanDevice).
+  REFLUX_ASSIGN_OR_RETURN(device_, PlanDevice(spec_.train().device(), flags_.rank));
   REFLUX_RETURN_IF_ERROR(StartMetrics());
   REFLUX_RETURN_IF_ERROR(OpenObservers());
   REFLUX_RETURN_IF_ERROR(Rendezvous());

@@ -56,9 +56,11 @@ absl::StatusOr<intrusive_ptr<ProcessGroup>> MakeGroup(absl::string_view name,
   REFLUX_RETURN_IF_ERROR(CatchRendezvousErrors(
       absl::StrCat("connecting ", RankText(options), " from ", rendezvous.local_address()), [&] {
         group = c10::make_intrusive<ProcessGroup>(store, options.rank, options.world_size);
-        group->setBackend(c10::DeviceType::CPU, ProcessGroup::BackendType::GLOO,
-                          MakeGloo(c10::make_intrusive<c10d::PrefixStore>("gloo", store),
-                                   rendezvous.local_address(), options));
+        const auto gloo = MakeGloo(c10::make_intrusive<c10d::PrefixStore>("gloo", store),
+                                   rendezvous.local_address(), options);
+        group->setBackend(c10::DeviceType::CPU, ProcessGroup::BackendType::GLOO, gloo);
+        if (options.backend == "gloo")
+          group->setBackend(c10::DeviceType::CUDA, ProcessGroup::BackendType::GLOO, gloo);
       }));
   group->setDefaultBackend(ProcessGroup::BackendType::GLOO);
   if (options.backend == "nccl") {

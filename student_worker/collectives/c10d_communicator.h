@@ -1,4 +1,4 @@
-// A Communicator over c10d process groups: Gloo for CPU tensors, NCCL for CUDA tensors.
+// A Communicator over c10d process groups: Gloo, or NCCL for CUDA tensors.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,9 @@
 namespace reflux {
 
 struct ConnectOptions {
-  // "gloo": CPU tensors only. "nccl": CUDA tensors by NCCL and CPU tensors by Gloo; every rank
-  // needs a device of its own, the one its tensors are on.
+  // "gloo": all tensors by Gloo; those on a GPU pass through the CPU, and ranks may share one.
+  // "nccl": CUDA tensors by NCCL and CPU tensors by Gloo; every rank needs a device of its own, the
+  // one its tensors are on. Which: AgreeOnBackend (backend_choice.h).
   std::string backend = "gloo";
   int rank = 0;
   int world_size = 1;
@@ -30,8 +31,8 @@ struct ConnectOptions {
 
 // Blocks until every rank has connected. InvalidArgument for bad options; FailedPrecondition, with
 // what to do, when NCCL cannot be loaded or there is no CUDA device; Unavailable when a rank does
-// not come in time. One communicator a process: LibTorch's flight recorder is not safe across process
-// groups (tests that run ranks as threads switch it off by TORCH_FR_BUFFER_SIZE=0).
+// not come in time. One communicator a process: LibTorch's flight recorder is not safe across
+// process groups (tests that run ranks as threads switch it off by TORCH_FR_BUFFER_SIZE=0).
 absl::StatusOr<std::unique_ptr<Communicator>> Connect(const ConnectOptions& options,
                                                       const RendezvousStore& store);
 

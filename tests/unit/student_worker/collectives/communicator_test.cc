@@ -8,6 +8,7 @@
 
 #include <atomic>
 
+#include "student_worker/collectives/backend_choice.h"
 #include "student_worker/collectives/c10d_communicator.h"
 #include "student_worker/collectives/nccl_module.h"
 #include "tests/unit/student_worker/collectives/ranks.h"
@@ -210,6 +211,30 @@ TEST(Collectives, ThrowWhenARankIsLost) {
       EXPECT_THAT(error.what(), HasSubstr("all-reduce on rank 0 of 2"));
     }
   });
+}
+
+TEST(BackendChoice, NcclForGpusOfTheirOwn) {
+  EXPECT_EQ(ChooseBackend({"a/0", "a/1", "b/0"}), "nccl");
+  EXPECT_EQ(ChooseBackend({"a/0", "a/1", "a/0"}), "gloo") << "two ranks share one";
+  EXPECT_EQ(ChooseBackend({"a/0", ""}), "gloo") << "one is on the CPU";
+  EXPECT_EQ(ChooseBackend({"", ""}), "gloo");
+}
+
+TEST(BackendChoice, RanksAgree) {
+  const RendezvousStore store = InProcessStore();
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < 2; ++rank) {
+    threads.emplace_back([&, rank] {
+      for (const auto& [generation, other] : {std::pair{1, "gpu 1"}, std::pair{2, "gpu 0"}}) {
+        const auto backend =
+            AgreeOnBackend(rank == 0 ? "gpu 0" : other,
+                           {.rank = rank, .world_size = 2, .generation = generation}, store);
+        ASSERT_TRUE(backend.ok()) << backend.status();
+        EXPECT_EQ(*backend, generation == 1 ? "nccl" : "gloo");
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 TEST(NcclModule, SaysWhatToDoWhenAbsent) {
