@@ -1,16 +1,19 @@
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 
 #include "absl/strings/str_cat.h"
 #include "distill/tensors/deterministic_fill.h"
+#include "job_plan/device_plan.h"
 #include "tests/golden/ops.h"
 
 namespace reflux::golden {
 namespace {
 
-torch::Tensor AsType(const torch::Tensor& tensor, torch::Dtype dtype) {
-  return tensor.is_floating_point() ? tensor.to(dtype) : tensor;
+torch::Tensor Place(const torch::Tensor& tensor, torch::Dtype dtype) {
+  const torch::Tensor converted = tensor.is_floating_point() ? tensor.to(dtype) : tensor;
+  return converted.to(GoldenDevice());
 }
 
 torch::Tensor Filled(const std::string& salt, const json& source) {
@@ -45,28 +48,37 @@ void ReadFile(const std::filesystem::path& path, std::vector<GoldenCase>& cases)
 
 }  // namespace
 
+const torch::Device& GoldenDevice() {
+  static const auto* const device = [] {
+    const char* const name = std::getenv("REFLUX_GOLDEN_DEVICE");
+    return new torch::Device(OrThrow(PlanDevice(name != nullptr ? name : "cpu")));
+  }();
+  return *device;
+}
+
 torch::Tensor GoldenCase::Stored(const std::string& tensor) const {
   return OrThrow(tensors->Load(tensor));
 }
 
 torch::Tensor GoldenCase::Input(const std::string& logical, torch::Dtype dtype) const {
   const json& source = inputs.at(logical);
-  return AsType(source.is_string() ? Stored(source.get<std::string>()) : Filled(salt, source),
-                dtype);
+  return Place(source.is_string() ? Stored(source.get<std::string>()) : Filled(salt, source),
+               dtype);
 }
 
 torch::Tensor GoldenCase::Weight(const std::string& key, const std::vector<int64_t>& shape,
                                  torch::Dtype dtype, const std::string& group) const {
   const std::string prefix = group.empty() ? "" : group + "/";
   if (weights.contains(prefix + key)) {
-    return AsType(Stored(weights.at(prefix + key).get<std::string>()), dtype);
+    return Place(Stored(weights.at(prefix + key).get<std::string>()), dtype);
   }
   const std::string fill = weights.at(prefix + "*").at("fill");
-  return AsType(DeterministicFill(salt, fill + key, shape), dtype);
+  return Place(DeterministicFill(salt, fill + key, shape), dtype);
 }
 
 void GoldenCase::LoadWeights(torch::nn::Module& module, const std::string& group) const {
   torch::NoGradGuard no_grad;
+  module.to(GoldenDevice());
   const auto load = [&](const auto& named) {
     for (const auto& item : named) {
       const torch::Tensor& target = item.value();

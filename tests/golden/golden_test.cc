@@ -2,7 +2,7 @@
 //
 // Reads every .safetensors file of $REFLUX_GOLDEN_DIR (default: ../shared/golden beside the source
 // tree if it is there, else tests/golden/data) and registers one test a case. A case without code
-// is listed in the last line, never passed.
+// is listed in the last line, never passed. REFLUX_GOLDEN_DEVICE=cuda computes on a GPU.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -73,7 +73,7 @@ NotCovered Register(const std::vector<GoldenCase>& cases, const GoldenOps& ops) 
 
 int Run() {
   const std::string folder = Folder();
-  std::printf("golden vectors of %s\n", folder.c_str());
+  std::printf("golden vectors of %s on %s\n", folder.c_str(), GoldenDevice().str().c_str());
   const NotCovered missing = Register(ReadCases(folder), AllOps());
   const int failed = RUN_ALL_TESTS();
   std::printf("golden: %d cases passed, %d not covered (ops: %s)\n",

@@ -21,8 +21,8 @@ int64_t CirkdWidth(absl::string_view architecture) {
   return architecture == "psp_resnet50" || architecture == "psp_resnet101" ? 256 : 0;
 }
 
-// The golden model names are "<code base>_<architecture>", those of torchvision, mmseg and FRSKD's segmentation whole as
-// ours.
+// The golden model names are "<code base>_<architecture>", those of torchvision, mmseg and FRSKD's
+// segmentation whole as ours.
 std::optional<ModelOptions> OptionsFor(const std::string& model) {
   ModelOptions options;
   absl::string_view architecture = model;
@@ -172,7 +172,7 @@ Tensor RecordGradients(SegmentationModel& model, const GoldenCase& golden, int64
                        GoldenOutcome& outcome) {
   const auto parameters = model.named_parameters();
   Tensor squares = torch::zeros({}, torch::kFloat64);
-  for (const auto& item : parameters) squares += item.value().grad().square().sum();
+  for (const auto& item : parameters) squares = squares + item.value().grad().square().sum();
   for (const auto& [logical, expected] : golden.expect.items()) {
     if (expected.contains("step") && expected["step"] == step && expected.contains("of")) {
       outcome.outputs[logical] = parameters[expected["of"].get<std::string>()].grad().clone();
