@@ -51,7 +51,10 @@ endfunction()
 # REFLUX_BIN: where e2e tests find the programs.
 # OMP_*: tests run beside each other. OpenMP threads of one that wait for cores of the other, or
 # spin while they wait, make minutes of seconds.
-set(REFLUX_TEST_ENVIRONMENT "REFLUX_BIN=${CMAKE_BINARY_DIR}/bin;REFLUX_SOURCE=${CMAKE_SOURCE_DIR};OMP_NUM_THREADS=1;OMP_WAIT_POLICY=PASSIVE;TSAN_OPTIONS=ignore_noninstrumented_modules=1")
+set(REFLUX_GPU_TEST_ENVIRONMENT "REFLUX_BIN=${CMAKE_BINARY_DIR}/bin;REFLUX_SOURCE=${CMAKE_SOURCE_DIR};OMP_NUM_THREADS=1;OMP_WAIT_POLICY=PASSIVE;TSAN_OPTIONS=ignore_noninstrumented_modules=1")
+# All but those labelled `gpu` see no GPU: they compare bits, and run ranks as threads, which on one GPU
+# would wait for each other in its one thread of backward.
+set(REFLUX_TEST_ENVIRONMENT "${REFLUX_GPU_TEST_ENVIRONMENT};CUDA_VISIBLE_DEVICES=")
 
 function(reflux_test name)
   cmake_parse_arguments(ARG "TORCH;WHOLE" "TIMEOUT;SHARDS" "SOURCES;DEPS;LABELS" ${ARGN})
@@ -75,6 +78,10 @@ function(reflux_test name)
     if(NOT ARG_SHARDS)
       set(ARG_SHARDS 1)
     endif()
+    set(environment "${REFLUX_TEST_ENVIRONMENT}")
+    if("gpu" IN_LIST ARG_LABELS)
+      set(environment "${REFLUX_GPU_TEST_ENVIRONMENT}")
+    endif()
     # The list of skipped cases ends the output: a list of failed ones would follow it, and CTest
     # calls a match skipped whatever the exit status.
     set(only_skipped "listed below:\n(\\[  SKIPPED \\][^\n]*\n)+$")
@@ -91,7 +98,7 @@ function(reflux_test name)
       math(EXPR index "${shard} - 1")
       add_test(NAME ${test} COMMAND ${name})
       set_tests_properties(${test} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} COST ${cost}
-        ENVIRONMENT "${REFLUX_TEST_ENVIRONMENT};GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${index}"
+        ENVIRONMENT "${environment};GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${index}"
         SKIP_REGULAR_EXPRESSION "${only_skipped}")
     endforeach()
   else()

@@ -15,6 +15,7 @@
 #include "common/targets/rendezvous_source.h"
 #include "distill/data/dataset.h"
 #include "job_plan/data_plan.h"
+#include "job_plan/device_plan.h"
 #include "job_plan/open_teacher.h"
 
 namespace reflux {
@@ -138,6 +139,9 @@ absl::StatusOr<std::unique_ptr<TargetPath>> EmbeddedPath::Open(const v1::JobSpec
   options.read_label = PlanLabelReader(spec.data());
   if (registry != nullptr) options.metrics = LocalSourceMetrics::Register(*registry);
   auto path = std::make_unique<EmbeddedPath>();
+  // All before the first computes: one on the CPU would hide the GPU from the next (PlanDevice).
+  for (const std::string& name : UsedTeachers(spec))
+    REFLUX_RETURN_IF_ERROR(PlanDevice(spec.teachers().at(name).device()).status());
   for (const std::string& name : UsedTeachers(spec)) {
     REFLUX_ASSIGN_OR_RETURN(OpenedTeacher teacher, OpenTeacher(spec, name, options));
     path->local_[name] = std::move(teacher.source);

@@ -1,5 +1,6 @@
 // From the job to data, networks, losses, optimiser and batches, and the state to go on from.
 #include <ATen/Parallel.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -52,6 +53,12 @@ std::vector<int32_t> StridesOf(const std::vector<TargetSpec>& specs, const Teach
     strides.push_back(tap == teacher.taps.end() ? 1 : std::max(1, tap->stride));
   }
   return strides;
+}
+
+// What LibTorch allocates for this thread without being told where goes to the rank's own GPU.
+void UseDevice(const torch::Device& device) {
+  c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
+  spdlog::info("training on {}", device.str());
 }
 
 bool AnyReadsLabels(const std::vector<TargetSpec>& specs) {
@@ -141,7 +148,7 @@ absl::Status Trainer::State::BuildStudent() {
   autocast = precision == "bf16";
   dtype = precision == "fp64" ? torch::kFloat64 : torch::kFloat32;
   REFLUX_ASSIGN_OR_RETURN(device, PlanDevice(spec.train().device(), communicator.rank()));
-  if (device.is_cuda()) spdlog::info("training on {}", device.str());
+  if (device.is_cuda()) UseDevice(device);
   REFLUX_ASSIGN_OR_RETURN(info.options, PlanModel(spec, train->class_names().size()));
   info.classes = train->class_names();
   info.preprocessing = PlanPreprocessing(spec.data());
