@@ -74,15 +74,16 @@ absl::StatusOr<v1::JobSpec> StepBenchJob(const StepBenchOptions& options, const 
                        R"(
 name: bench-step
 data: {format: camvid, root: %s, crop: [%d, %d]}
-teacher: {checkpoint: untrained.safetensors, threads: %d, batch: %d, compute: %s, device: cpu}
+teacher: {checkpoint: untrained.safetensors, threads: %d, batch: %d, compute: %s, device: %s}
 student: {model: deeplabv3_resnet18}
 losses: %s
 targets: {views: "replay: 2", codec: %s, reduce: %s}
-train: {global_batch: %d, steps: %d, precision: %s, threads: %d, learning_rate: 0.0001, device: cpu}
+train: {global_batch: %d, steps: %d, precision: %s, threads: %d, learning_rate: 0.0001, device: %s}
 )",
                        root, kStepBenchHeight, kStepBenchWidth, options.threads, kStepBenchBatch,
-                       options.precision, LossesYaml(options.losses), options.codec, options.reduce,
-                       kStepBenchBatch, options.steps, options.precision, options.threads)});
+                       options.precision, options.device, LossesYaml(options.losses), options.codec,
+                       options.reduce, kStepBenchBatch, options.steps, options.precision,
+                       options.threads, options.device)});
 }
 
 }  // namespace reflux

@@ -21,10 +21,11 @@ struct StepBenchOptions {
   std::string reduce = "none";  // as targets.reduce of a job
   std::string codec = "fp16";   // of the targets
   std::string teacher_model = "deeplabv3_resnet101";
-  int threads = 0;            // intra-op threads of student and teacher; 0: all cores
-  std::string scratch;        // folder for temporary data; empty: the system's
-  std::string cache_program;  // reflux-cache; empty: the one beside this program
-  std::string json;           // file for the result; empty: none
+  std::string device = "cpu";  // of student and teacher: cpu, cuda or auto
+  int threads = 0;             // intra-op threads of student and teacher; 0: all cores
+  std::string scratch;         // folder for temporary data; empty: the system's
+  std::string cache_program;   // reflux-cache; empty: the one beside this program
+  std::string json;            // file for the result; empty: none
 
   // Puts in what was left open; InvalidArgument names the option and what is allowed.
   absl::Status Resolve();

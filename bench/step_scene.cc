@@ -13,6 +13,7 @@
 #include "distill/data/scenes.h"
 #include "distill/teacher/local_source.h"
 #include "job_plan/data_plan.h"
+#include "job_plan/device_plan.h"
 #include "job_plan/student_plan.h"
 #include "job_plan/teacher_plan.h"
 
@@ -67,7 +68,8 @@ absl::Status StepScene::MakeTeacherAndStudent(const StepBenchOptions& options) {
   REFLUX_ASSIGN_OR_RETURN(const Numerics numerics, PlanNumerics(spec_.teachers().at("default")));
   REFLUX_ASSIGN_OR_RETURN(const std::shared_ptr<SegmentationModel> model,
                           UntrainedTeacher(options.teacher_model));
-  REFLUX_ASSIGN_OR_RETURN(Teacher teacher, MakeTeacher(model, {}, numerics, torch::kCPU));
+  REFLUX_ASSIGN_OR_RETURN(const torch::Device device, PlanDevice(options.device));
+  REFLUX_ASSIGN_OR_RETURN(Teacher teacher, MakeTeacher(model, {}, numerics, device));
   local_ = MakeLocalSource(std::move(teacher),
                            [images = dataset_->root()](const Locator& locator) {
                              return ReadImageFile(images, locator);

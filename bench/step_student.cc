@@ -8,6 +8,7 @@
 #include "distill/models/build_model.h"
 #include "distill/models/counter_dropout.h"
 #include "distill/models/placement.h"
+#include "job_plan/device_plan.h"
 #include "job_plan/loss_plan.h"
 #include "job_plan/student_plan.h"
 #include "student_worker/scoped_autocast.h"
@@ -23,12 +24,14 @@ absl::StatusOr<std::unique_ptr<StepStudent>> StepStudent::Create(const v1::JobSp
   InitializeWeights(*student->model_, spec.train().seed());
   student->autocast_ = spec.train().precision() == "bf16";
   student->channels_last_ = spec.train().channels_last();
-  PlaceModule(*student->model_, torch::kCPU, torch::kFloat32, student->channels_last_);
+  REFLUX_ASSIGN_OR_RETURN(student->device_, PlanDevice(spec.train().device()));
+  PlaceModule(*student->model_, student->device_, torch::kFloat32, student->channels_last_);
   student->ignore_index_ = ignore_index;
   student->seed_ = spec.train().seed();
   student->total_steps_ = spec.train().steps();
   REFLUX_ASSIGN_OR_RETURN(student->distillation_,
                           PlanLosses(spec, *student->model_, {{"default", teacher}}));
+  PlaceModule(*student->distillation_, student->device_, torch::kFloat32, /*channels_last=*/false);
   v1::JobSpec alone = spec;
   RemoveTeacherLosses(*alone.mutable_losses());
   REFLUX_ASSIGN_OR_RETURN(student->task_, PlanLosses(alone, *student->model_, {}));
@@ -43,18 +46,20 @@ LossInputs StepStudent::Forward(const Batch& batch, const std::vector<std::strin
   SetDropoutContext(*model_, {.seed = seed_,
                               .step = static_cast<uint64_t>(batch.step),
                               .first_position = static_cast<uint64_t>(batch.first_position)});
-  LossInputs inputs{.teachers = batch.targets,
-                    .labels = batch.labels,
+  LossInputs inputs{.labels = batch.labels.to(device_),
                     .ignore_index = ignore_index_,
                     .step = static_cast<uint64_t>(batch.step),
                     .first_position = static_cast<uint64_t>(batch.first_position),
                     .global_batch = batch.images.size(0),
                     .total_steps = total_steps_};
+  for (const auto& [teacher, maps] : batch.targets) {
+    for (const auto& [tap, map] : maps) inputs.teachers[teacher][tap] = map.to(device_);
+  }
+  const torch::Tensor images = batch.images.to(device_);
   {
-    const ScopedAutocast scope(autocast_, torch::kCPU);
+    const ScopedAutocast scope(autocast_, device_.type());
     inputs.student = model_->Forward(
-        channels_last_ ? batch.images.contiguous(at::MemoryFormat::ChannelsLast) : batch.images,
-        taps);
+        channels_last_ ? images.contiguous(at::MemoryFormat::ChannelsLast) : images, taps);
   }
   for (auto& [tap, map] : inputs.student) map = map.to(torch::kFloat32);
   return inputs;
@@ -71,6 +76,7 @@ absl::Status StepStudent::Step(const Batch& batch) {
   result.total.backward();
   losses.ClipGradients();
   optimizer_->Step(batch.step);
+  if (device_.is_cuda()) torch::cuda::synchronize(device_.index());
   return absl::OkStatus();
 }
 
