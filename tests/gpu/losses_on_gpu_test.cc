@@ -47,7 +47,8 @@ Maps Computed(const NamedLoss& named, const LossInputs& from, const torch::Devic
   const LossResult result = set.Compute(inputs, 0, 10, alone, false);
   result.total.backward();
   Maps values = {{"total", result.total}};
-  for (const auto& [name, value] : result.values) values["value " + name] = torch::tensor(value);
+  for (const auto& [name, value] : result.values)
+    values["value " + name] = torch::tensor(value, torch::kFloat64);
   for (const Maps* maps : {&inputs.student, &inputs.rotated}) {
     for (const auto& [tap, map] : *maps) {
       if (map.grad().defined()) values["gradient of " + tap] = map.grad();
