@@ -36,6 +36,10 @@ void AddFlags(CLI::App& app, StepBenchOptions& options, bool& quick) {
   app.add_option("--codec", options.codec, "as targets.codec of a job")->capture_default_str();
   app.add_option("--teacher-model", options.teacher_model, "Architecture of the teacher")
       ->capture_default_str();
+  app.add_option("--device", options.device,
+                 "cpu, cuda or auto, of the student and of the live teacher")
+      ->capture_default_str();
+  app.add_option("--batch", options.batch, "Images a step")->capture_default_str();
   app.add_option("--threads", options.threads,
                  "Threads of the student and of the teacher; 0: all cores")
       ->capture_default_str();
@@ -57,11 +61,13 @@ int Run(StepBenchOptions options) {
   const auto series = MeasureSteps(options);
   if (!series.ok()) return Fail(series.status());
   std::printf(
-      "%s teacher, %s, losses %s, taps %s, reduce %s, codec %s, %d threads, %d rounds of %d steps\n"
+      "%s teacher, %s, losses %s, taps %s, reduce %s, codec %s, %s, %d images, %d threads, %d "
+      "rounds of "
+      "%d steps\n"
       "median [quartiles]; ratios within a round\n\n%s",
       options.teacher_model.c_str(), options.precision.c_str(), options.losses.c_str(),
-      options.taps.c_str(), options.reduce.c_str(), options.codec.c_str(), options.threads,
-      options.rounds, options.steps, StepTable(*series).c_str());
+      options.taps.c_str(), options.reduce.c_str(), options.codec.c_str(), options.device.c_str(),
+      options.batch, options.threads, options.rounds, options.steps, StepTable(*series).c_str());
   if (options.json.empty()) return kExitDone;
   const absl::Status written = WriteFileAtomically(options.json, StepJson(options, *series));
   return written.ok() ? kExitDone : Fail(written);

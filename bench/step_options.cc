@@ -52,6 +52,7 @@ absl::Status ResolveLosses(const std::string& taps, std::string& losses) {
 
 absl::Status StepBenchOptions::Resolve() {
   if (rounds < 1 || steps < 1) return Bad("--rounds, --steps: at least 1");
+  if (batch < 1 || batch > 1024) return Bad("--batch: from 1 to 1024");
   if (precision != "fp32" && precision != "bf16") return Bad("--precision: fp32 or bf16");
   if (const absl::Status known = ResolveLosses(taps, losses); !known.ok()) return known;
   if (reduce != "none" && reduce != "auto") return Bad("--reduce: none or auto");
@@ -74,15 +75,16 @@ absl::StatusOr<v1::JobSpec> StepBenchJob(const StepBenchOptions& options, const 
                        R"(
 name: bench-step
 data: {format: camvid, root: %s, crop: [%d, %d]}
-teacher: {checkpoint: untrained.safetensors, threads: %d, batch: %d, compute: %s, device: cpu}
+teacher: {checkpoint: untrained.safetensors, threads: %d, batch: %d, compute: %s, device: %s}
 student: {model: deeplabv3_resnet18}
 losses: %s
 targets: {views: "replay: 2", codec: %s, reduce: %s}
-train: {global_batch: %d, steps: %d, precision: %s, threads: %d, learning_rate: 0.0001, device: cpu}
+train: {global_batch: %d, steps: %d, precision: %s, threads: %d, learning_rate: 0.0001, device: %s}
 )",
-                       root, kStepBenchHeight, kStepBenchWidth, options.threads, kStepBenchBatch,
-                       options.precision, LossesYaml(options.losses), options.codec, options.reduce,
-                       kStepBenchBatch, options.steps, options.precision, options.threads)});
+                       root, kStepBenchHeight, kStepBenchWidth, options.threads, options.batch,
+                       options.precision, options.device, LossesYaml(options.losses), options.codec,
+                       options.reduce, options.batch, options.steps, options.precision,
+                       options.threads, options.device)});
 }
 
 }  // namespace reflux

@@ -13,13 +13,14 @@
 #include "distill/data/scenes.h"
 #include "distill/teacher/local_source.h"
 #include "job_plan/data_plan.h"
+#include "job_plan/device_plan.h"
 #include "job_plan/student_plan.h"
 #include "job_plan/teacher_plan.h"
 
 namespace reflux {
 namespace {
 
-constexpr int64_t kImages = 16;
+constexpr int64_t kBatches = 4;  // images, in batches
 
 }  // namespace
 
@@ -50,12 +51,13 @@ absl::Status StepScene::MakeData(const StepBenchOptions& options) {
   if (mkdtemp(folder.data()) == nullptr) return absl::ErrnoToStatus(errno, folder);
   root_ = folder;
   const std::string images = root_ + "/images";
-  REFLUX_RETURN_IF_ERROR(
-      WriteScenes(
-          images,
-          {.train = kImages, .val = 1, .height = kStepBenchHeight, .width = kStepBenchWidth},
-          nullptr)
-          .status());
+  REFLUX_RETURN_IF_ERROR(WriteScenes(images,
+                                     {.train = kBatches * options.batch,
+                                      .val = 1,
+                                      .height = kStepBenchHeight,
+                                      .width = kStepBenchWidth},
+                                     nullptr)
+                             .status());
   REFLUX_ASSIGN_OR_RETURN(spec_, StepBenchJob(options, images));
   REFLUX_ASSIGN_OR_RETURN(dataset_, OpenTrainSplit(spec_.data()));
   REFLUX_ASSIGN_OR_RETURN(digests_.images, SampleDigests(*dataset_, root_ + "/manifests"));
@@ -65,9 +67,10 @@ absl::Status StepScene::MakeData(const StepBenchOptions& options) {
 
 absl::Status StepScene::MakeTeacherAndStudent(const StepBenchOptions& options) {
   REFLUX_ASSIGN_OR_RETURN(const Numerics numerics, PlanNumerics(spec_.teachers().at("default")));
+  REFLUX_ASSIGN_OR_RETURN(const torch::Device device, PlanDevice(options.device, /*rank=*/0));
   REFLUX_ASSIGN_OR_RETURN(const std::shared_ptr<SegmentationModel> model,
                           UntrainedTeacher(options.teacher_model));
-  REFLUX_ASSIGN_OR_RETURN(Teacher teacher, MakeTeacher(model, {}, numerics, torch::kCPU));
+  REFLUX_ASSIGN_OR_RETURN(Teacher teacher, MakeTeacher(model, {}, numerics, device));
   local_ = MakeLocalSource(std::move(teacher),
                            [images = dataset_->root()](const Locator& locator) {
                              return ReadImageFile(images, locator);
@@ -119,8 +122,8 @@ absl::StatusOr<std::unique_ptr<BatchMaker>> StepScene::Maker(TargetSource* sourc
   BatchMakerOptions options{.view_seed = spec_.data().view_seed(),
                             .fetch_timeout = absl::Minutes(5)};
   REFLUX_ASSIGN_OR_RETURN(options.views, PlanViews(spec_));
-  options.stream = {.samples = kImages,
-                    .global_batch = kStepBenchBatch,
+  options.stream = {.samples = kBatches * spec_.train().global_batch(),
+                    .global_batch = spec_.train().global_batch(),
                     .replay = options.views.replay,
                     .seed = spec_.train().seed()};
   if (source != nullptr) {

@@ -42,7 +42,7 @@ class StepScene {
   double ServerCpuSeconds() const { return cache_process_->CpuSeconds(); }
   absl::StatusOr<int64_t> TeacherImages() const;
   // Targets that every batch of a mode with targets must have.
-  int64_t targets_per_step() const { return kStepBenchBatch * specs_.size(); }
+  int64_t targets_per_step() const { return spec_.train().global_batch() * specs_.size(); }
 
  private:
   StepScene() = default;

@@ -8,6 +8,7 @@
 #include "distill/models/build_model.h"
 #include "distill/models/counter_dropout.h"
 #include "distill/models/placement.h"
+#include "job_plan/device_plan.h"
 #include "job_plan/loss_plan.h"
 #include "job_plan/student_plan.h"
 #include "student_worker/scoped_autocast.h"
@@ -23,7 +24,8 @@ absl::StatusOr<std::unique_ptr<StepStudent>> StepStudent::Create(const v1::JobSp
   InitializeWeights(*student->model_, spec.train().seed());
   student->autocast_ = spec.train().precision() == "bf16";
   student->channels_last_ = spec.train().channels_last();
-  PlaceModule(*student->model_, torch::kCPU, torch::kFloat32, student->channels_last_);
+  REFLUX_ASSIGN_OR_RETURN(student->device_, PlanDevice(spec.train().device(), /*rank=*/0));
+  PlaceModule(*student->model_, student->device_, torch::kFloat32, student->channels_last_);
   student->ignore_index_ = ignore_index;
   student->seed_ = spec.train().seed();
   student->total_steps_ = spec.train().steps();
@@ -32,6 +34,7 @@ absl::StatusOr<std::unique_ptr<StepStudent>> StepStudent::Create(const v1::JobSp
   v1::JobSpec alone = spec;
   RemoveTeacherLosses(*alone.mutable_losses());
   REFLUX_ASSIGN_OR_RETURN(student->task_, PlanLosses(alone, *student->model_, {}));
+  PlaceModule(*student->distillation_, student->device_, torch::kFloat32, false);
   Sgd::NamedParameters parameters = ParametersOf(*student->model_);
   parameters.merge(ParametersOf(*student->distillation_, "losses."));
   REFLUX_ASSIGN_OR_RETURN(student->optimizer_,
@@ -43,20 +46,22 @@ LossInputs StepStudent::Forward(const Batch& batch, const std::vector<std::strin
   SetDropoutContext(*model_, {.seed = seed_,
                               .step = static_cast<uint64_t>(batch.step),
                               .first_position = static_cast<uint64_t>(batch.first_position)});
-  LossInputs inputs{.teachers = batch.targets,
-                    .labels = batch.labels,
+  LossInputs inputs{.labels = batch.labels.to(device_),
                     .ignore_index = ignore_index_,
                     .step = static_cast<uint64_t>(batch.step),
                     .first_position = static_cast<uint64_t>(batch.first_position),
                     .global_batch = batch.images.size(0),
                     .total_steps = total_steps_};
   {
-    const ScopedAutocast scope(autocast_, torch::kCPU);
+    const ScopedAutocast scope(autocast_, device_.type());
+    const torch::Tensor images = batch.images.to(device_);
     inputs.student = model_->Forward(
-        channels_last_ ? batch.images.contiguous(at::MemoryFormat::ChannelsLast) : batch.images,
-        taps);
+        channels_last_ ? images.contiguous(at::MemoryFormat::ChannelsLast) : images, taps);
   }
   for (auto& [tap, map] : inputs.student) map = map.to(torch::kFloat32);
+  for (const auto& [teacher, maps] : batch.targets) {
+    for (const auto& [tap, map] : maps) inputs.teachers[teacher][tap] = map.to(device_);
+  }
   return inputs;
 }
 

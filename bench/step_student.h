@@ -38,6 +38,7 @@ class StepStudent {
   std::shared_ptr<LossSet> distillation_, task_;
   std::unique_ptr<Sgd> optimizer_;
   SingleProcessCollectives collectives_;
+  torch::Device device_ = torch::kCPU;
   bool autocast_ = false, channels_last_ = true;
   int64_t ignore_index_ = 255;
   uint64_t seed_ = 0;
