@@ -1,5 +1,6 @@
 #include "job_plan/device_plan.h"
 
+#include <ATen/Context.h>
 #include <dlfcn.h>
 #include <spdlog/spdlog.h>
 
@@ -43,6 +44,14 @@ absl::StatusOr<torch::Device> PlanDevice(const std::string& name, int rank) {
   }
   if (!problem.empty()) spdlog::warn("device: auto takes the CPU: {}", HowToGetCuda());
   return torch::Device(torch::kCPU);
+}
+
+void SetGpuArithmetic(bool tf32) {
+  auto& context = at::globalContext();
+  context.setBenchmarkCuDNN(false);
+  context.setDeterministicCuDNN(true);
+  context.setAllowTF32CuDNN(tf32);
+  context.setAllowTF32CuBLAS(tf32);
 }
 
 }  // namespace reflux

@@ -15,4 +15,8 @@ namespace reflux {
 // with what to do, when "cuda" is not there; InvalidArgument for another name. Thread-safe.
 absl::StatusOr<torch::Device> PlanDevice(const std::string& name, int rank = 0);
 
+// How GPUs compute, for the whole process: cuDNN takes algorithms that repeat their bits; with
+// `tf32` products of fp32 are rounded to TF32, else they are fp32 proper. The CPU does not care.
+void SetGpuArithmetic(bool tf32);
+
 }  // namespace reflux

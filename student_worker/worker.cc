@@ -108,8 +108,15 @@ absl::Status Worker::Rendezvous() {
   }
   REFLUX_ASSIGN_OR_RETURN(const torch::Device device,
                           PlanDevice(spec_.train().device(), flags_.rank));
+  const auto gpus = device.is_cuda() ? static_cast<int>(torch::cuda::device_count()) : 0;
+  if (gpus > 0 && gpus < flags_.world_size && flags_.rank == 0) {
+    spdlog::info(
+        "{} students share {} GPUs: they exchange gradients through Gloo, since NCCL wants "
+        "a GPU for each",
+        flags_.world_size, gpus);
+  }
   REFLUX_ASSIGN_OR_RETURN(communicator_,
-                          Connect({.backend = device.is_cuda() ? "nccl" : "gloo",
+                          Connect({.backend = BackendFor(flags_.world_size, gpus),
                                    .rank = flags_.rank,
                                    .world_size = flags_.world_size,
                                    .generation = flags_.program.membership.generation,

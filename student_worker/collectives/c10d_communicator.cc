@@ -61,6 +61,10 @@ absl::StatusOr<intrusive_ptr<ProcessGroup>> MakeGroup(absl::string_view name,
                                    rendezvous.local_address(), options));
       }));
   group->setDefaultBackend(ProcessGroup::BackendType::GLOO);
+  // Gloo carries tensors of a GPU through host memory.
+  if (options.backend == "gloo")
+    group->setBackend(c10::DeviceType::CUDA, ProcessGroup::BackendType::GLOO,
+                      group->getBackend(c10::DeviceType::CPU));
   if (options.backend == "nccl") {
     REFLUX_ASSIGN_OR_RETURN(
         intrusive_ptr<c10d::Backend> nccl,
@@ -150,6 +154,8 @@ absl::StatusOr<std::unique_ptr<GradientReducer>> C10dCommunicator::MakeGradientR
 }
 
 }  // namespace
+
+std::string BackendFor(int ranks, int gpus) { return gpus >= ranks ? "nccl" : "gloo"; }
 
 absl::Status ConnectOptions::Validate() const {
   if (backend != "gloo" && backend != "nccl") {

@@ -72,7 +72,7 @@ torch::Tensor Computed(const GoldenOutcome& outcome, const std::string& logical,
   } else {
     throw std::runtime_error("the op gave no '" + expected.value("output", logical) + "'");
   }
-  return Strided(Reduced(value.detach(), expected), expected).to(torch::kFloat64);
+  return Strided(Reduced(value.detach(), expected), expected).to(torch::kCPU, torch::kFloat64);
 }
 
 torch::Tensor Reference(const GoldenCase& golden, const json& expected) {

@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 
 #include "absl/strings/str_cat.h"
 #include "distill/tensors/deterministic_fill.h"
+#include "job_plan/device_plan.h"
 #include "tests/golden/ops.h"
 
 namespace reflux::golden {
@@ -45,6 +47,15 @@ void ReadFile(const std::filesystem::path& path, std::vector<GoldenCase>& cases)
 
 }  // namespace
 
+const torch::Device& GoldenDevice() {
+  static const torch::Device device = [] {
+    const char* name = std::getenv("REFLUX_GOLDEN_DEVICE");
+    SetGpuArithmetic(/*tf32=*/false);
+    return OrThrow(PlanDevice(name == nullptr ? "cpu" : name));
+  }();
+  return device;
+}
+
 torch::Tensor GoldenCase::Stored(const std::string& tensor) const {
   return OrThrow(tensors->Load(tensor));
 }
@@ -52,21 +63,23 @@ torch::Tensor GoldenCase::Stored(const std::string& tensor) const {
 torch::Tensor GoldenCase::Input(const std::string& logical, torch::Dtype dtype) const {
   const json& source = inputs.at(logical);
   return AsType(source.is_string() ? Stored(source.get<std::string>()) : Filled(salt, source),
-                dtype);
+                dtype)
+      .to(GoldenDevice());
 }
 
 torch::Tensor GoldenCase::Weight(const std::string& key, const std::vector<int64_t>& shape,
                                  torch::Dtype dtype, const std::string& group) const {
   const std::string prefix = group.empty() ? "" : group + "/";
   if (weights.contains(prefix + key)) {
-    return AsType(Stored(weights.at(prefix + key).get<std::string>()), dtype);
+    return AsType(Stored(weights.at(prefix + key).get<std::string>()), dtype).to(GoldenDevice());
   }
   const std::string fill = weights.at(prefix + "*").at("fill");
-  return AsType(DeterministicFill(salt, fill + key, shape), dtype);
+  return AsType(DeterministicFill(salt, fill + key, shape), dtype).to(GoldenDevice());
 }
 
 void GoldenCase::LoadWeights(torch::nn::Module& module, const std::string& group) const {
   torch::NoGradGuard no_grad;
+  module.to(GoldenDevice());
   const auto load = [&](const auto& named) {
     for (const auto& item : named) {
       const torch::Tensor& target = item.value();

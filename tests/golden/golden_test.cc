@@ -2,7 +2,7 @@
 //
 // Reads every .safetensors file of $REFLUX_GOLDEN_DIR (default: ../shared/golden beside the source
 // tree if it is there, else tests/golden/data) and registers one test a case. A case without code
-// is listed in the last line, never passed.
+// is listed in the last line, never passed. REFLUX_GOLDEN_DEVICE=cuda computes on a GPU.
 #include <gtest/gtest.h>
 
 #include <cstdio>

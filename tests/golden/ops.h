@@ -49,7 +49,8 @@ struct GoldenCase {
   // A weight by its state_dict key, stored or (key "*", or "<group>/*") filled with `shape`.
   torch::Tensor Weight(const std::string& key, const std::vector<int64_t>& shape,
                        torch::Dtype dtype = torch::kFloat64, const std::string& group = "") const;
-  // Sets every parameter and buffer of `module` (already of the dtype wanted) from the weights.
+  // Moves `module` (already of the dtype wanted) to the device of the inputs and sets every
+  // parameter and buffer from the weights.
   void LoadWeights(torch::nn::Module& module, const std::string& group = "") const;
   torch::Tensor Stored(const std::string& tensor) const;
 };
@@ -81,6 +82,9 @@ struct GoldenOp {
   std::function<std::string(const GoldenCase&)> not_covered = nullptr;
 };
 using GoldenOps = std::map<std::string, GoldenOp>;
+
+// Where the ops compute: the CPU, or what REFLUX_GOLDEN_DEVICE names.
+const torch::Device& GoldenDevice();
 
 // All cases of a folder, files in name order. Throws when the folder or a file cannot be read.
 std::vector<GoldenCase> ReadCases(const std::string& folder);

@@ -51,7 +51,7 @@ std::shared_ptr<FrskdTerms> Terms(const GoldenCase& golden, const Sides& sides,
   for (const Tensor& map : sides.student) options.student_channels.push_back(map.size(1));
   for (const Tensor& map : sides.teacher) options.teacher_channels.push_back(map.size(1));
   auto terms = std::make_shared<FrskdTerms>(options);
-  terms->to(torch::kFloat64);
+  terms->to(GoldenDevice(), torch::kFloat64);
   const torch::NoGradGuard no_gradients;
   for (auto& item : terms->named_parameters()) {
     item.value().copy_(golden.Weight(item.key(), item.value().sizes().vec()));

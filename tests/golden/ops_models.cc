@@ -21,8 +21,8 @@ int64_t CirkdWidth(absl::string_view architecture) {
   return architecture == "psp_resnet50" || architecture == "psp_resnet101" ? 256 : 0;
 }
 
-// The golden model names are "<code base>_<architecture>", those of torchvision, mmseg and FRSKD's segmentation whole as
-// ours.
+// The golden model names are "<code base>_<architecture>", those of torchvision, mmseg and FRSKD's
+// segmentation whole as ours.
 std::optional<ModelOptions> OptionsFor(const std::string& model) {
   ModelOptions options;
   absl::string_view architecture = model;

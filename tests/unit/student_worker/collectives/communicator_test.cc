@@ -103,6 +103,12 @@ TEST(SingleProcessCommunicator, IsTheIdentity) {
   EXPECT_EQ(communicator.world_size(), 1);
 }
 
+TEST(BackendFor, NcclNeedsAGpuForEveryRank) {
+  EXPECT_EQ(BackendFor(2, 2), "nccl");
+  EXPECT_EQ(BackendFor(2, 1), "gloo");
+  EXPECT_EQ(BackendFor(2, 0), "gloo");
+}
+
 TEST(RendezvousStore, TcpStoreJoinsRanksOnLoopback) {
   const auto host = HostStore({});
   ASSERT_TRUE(host.ok()) << host.status();
