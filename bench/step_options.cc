@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "bench/cache_program.h"
 #include "common/spec/job_file.h"
 
 namespace reflux {
@@ -59,15 +60,7 @@ absl::Status StepBenchOptions::Resolve() {
   if (threads < 0) return Bad("--threads: 0 (all cores) or more");
   if (threads == 0) threads = static_cast<int>(std::thread::hardware_concurrency());
   if (scratch.empty()) scratch = std::filesystem::temp_directory_path();
-  if (cache_program.empty()) {
-    cache_program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "reflux-cache";
-  }
-  if (!std::filesystem::exists(cache_program)) {
-    return Bad(absl::StrCat(cache_program,
-                            " does not exist: build reflux-cache, or name it with "
-                            "--cache-program"));
-  }
-  return absl::OkStatus();
+  return FindCacheProgram(cache_program);
 }
 
 absl::StatusOr<v1::JobSpec> StepBenchJob(const StepBenchOptions& options, const std::string& root) {

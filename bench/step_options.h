@@ -26,7 +26,6 @@ struct StepBenchOptions {
   int threads = 0;             // intra-op threads of student and teacher; 0: all cores
   std::string scratch;         // folder for temporary data; empty: the system's
   std::string cache_program;   // reflux-cache; empty: the one beside this program
-  std::string json;            // file for the result; empty: none
 
   // Puts in what was left open; InvalidArgument names the option and what is allowed.
   absl::Status Resolve();

@@ -16,7 +16,6 @@ struct TargetBenchOptions {
   std::string scratch;     // folder for temporary data; empty: the system's
   std::string cache_program;  // reflux-cache; empty: the one beside this program
   std::string python;         // "PYTHON bench/targets_peers.py"; empty: no Python peers
-  std::string json;           // file for the result; empty: none
 
   // Puts in what was left open; InvalidArgument names the option and what is allowed.
   absl::Status Resolve();

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <random>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "bench/scratch_folder.h"
 #include "bench/target_bench_report.h"
 #include "bench/target_readers.h"
 #include "common/base/file.h"
@@ -17,21 +17,6 @@
 
 namespace reflux {
 namespace {
-
-class ScratchFolder {
- public:
-  explicit ScratchFolder(const std::string& parent) : path_(parent + "/reflux-bench-XXXXXX") {
-    if (mkdtemp(path_.data()) == nullptr) path_.clear();
-  }
-  ~ScratchFolder() {
-    std::error_code error;
-    if (!path_.empty()) std::filesystem::remove_all(path_, error);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 double OwnCpuSeconds() {
   timespec used{};
@@ -87,12 +72,9 @@ absl::Status MeasurePython(const TargetBenchOptions& options, const std::string&
 }  // namespace
 
 absl::StatusOr<std::vector<TargetSeries>> MeasureTargets(const TargetBenchOptions& options) {
-  const ScratchFolder folder(options.scratch);
-  if (folder.path().empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("--scratch: no folder in ", options.scratch));
-  }
+  REFLUX_ASSIGN_OR_RETURN(const auto folder, ScratchFolder::Create(options.scratch));
   REFLUX_ASSIGN_OR_RETURN(const std::vector<NamedReader> readers,
-                          OpenTargetReaders(options, folder.path()));
+                          OpenTargetReaders(options, folder->path()));
   BatchRows rows(BatchRows::kRows, options.value_bytes());
   std::vector<int> order(static_cast<size_t>(options.values));
   std::iota(order.begin(), order.end(), 0);
@@ -108,7 +90,7 @@ absl::StatusOr<std::vector<TargetSeries>> MeasureTargets(const TargetBenchOption
       REFLUX_RETURN_IF_ERROR(Measure(*readers[i].reader, order, rows, &all[i]));
     }
     if (!options.python.empty()) {
-      REFLUX_RETURN_IF_ERROR(MeasurePython(options, folder.path(), round, all));
+      REFLUX_RETURN_IF_ERROR(MeasurePython(options, folder->path(), round, all));
     }
   }
   return all;
