@@ -47,8 +47,8 @@ absl::StatusOr<BenchResult> Measure(TargetBenchOptions options) {
       absl::StrFormat(
           "%d values of %.2f MB, %d rounds, %d calls in flight over gRPC\n"
           "median [quartiles]; ratios of speeds within a round, above 1 is faster\n\n%s",
-          options.values, 1e-6 * static_cast<double>(options.value_bytes()), options.rounds,
-          options.threads, TargetTable(options, series)),
+          options.values, 1e-6 * static_cast<double>(options.stored().value_bytes()),
+          options.rounds, options.threads, TargetTable(options, series)),
       TargetJson(options, series)};
 }
 
