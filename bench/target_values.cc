@@ -1,5 +1,7 @@
 #include "bench/target_values.h"
 
+#include <sys/mman.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -13,6 +15,18 @@ namespace {
 const TargetSpec kSpec = {.tap = "aspp", .codec = Codec::kFp16};
 
 TeacherIdentity BenchTeacher() { return {.digest = Sha256::Of("a teacher")}; }
+
+constexpr size_t kCacheLine = 64, kHugePage = size_t{2} << 20;
+
+char* MakeBlock(size_t bytes, BatchRows::Pages pages) {
+  const size_t unit = pages == BatchRows::Pages::kFreshHuge ? kHugePage : kCacheLine;
+  const size_t size = (bytes + unit - 1) / unit * unit;
+  void* block = std::aligned_alloc(unit, size);
+  // A system that has none goes on with plain pages.
+  if (pages == BatchRows::Pages::kFreshHuge) madvise(block, size, MADV_HUGEPAGE);
+  if (pages == BatchRows::Pages::kTouched) std::memset(block, 0, size);
+  return static_cast<char*>(block);
+}
 
 }  // namespace
 
@@ -58,11 +72,6 @@ void BatchRows::Free::operator()(char* block) const { std::free(block); }
 BatchRows::BatchRows(int rows, int64_t row_bytes, Pages pages)
     : rows_(rows),
       row_bytes_(row_bytes),
-      block_(static_cast<char*>(
-          std::aligned_alloc(64, static_cast<size_t>((rows * row_bytes + 63) / 64 * 64)))) {
-  if (pages == Pages::kTouched) {
-    std::memset(block_.get(), 0, static_cast<size_t>(rows * row_bytes));
-  }
-}
+      block_(MakeBlock(static_cast<size_t>(rows * row_bytes), pages)) {}
 
 }  // namespace reflux

@@ -30,8 +30,8 @@ TargetSet BenchSet();
 class BatchRows {
  public:
   // Whether every page is touched beforehand, or at the first write, as with a tensor that was just
-  // made.
-  enum class Pages { kTouched, kFresh };
+  // made; the last asks for huge pages, as numpy does for a large array.
+  enum class Pages { kTouched, kFresh, kFreshHuge };
   BatchRows(int rows, int64_t row_bytes, Pages pages = Pages::kTouched);
   char* row(int64_t position) { return block_.get() + (position % rows_) * row_bytes_; }
   int64_t row_bytes() const { return row_bytes_; }
