@@ -1,7 +1,6 @@
 #include "bench/step_options.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
@@ -59,7 +58,6 @@ absl::Status StepBenchOptions::Resolve() {
   if (reduce != "none" && reduce != "auto") return Bad("--reduce: none or auto");
   if (threads < 0) return Bad("--threads: 0 (all cores) or more");
   if (threads == 0) threads = static_cast<int>(std::thread::hardware_concurrency());
-  if (scratch.empty()) scratch = std::filesystem::temp_directory_path();
   return FindCacheProgram(cache_program);
 }
 
