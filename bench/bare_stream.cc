@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "absl/strings/string_view.h"
-#include "common/base/exit_codes.h"
 #include "common/base/shutdown.h"
+#include "common/base/status_macros.h"
 #include "common/rpc/endpoints.h"
 #include "common/rpc/server.h"
 #include "common/targets/target_service.h"
@@ -39,16 +39,14 @@ class BareService : public v1::TargetService::Service {
 
 }  // namespace
 
-int ServeBareStream(int64_t value_bytes, const std::string& endpoint_file) {
+absl::Status ServeBareStream(int64_t value_bytes, const std::string& endpoint_file) {
   const auto shutdown = InstallShutdownSignals();
   BareService service(value_bytes);
-  const auto server = RpcServer::Start({}, {&service});
-  if (!server.ok() || !PublishEndpoint(endpoint_file, (*server)->address()).ok()) {
-    return kExitFailed;
-  }
+  REFLUX_ASSIGN_OR_RETURN(const auto server, RpcServer::Start({}, {&service}));
+  REFLUX_RETURN_IF_ERROR(PublishEndpoint(endpoint_file, server->address()));
   AwaitCancelled({shutdown.get()});
-  (*server)->Shutdown(absl::Seconds(1));
-  return kExitDone;
+  server->Shutdown(absl::Seconds(1));
+  return absl::OkStatus();
 }
 
 }  // namespace reflux

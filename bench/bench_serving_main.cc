@@ -1,16 +1,10 @@
 // reflux-bench-serving: what serving a teacher costs over running it.
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
-
-#include <CLI/CLI.hpp>
-#include <cstdio>
-#include <string>
-
+#include "absl/status/statusor.h"
+#include "absl/strings/str_format.h"
+#include "bench/bench_program.h"
 #include "bench/serving_report.h"
 #include "bench/serving_rounds.h"
-#include "common/base/build_version.h"
-#include "common/base/exit_codes.h"
-#include "common/base/file.h"
+#include "common/base/status_macros.h"
 
 namespace reflux {
 namespace {
@@ -39,44 +33,32 @@ void AddFlags(CLI::App& app, ServingBenchOptions& options, bool& quick) {
       ->capture_default_str();
   app.add_option("--height", options.height, "Of the images, in pixels")->capture_default_str();
   app.add_option("--width", options.width, "Of the images, in pixels")->capture_default_str();
-  app.add_option("--json", options.json, "File to write the result to");
-  app.set_version_flag("--version", std::string(BuildVersion()));
 }
 
-int Fail(const absl::Status& status) {
-  spdlog::error("reflux-bench-serving: {}", std::string(status.message()));
-  return absl::IsInvalidArgument(status) ? kExitUsage : kExitFailed;
-}
-
-int Run(ServingBenchOptions options) {
-  if (const absl::Status status = options.Resolve(); !status.ok()) return Fail(status);
-  const auto rounds = MeasureServing(options);
-  if (!rounds.ok()) return Fail(rounds.status());
-  std::printf(
-      "%s, %s, images of %dx%d, %s in %s, batch %d, %d clients, %d runners of %d threads\n"
-      "%d rounds; median [quartiles], ratios within a round\n\n%s",
-      options.teacher_model.c_str(), options.precision.c_str(), options.height, options.width,
-      options.tap.c_str(), options.codec.c_str(), options.batch, options.clients, options.runners,
-      options.threads, options.rounds, ServingTable(options, *rounds).c_str());
-  if (options.json.empty()) return kExitDone;
-  const absl::Status written = WriteFileAtomically(options.json, ServingJson(options, *rounds));
-  return written.ok() ? kExitDone : Fail(written);
+absl::StatusOr<BenchResult> Measure(ServingBenchOptions options) {
+  REFLUX_RETURN_IF_ERROR(options.Resolve());
+  REFLUX_ASSIGN_OR_RETURN(const auto rounds, MeasureServing(options));
+  return BenchResult{
+      absl::StrFormat(
+          "%s, %s, images of %dx%d, %s in %s, batch %d, %d clients, %d runners of %d threads\n"
+          "%d rounds; median [quartiles], ratios within a round\n\n%s",
+          options.teacher_model, options.precision, options.height, options.width, options.tap,
+          options.codec, options.batch, options.clients, options.runners, options.threads,
+          options.rounds, ServingTable(options, rounds)),
+      ServingJson(options, rounds)};
 }
 
 }  // namespace
 }  // namespace reflux
 
 int main(int argc, char** argv) {
-  spdlog::set_default_logger(spdlog::stderr_color_mt("reflux-bench-serving"));
-  CLI::App app("Measures a served teacher beside the bare loop over its model.");
+  reflux::BenchProgram program("reflux-bench-serving",
+                               "Measures a served teacher beside the bare loop over its model.");
   reflux::ServingBenchOptions options;
   bool quick = false;
-  reflux::AddFlags(app, options, quick);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? reflux::kExitDone : reflux::kExitUsage;
-  }
-  if (quick) options.rounds = options.batches = options.singles = 2;
-  return reflux::Run(options);
+  reflux::AddFlags(program.app(), options, quick);
+  return program.Run(argc, argv, [&] {
+    if (quick) options.rounds = options.batches = options.singles = 2;
+    return reflux::Measure(options);
+  });
 }

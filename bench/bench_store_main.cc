@@ -1,18 +1,11 @@
 // reflux-bench-store: what the store on disk costs: write amplification, space, growth, and the
 // alternatives to its layout.
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
-#include <stdlib.h>
-
-#include <CLI/CLI.hpp>
-#include <cstdio>
-#include <filesystem>
-#include <string>
-
+#include "absl/status/statusor.h"
+#include "absl/strings/str_format.h"
+#include "bench/bench_program.h"
+#include "bench/scratch_folder.h"
 #include "bench/store_rounds.h"
-#include "common/base/build_version.h"
-#include "common/base/exit_codes.h"
-#include "common/base/file.h"
+#include "common/base/status_macros.h"
 
 namespace reflux {
 namespace {
@@ -28,52 +21,36 @@ void AddFlags(CLI::App& app, StoreBenchOptions& options, bool& quick) {
   app.add_option("--entries", options.entries, "Numbers of small values, e.g. 100000,1000000")
       ->delimiter(',');
   app.add_option("--threads", options.threads, "Threads that read at once")->capture_default_str();
-  app.add_option("--json", options.json, "File to write the result to");
   app.add_flag("--quick", quick, "Small sizes: only shows that it runs");
-  app.set_version_flag("--version", std::string(BuildVersion()));
 }
 
-int Fail(const absl::Status& status) {
-  spdlog::error("reflux-bench-store: {}", std::string(status.message()));
-  return absl::IsInvalidArgument(status) ? kExitUsage : kExitFailed;
+absl::StatusOr<BenchResult> Measure(StoreBenchOptions options) {
+  REFLUX_RETURN_IF_ERROR(options.Validate());
+  REFLUX_ASSIGN_OR_RETURN(const auto scratch, ScratchFolder::Create(options.dir));
+  options.dir = scratch->path();
+  REFLUX_ASSIGN_OR_RETURN(const auto rows, MeasureStore(options));
+  return BenchResult{
+      absl::StrFormat("large values of %d bytes, small ones of %d, %d reading threads\n\n%s",
+                      options.value_bytes, options.small_bytes, options.threads, StoreTable(rows)),
+      StoreJson(options, rows)};
 }
 
-int Run(StoreBenchOptions options) {
-  if (const absl::Status status = options.Validate(); !status.ok()) return Fail(status);
-  options.dir += "/reflux-bench-store-XXXXXX";
-  if (mkdtemp(options.dir.data()) == nullptr) {
-    return Fail(absl::InternalError("no folder " + options.dir + " can be made"));
-  }
-  const auto rows = MeasureStore(options);
-  std::filesystem::remove_all(options.dir);
-  if (!rows.ok()) return Fail(rows.status());
-  std::printf("large values of %lld bytes, small ones of %lld, %d reading threads\n\n%s",
-              static_cast<long long>(options.value_bytes),
-              static_cast<long long>(options.small_bytes), options.threads,
-              StoreTable(*rows).c_str());
-  if (options.json.empty()) return kExitDone;
-  const absl::Status written = WriteFileAtomically(options.json, StoreJson(options, *rows));
-  return written.ok() ? kExitDone : Fail(written);
+void MakeQuick(StoreBenchOptions& options) {
+  options.value_bytes = 200'000;
+  options.fill_bytes = 40'000'000;
+  options.entries = {1000};
 }
 
 }  // namespace
 }  // namespace reflux
 
 int main(int argc, char** argv) {
-  spdlog::set_default_logger(spdlog::stderr_color_mt("reflux-bench-store"));
-  CLI::App app("Measures the store on disk.");
+  reflux::BenchProgram program("reflux-bench-store", "Measures the store on disk.");
   reflux::StoreBenchOptions options;
   bool quick = false;
-  reflux::AddFlags(app, options, quick);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? reflux::kExitDone : reflux::kExitUsage;
-  }
-  if (quick) {
-    options.value_bytes = 200'000;
-    options.fill_bytes = 40'000'000;
-    options.entries = {1000};
-  }
-  return reflux::Run(options);
+  reflux::AddFlags(program.app(), options, quick);
+  return program.Run(argc, argv, [&] {
+    if (quick) reflux::MakeQuick(options);
+    return reflux::Measure(options);
+  });
 }

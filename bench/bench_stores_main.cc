@@ -1,18 +1,19 @@
 // reflux-bench-stores: what a cache's stores put and get, RocksDB beside Ceph RADOS.
-#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "bench/bench_program.h"
 #include "bench/quartiles.h"
 #include "cache/rados/rados_store.h"
 #include "cache/rocks_target_store.h"
-#include "common/base/exit_codes.h"
+#include "common/base/build_version.h"
 #include "common/base/status_macros.h"
 
 namespace reflux {
@@ -97,13 +98,15 @@ absl::Status Round(TargetStore& store, const std::string& name, int64_t size, in
   return absl::OkStatus();
 }
 
-absl::Status Run(const Flags& flags) {
+absl::StatusOr<BenchResult> Measure(const Flags& flags) {
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<TargetStore> rocks,
                           RocksTargetStore::Open({.directory = flags.directory}));
   REFLUX_ASSIGN_OR_RETURN(RadosStoreOptions options, ParseRadosLocation(flags.store));
   options.configuration = flags.ceph_conf;
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<TargetStore> rados, OpenRadosStore(options));
-  std::printf("| value | store | does | GB/s, median [quartiles] |\n|---|---|---|---|\n");
+  BenchResult result{"| value | store | does | GB/s, median [quartiles] |\n|---|---|---|---|\n",
+                     ""};
+  nlohmann::json json = {{"benchmark", "stores"}, {"version", std::string(BuildVersion())}};
   for (const int64_t size : {int64_t{1'400'000}, int64_t{11'000'000}}) {
     Rows rows;
     for (int round = 0; round < flags.rounds; ++round) {
@@ -111,18 +114,26 @@ absl::Status Run(const Flags& flags) {
       REFLUX_RETURN_IF_ERROR(Round(*rados, "RADOS", size, round, rows));
     }
     for (const auto& [name, speeds] : rows) {
-      std::printf("| %.1f MB | %s | %s |\n", static_cast<double>(size) / 1e6, name.c_str(),
-                  QuartilesCell(QuartilesOf(speeds), 2).c_str());
+      const Quartiles speed = QuartilesOf(speeds);
+      absl::StrAppendFormat(&result.text, "| %.1f MB | %s | %s |\n",
+                            1e-6 * static_cast<double>(size), name, QuartilesCell(speed, 2));
+      json["rows"].push_back({{"name", name},
+                              {"value_bytes", size},
+                              {"gigabytes_per_second", speed.median},
+                              {"gigabytes_per_second_quartiles", {speed.q1, speed.q3}}});
     }
   }
-  return absl::OkStatus();
+  result.json = json.dump(2) + "\n";
+  return result;
 }
 
 }  // namespace
 }  // namespace reflux
 
 int main(int argc, char** argv) {
-  CLI::App app("Measures stores of targets: RocksDB in a folder beside Ceph RADOS.");
+  reflux::BenchProgram program(
+      "reflux-bench-stores", "Measures stores of targets: RocksDB in a folder beside Ceph RADOS.");
+  CLI::App& app = program.app();
   reflux::Flags flags;
   app.add_option("--dir", flags.directory, "Empty folder for RocksDB")->required();
   app.add_option("--store", flags.store, "rados:POOL/NAME, empty")->required();
@@ -130,9 +141,5 @@ int main(int argc, char** argv) {
   app.add_option("--rounds", flags.rounds, "Stores take turns within a round")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
-  const absl::Status status = reflux::Run(flags);
-  if (status.ok()) return reflux::kExitDone;
-  std::fprintf(stderr, "reflux-bench-stores: %s\n", std::string(status.message()).c_str());
-  return reflux::kExitFailed;
+  return program.Run(argc, argv, [&] { return reflux::Measure(flags); });
 }

@@ -1,11 +1,11 @@
 #!/bin/bash
 # FRSKD's classification on generated textures: baseline, the self-teacher's head alone, soft labels,
-# refined maps, both; three seeds, paired, one thread at low priority. Prints a table; a second call
-# goes on where the first was stopped.
+# refined maps, both; three seeds, paired, one thread each at low priority, PARALLEL at a time. Prints
+# a table; a second call goes on where the first was stopped.
 #
-#   bench/frskd_classification.sh build/release/bin DIR [STEPS]
+#   [DEVICE=cuda] [PARALLEL=5] bench/frskd_classification.sh build/release/bin DIR [STEPS]
 set -euo pipefail
-bin=$(realpath "$1") steps=${3:-300}
+export bin=$(realpath "$1") steps=${3:-300} device=${DEVICE:-cpu}
 mkdir -p "$2" && cd "$2"
 "$bin/reflux-scenes" --format cifar10 --out textures --train 2000 --val 500 --seed 0
 
@@ -18,18 +18,19 @@ student: {model: wrn16x2}
 losses: $3
 targets: {views: live}
 train: {global_batch: 32, steps: $steps, learning_rate: 0.05, lr_schedule: step, seed: $2,
-        threads: 1, loader_threads: 1, device: cpu, log_every: 50}
+        threads: 1, loader_threads: 1, device: $device, log_every: 50}
 YAML
   nice -n 19 "$bin/reflux-worker" --standalone --job "$1-$2.yaml" --dir "$1-$2" >"$1-$2.log" 2>&1
 }
 
+export -f run
 for seed in 0 1 2; do
-  run baseline $seed "{ce: {}}"
-  run head $seed "{frskd_classifier: {alpha: 0, beta: 0}}"
-  run soft_labels $seed "{frskd_classifier: {beta: 0}}"
-  run features $seed "{frskd_classifier: {alpha: 0}}"
-  run both $seed "{frskd_classifier: {}}"
-done
+  printf '%s\0' baseline $seed "{ce: {}}"
+  printf '%s\0' head $seed "{frskd_classifier: {alpha: 0, beta: 0}}"
+  printf '%s\0' soft_labels $seed "{frskd_classifier: {beta: 0}}"
+  printf '%s\0' features $seed "{frskd_classifier: {alpha: 0}}"
+  printf '%s\0' both $seed "{frskd_classifier: {}}"
+done | xargs -0 -n 3 -P "${PARALLEL:-1}" bash -c 'run "$@"' run
 
 python3 - <<'PYTHON'
 import json, statistics

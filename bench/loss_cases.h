@@ -20,7 +20,6 @@ struct LossBenchOptions {
   // "PYTHON bench/losses_reference.py", a Python that has this torch; empty: no such column. It is
   // given a file of inputs, --threads N and --out FILE.
   std::string reference;
-  std::string json;  // file for the result; empty: none
 
   // InvalidArgument names the option and what is allowed.
   absl::Status Validate() const;

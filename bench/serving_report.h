@@ -20,7 +20,6 @@ struct ServingBenchOptions {
   std::string precision = "fp32", tap = "logits", codec = "fp16";
   std::string teacher_model = "deeplabv3_resnet101";
   int height = 180, width = 240;
-  std::string json;
 
   absl::Status Resolve();
 };

@@ -1,7 +1,6 @@
 #include "bench/step_options.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "bench/cache_program.h"
 #include "common/spec/job_file.h"
 
 namespace reflux {
@@ -52,21 +52,13 @@ absl::Status ResolveLosses(const std::string& taps, std::string& losses) {
 
 absl::Status StepBenchOptions::Resolve() {
   if (rounds < 1 || steps < 1) return Bad("--rounds, --steps: at least 1");
+  if (batch < 1 || batch > 1024) return Bad("--batch: from 1 to 1024");
   if (precision != "fp32" && precision != "bf16") return Bad("--precision: fp32 or bf16");
   if (const absl::Status known = ResolveLosses(taps, losses); !known.ok()) return known;
   if (reduce != "none" && reduce != "auto") return Bad("--reduce: none or auto");
   if (threads < 0) return Bad("--threads: 0 (all cores) or more");
   if (threads == 0) threads = static_cast<int>(std::thread::hardware_concurrency());
-  if (scratch.empty()) scratch = std::filesystem::temp_directory_path();
-  if (cache_program.empty()) {
-    cache_program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "reflux-cache";
-  }
-  if (!std::filesystem::exists(cache_program)) {
-    return Bad(absl::StrCat(cache_program,
-                            " does not exist: build reflux-cache, or name it with "
-                            "--cache-program"));
-  }
-  return absl::OkStatus();
+  return FindCacheProgram(cache_program);
 }
 
 absl::StatusOr<v1::JobSpec> StepBenchJob(const StepBenchOptions& options, const std::string& root) {
@@ -80,9 +72,9 @@ losses: %s
 targets: {views: "replay: 2", codec: %s, reduce: %s}
 train: {global_batch: %d, steps: %d, precision: %s, threads: %d, learning_rate: 0.0001, device: %s}
 )",
-                       root, kStepBenchHeight, kStepBenchWidth, options.threads, kStepBenchBatch,
+                       root, kStepBenchHeight, kStepBenchWidth, options.threads, options.batch,
                        options.precision, options.device, LossesYaml(options.losses), options.codec,
-                       options.reduce, kStepBenchBatch, options.steps, options.precision,
+                       options.reduce, options.batch, options.steps, options.precision,
                        options.threads, options.device)});
 }
 

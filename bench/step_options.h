@@ -21,20 +21,20 @@ struct StepBenchOptions {
   std::string reduce = "none";  // as targets.reduce of a job
   std::string codec = "fp16";   // of the targets
   std::string teacher_model = "deeplabv3_resnet101";
-  std::string device = "cpu";  // of student and teacher: cpu, cuda or auto
+  std::string device = "cpu";  // of student and teacher, as train.device of a job
+  int batch = 4;               // images a step
   int threads = 0;             // intra-op threads of student and teacher; 0: all cores
   std::string scratch;         // folder for temporary data; empty: the system's
   std::string cache_program;   // reflux-cache; empty: the one beside this program
-  std::string json;            // file for the result; empty: none
 
   // Puts in what was left open; InvalidArgument names the option and what is allowed.
   absl::Status Resolve();
 };
 
-// 4 images of 180x240 a step, DeepLabV3-ResNet-18 student. `options` are resolved, the data set is
+// Images of 180x240, DeepLabV3-ResNet-18 student. `options` are resolved, the data set is
 // in `root`. Errors: those of ParseJob.
 absl::StatusOr<v1::JobSpec> StepBenchJob(const StepBenchOptions& options, const std::string& root);
 
-inline constexpr int kStepBenchBatch = 4, kStepBenchHeight = 180, kStepBenchWidth = 240;
+inline constexpr int kStepBenchHeight = 180, kStepBenchWidth = 240;
 
 }  // namespace reflux

@@ -57,7 +57,6 @@ std::string StepJson(const StepBenchOptions& options, const std::vector<StepSeri
   };
   nlohmann::json json = {{"benchmark", "step"},
                          {"version", std::string(BuildVersion())},
-                         {"device", options.device},
                          {"rounds", options.rounds},
                          {"steps", options.steps},
                          {"precision", options.precision},

@@ -1,7 +1,5 @@
 #include "bench/step_scene.h"
 
-#include <stdlib.h>
-
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
@@ -20,7 +18,7 @@
 namespace reflux {
 namespace {
 
-constexpr int64_t kImages = 16;
+constexpr int64_t kBatches = 4;  // images, in batches
 
 }  // namespace
 
@@ -38,37 +36,28 @@ absl::StatusOr<std::unique_ptr<StepScene>> StepScene::Create(const StepBenchOpti
   return scene;
 }
 
-StepScene::~StepScene() {
-  cache_process_.reset();
-  embedded_.reset();
-  store_.reset();
-  std::error_code ignored;
-  if (!root_.empty()) std::filesystem::remove_all(root_, ignored);
-}
-
 absl::Status StepScene::MakeData(const StepBenchOptions& options) {
-  std::string folder = absl::StrCat(options.scratch, "/reflux-bench-step-XXXXXX");
-  if (mkdtemp(folder.data()) == nullptr) return absl::ErrnoToStatus(errno, folder);
-  root_ = folder;
-  const std::string images = root_ + "/images";
-  REFLUX_RETURN_IF_ERROR(
-      WriteScenes(
-          images,
-          {.train = kImages, .val = 1, .height = kStepBenchHeight, .width = kStepBenchWidth},
-          nullptr)
-          .status());
+  REFLUX_ASSIGN_OR_RETURN(folder_, ScratchFolder::Create(options.scratch));
+  const std::string images = root() + "/images";
+  REFLUX_RETURN_IF_ERROR(WriteScenes(images,
+                                     {.train = kBatches * options.batch,
+                                      .val = 1,
+                                      .height = kStepBenchHeight,
+                                      .width = kStepBenchWidth},
+                                     nullptr)
+                             .status());
   REFLUX_ASSIGN_OR_RETURN(spec_, StepBenchJob(options, images));
   REFLUX_ASSIGN_OR_RETURN(dataset_, OpenTrainSplit(spec_.data()));
-  REFLUX_ASSIGN_OR_RETURN(digests_.images, SampleDigests(*dataset_, root_ + "/manifests"));
-  REFLUX_ASSIGN_OR_RETURN(digests_.labels, LabelDigests(*dataset_, root_ + "/manifests"));
+  REFLUX_ASSIGN_OR_RETURN(digests_.images, SampleDigests(*dataset_, root() + "/manifests"));
+  REFLUX_ASSIGN_OR_RETURN(digests_.labels, LabelDigests(*dataset_, root() + "/manifests"));
   return absl::OkStatus();
 }
 
 absl::Status StepScene::MakeTeacherAndStudent(const StepBenchOptions& options) {
   REFLUX_ASSIGN_OR_RETURN(const Numerics numerics, PlanNumerics(spec_.teachers().at("default")));
+  REFLUX_ASSIGN_OR_RETURN(const torch::Device device, PlanDevice(options.device, /*rank=*/0));
   REFLUX_ASSIGN_OR_RETURN(const std::shared_ptr<SegmentationModel> model,
                           UntrainedTeacher(options.teacher_model));
-  REFLUX_ASSIGN_OR_RETURN(const torch::Device device, PlanDevice(options.device));
   REFLUX_ASSIGN_OR_RETURN(Teacher teacher, MakeTeacher(model, {}, numerics, device));
   local_ = MakeLocalSource(std::move(teacher),
                            [images = dataset_->root()](const Locator& locator) {
@@ -86,7 +75,7 @@ absl::Status StepScene::MakeTeacherAndStudent(const StepBenchOptions& options) {
 // Through a caching source over the teacher; what it delivers is also kept as `resident`.
 absl::Status StepScene::FillCache(const StepBenchOptions& options) {
   REFLUX_ASSIGN_OR_RETURN(
-      store_, RocksTargetStore::Open({.directory = root_ + "/cache", .min_free_disk_bytes = 0}));
+      store_, RocksTargetStore::Open({.directory = root() + "/cache", .min_free_disk_bytes = 0}));
   const auto filling = MakeCachingSource(*store_, *local_);
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<BatchMaker> maker, Maker(filling.get()));
   for (int step = 0; step < options.steps; ++step) {
@@ -104,15 +93,15 @@ absl::Status StepScene::FillCache(const StepBenchOptions& options) {
 absl::Status StepScene::OpenWarm(const StepBenchOptions& options) {
   store_.reset();
   std::error_code error;
-  std::filesystem::copy(root_ + "/cache", root_ + "/served",
+  std::filesystem::copy(root() + "/cache", root() + "/served",
                         std::filesystem::copy_options::recursive, error);
   if (error) return absl::InternalError(absl::StrCat("copying the cache: ", error.message()));
   REFLUX_ASSIGN_OR_RETURN(
-      store_, RocksTargetStore::Open({.directory = root_ + "/cache", .min_free_disk_bytes = 0}));
+      store_, RocksTargetStore::Open({.directory = root() + "/cache", .min_free_disk_bytes = 0}));
   absent_ = MakeAbsentTeacher();
   embedded_ = MakeCachingSource(*store_, *absent_);
   REFLUX_ASSIGN_OR_RETURN(cache_process_,
-                          StartCacheProcess(options.cache_program, root_ + "/served"));
+                          StartCacheProcess(options.cache_program, root() + "/served"));
   remote_ = MakeRemoteSource({.endpoint = cache_process_->address()});
   return absl::OkStatus();
 }
@@ -121,8 +110,8 @@ absl::StatusOr<std::unique_ptr<BatchMaker>> StepScene::Maker(TargetSource* sourc
   BatchMakerOptions options{.view_seed = spec_.data().view_seed(),
                             .fetch_timeout = absl::Minutes(5)};
   REFLUX_ASSIGN_OR_RETURN(options.views, PlanViews(spec_));
-  options.stream = {.samples = kImages,
-                    .global_batch = kStepBenchBatch,
+  options.stream = {.samples = kBatches * spec_.train().global_batch(),
+                    .global_batch = spec_.train().global_batch(),
                     .replay = options.views.replay,
                     .seed = spec_.train().seed()};
   if (source != nullptr) {

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "bench/cache_process.h"
+#include "bench/scratch_folder.h"
 #include "bench/step_options.h"
 #include "bench/step_student.h"
 #include "cache/caching_source.h"
@@ -30,7 +31,6 @@ class StepScene {
  public:
   // Writes and fills everything, which runs the teacher once over all views.
   static absl::StatusOr<std::unique_ptr<StepScene>> Create(const StepBenchOptions& options);
-  ~StepScene();
 
   // plain, resident, live, warm_embedded, warm_grpc. The warm ones have no teacher behind them: a
   // miss is FailedPrecondition.
@@ -42,10 +42,11 @@ class StepScene {
   double ServerCpuSeconds() const { return cache_process_->CpuSeconds(); }
   absl::StatusOr<int64_t> TeacherImages() const;
   // Targets that every batch of a mode with targets must have.
-  int64_t targets_per_step() const { return kStepBenchBatch * specs_.size(); }
+  int64_t targets_per_step() const { return spec_.train().global_batch() * specs_.size(); }
 
  private:
   StepScene() = default;
+  const std::string& root() const { return folder_->path(); }
   absl::Status MakeData(const StepBenchOptions& options);
   absl::Status MakeTeacherAndStudent(const StepBenchOptions& options);
   absl::Status FillCache(const StepBenchOptions& options);
@@ -53,7 +54,8 @@ class StepScene {
   absl::StatusOr<std::unique_ptr<BatchMaker>> Maker(TargetSource* source) const;
   absl::Status AddMode(const std::string& name, TargetSource* source, bool resident);
 
-  std::string root_;  // removed with the scene
+  // Parts go in the reverse of this order: the folder when nobody has it open any more.
+  std::unique_ptr<ScratchFolder> folder_;
   v1::JobSpec spec_;
   std::unique_ptr<Dataset> dataset_;
   SampleIdentities digests_;

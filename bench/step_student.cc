@@ -24,17 +24,17 @@ absl::StatusOr<std::unique_ptr<StepStudent>> StepStudent::Create(const v1::JobSp
   InitializeWeights(*student->model_, spec.train().seed());
   student->autocast_ = spec.train().precision() == "bf16";
   student->channels_last_ = spec.train().channels_last();
-  REFLUX_ASSIGN_OR_RETURN(student->device_, PlanDevice(spec.train().device()));
+  REFLUX_ASSIGN_OR_RETURN(student->device_, PlanDevice(spec.train().device(), /*rank=*/0));
   PlaceModule(*student->model_, student->device_, torch::kFloat32, student->channels_last_);
   student->ignore_index_ = ignore_index;
   student->seed_ = spec.train().seed();
   student->total_steps_ = spec.train().steps();
   REFLUX_ASSIGN_OR_RETURN(student->distillation_,
                           PlanLosses(spec, *student->model_, {{"default", teacher}}));
-  PlaceModule(*student->distillation_, student->device_, torch::kFloat32, /*channels_last=*/false);
   v1::JobSpec alone = spec;
   RemoveTeacherLosses(*alone.mutable_losses());
   REFLUX_ASSIGN_OR_RETURN(student->task_, PlanLosses(alone, *student->model_, {}));
+  PlaceModule(*student->distillation_, student->device_, torch::kFloat32, false);
   Sgd::NamedParameters parameters = ParametersOf(*student->model_);
   parameters.merge(ParametersOf(*student->distillation_, "losses."));
   REFLUX_ASSIGN_OR_RETURN(student->optimizer_,
@@ -52,16 +52,16 @@ LossInputs StepStudent::Forward(const Batch& batch, const std::vector<std::strin
                     .first_position = static_cast<uint64_t>(batch.first_position),
                     .global_batch = batch.images.size(0),
                     .total_steps = total_steps_};
-  for (const auto& [teacher, maps] : batch.targets) {
-    for (const auto& [tap, map] : maps) inputs.teachers[teacher][tap] = map.to(device_);
-  }
-  const torch::Tensor images = batch.images.to(device_);
   {
     const ScopedAutocast scope(autocast_, device_.type());
+    const torch::Tensor images = batch.images.to(device_);
     inputs.student = model_->Forward(
         channels_last_ ? images.contiguous(at::MemoryFormat::ChannelsLast) : images, taps);
   }
   for (auto& [tap, map] : inputs.student) map = map.to(torch::kFloat32);
+  for (const auto& [teacher, maps] : batch.targets) {
+    for (const auto& [tap, map] : maps) inputs.teachers[teacher][tap] = map.to(device_);
+  }
   return inputs;
 }
 
@@ -76,7 +76,6 @@ absl::Status StepStudent::Step(const Batch& batch) {
   result.total.backward();
   losses.ClipGradients();
   optimizer_->Step(batch.step);
-  if (device_.is_cuda()) torch::cuda::synchronize(device_.index());
   return absl::OkStatus();
 }
 

@@ -24,8 +24,8 @@ class StepStudent {
   static absl::StatusOr<std::unique_ptr<StepStudent>> Create(const v1::JobSpec& spec,
                                                              int64_t classes, int ignore_index,
                                                              const TeacherInfo& teacher);
-  // Forward, losses, backward, update, all done when it returns. A batch without targets is trained
-  // on labels alone. Internal when the loss is not finite.
+  // Forward, losses, backward, update. A batch without targets is trained on labels alone.
+  // Internal when the loss is not finite.
   absl::Status Step(const Batch& batch);
 
   const LossSet& distillation() const { return *distillation_; }

@@ -17,7 +17,6 @@ struct StoreBenchOptions {
   int64_t small_bytes = 1024;             // of a small value
   std::vector<int64_t> entries = {100'000, 1'000'000};  // of stores of small values
   int threads = 2;                                      // that read at once
-  std::string json;
 
   absl::Status Validate() const;
 };

@@ -23,7 +23,7 @@ const TargetSeries& Named(const std::vector<TargetSeries>& all, const std::strin
 }
 
 double Gigabytes(const TargetBenchOptions& options) {
-  return 1e-9 * static_cast<double>(options.value_bytes()) * options.values;
+  return 1e-9 * static_cast<double>(options.stored().value_bytes()) * options.values;
 }
 
 Quartiles Speed(const TargetBenchOptions& options, const TargetSeries& series) {
@@ -60,7 +60,7 @@ std::string TargetTable(const TargetBenchOptions& options, const std::vector<Tar
 std::string TargetJson(const TargetBenchOptions& options, const std::vector<TargetSeries>& all) {
   nlohmann::json json = {{"benchmark", "targets"},
                          {"version", std::string(BuildVersion())},
-                         {"value_bytes", options.value_bytes()},
+                         {"value_bytes", options.stored().value_bytes()},
                          {"values", options.values},
                          {"rounds", options.rounds},
                          {"threads", options.threads}};

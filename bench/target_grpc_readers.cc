@@ -7,7 +7,7 @@
 #include <thread>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "bench/source_reader.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/status.h"
 #include "common/targets/remote_source.h"
@@ -64,21 +64,7 @@ class GrpcReader : public CallingReader {
 
  protected:
   absl::Status CallOnce(const std::vector<int>& numbers, BatchRows& rows) override {
-    struct Sink : TargetSink {
-      BatchRows* rows;
-      absl::Status status;
-      void Deliver(size_t sample, size_t, absl::StatusOr<EncodedTarget> target) override {
-        status.Update(target.status());
-        if (!target.ok()) return;
-        std::memcpy(rows->row(static_cast<int64_t>(sample)), target->bytes.data(),
-                    target->bytes.size());
-      }
-    } sink;
-    sink.rows = &rows;
-    FetchContext context;
-    context.deadline = absl::Now() + absl::Minutes(1);
-    REFLUX_RETURN_IF_ERROR(source_->Fetch(context, BenchRequest(numbers), sink));
-    return sink.status;
+    return FetchIntoRows(*source_, numbers, rows);
   }
 
  private:
@@ -117,12 +103,14 @@ class BareReader : public CallingReader {
 
 std::unique_ptr<TargetReader> MakeGrpcReader(const TargetBenchOptions& options,
                                              std::unique_ptr<ChildProcess> cache) {
-  return std::make_unique<GrpcReader>(options.threads, options.value_bytes(), std::move(cache));
+  return std::make_unique<GrpcReader>(options.threads, options.stored().value_bytes(),
+                                      std::move(cache));
 }
 
 std::unique_ptr<TargetReader> MakeBareReader(const TargetBenchOptions& options,
                                              std::unique_ptr<ChildProcess> server) {
-  return std::make_unique<BareReader>(options.threads, options.value_bytes(), std::move(server));
+  return std::make_unique<BareReader>(options.threads, options.stored().value_bytes(),
+                                      std::move(server));
 }
 
 }  // namespace reflux

@@ -4,7 +4,8 @@
 #include <memory>
 
 #include "bench/child_process.h"
-#include "bench/target_readers.h"
+#include "bench/target_bench_options.h"
+#include "bench/target_reader.h"
 
 namespace reflux {
 

@@ -1,30 +1,14 @@
 // The ways from a stored value to a row of the batch that reflux-bench-targets compares.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "bench/target_bench_options.h"
-#include "bench/target_values.h"
+#include "bench/target_reader.h"
 
 namespace reflux {
-
-class TargetReader {
- public:
-  virtual ~TargetReader() = default;
-  // Reads the values of these numbers, in this order, each into the next row. Single-threaded
-  // unless its name says otherwise.
-  virtual absl::Status Read(const std::vector<int>& order, BatchRows& rows) = 0;
-  // Processor seconds used so far by processes of its own.
-  virtual double ServerCpuSeconds() const { return 0; }
-};
-
-struct NamedReader {
-  std::string name;
-  std::unique_ptr<TargetReader> reader;
-};
 
 // Stores the values in `folder` in every form, and opens a reader of each:
 //   npy              one .npy file a value: open, read the header, read the data into the row

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <random>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "bench/scratch_folder.h"
 #include "bench/target_bench_report.h"
 #include "bench/target_readers.h"
 #include "common/base/file.h"
@@ -17,21 +16,6 @@
 
 namespace reflux {
 namespace {
-
-class ScratchFolder {
- public:
-  explicit ScratchFolder(const std::string& parent) : path_(parent + "/reflux-bench-XXXXXX") {
-    if (mkdtemp(path_.data()) == nullptr) path_.clear();
-  }
-  ~ScratchFolder() {
-    std::error_code error;
-    if (!path_.empty()) std::filesystem::remove_all(path_, error);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 double OwnCpuSeconds() {
   timespec used{};
@@ -47,19 +31,6 @@ absl::Status Measure(TargetReader& reader, const std::vector<int>& order, BatchR
   if (series == nullptr) return absl::OkStatus();
   series->seconds.push_back(absl::ToDoubleSeconds(absl::Now() - start));
   series->cpu_seconds.push_back(OwnCpuSeconds() + reader.ServerCpuSeconds() - cpu);
-  return absl::OkStatus();
-}
-
-// What a value read by the last call must be: every way has to bring the same bytes.
-absl::Status CheckRows(const TargetBenchOptions& options, const NamedReader& named,
-                       BatchRows& rows) {
-  if (named.name.rfind("grpc", 0) == 0) return absl::OkStatus();  // its rows are its own
-  std::memset(rows.row(0), 0, static_cast<size_t>(rows.row_bytes()));
-  REFLUX_RETURN_IF_ERROR(named.reader->Read({1}, rows));
-  if (absl::string_view(rows.row(0), static_cast<size_t>(rows.row_bytes())) !=
-      BenchValue(options, 1).bytes) {
-    return absl::DataLossError(absl::StrCat("row ", named.name, " brings other bytes"));
-  }
   return absl::OkStatus();
 }
 
@@ -87,19 +58,18 @@ absl::Status MeasurePython(const TargetBenchOptions& options, const std::string&
 }  // namespace
 
 absl::StatusOr<std::vector<TargetSeries>> MeasureTargets(const TargetBenchOptions& options) {
-  const ScratchFolder folder(options.scratch);
-  if (folder.path().empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("--scratch: no folder in ", options.scratch));
-  }
+  REFLUX_ASSIGN_OR_RETURN(const auto folder, ScratchFolder::Create(options.scratch));
   REFLUX_ASSIGN_OR_RETURN(const std::vector<NamedReader> readers,
-                          OpenTargetReaders(options, folder.path()));
-  BatchRows rows(BatchRows::kRows, options.value_bytes());
+                          OpenTargetReaders(options, folder->path()));
+  BatchRows rows(BatchRows::kRows, options.stored().value_bytes());
   std::vector<int> order(static_cast<size_t>(options.values));
   std::iota(order.begin(), order.end(), 0);
   std::vector<TargetSeries> all;
   for (const NamedReader& named : readers) {
     all.push_back({named.name, {}, {}});
-    REFLUX_RETURN_IF_ERROR(CheckRows(options, named, rows));
+    // Rows over gRPC are the reader's own; what they bring was checked on the way.
+    const bool own_rows = named.name.rfind("grpc", 0) == 0;
+    if (!own_rows) REFLUX_RETURN_IF_ERROR(CheckReader(named, options.stored()));
     REFLUX_RETURN_IF_ERROR(Measure(*named.reader, order, rows, nullptr));  // warms up
   }
   for (int round = 0; round < options.rounds; ++round) {
@@ -108,7 +78,7 @@ absl::StatusOr<std::vector<TargetSeries>> MeasureTargets(const TargetBenchOption
       REFLUX_RETURN_IF_ERROR(Measure(*readers[i].reader, order, rows, &all[i]));
     }
     if (!options.python.empty()) {
-      REFLUX_RETURN_IF_ERROR(MeasurePython(options, folder.path(), round, all));
+      REFLUX_RETURN_IF_ERROR(MeasurePython(options, folder->path(), round, all));
     }
   }
   return all;

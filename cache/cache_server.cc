@@ -4,13 +4,16 @@
 #include "cache/archive_service.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/endpoints.h"
+#include "common/rpc/server_list.h"
 #include "common/targets/pooled_source.h"
 
 namespace reflux {
 namespace {
 
-std::unique_ptr<TargetSource> MakeUpstream(const std::string& teacher, MetricRegistry* registry) {
+absl::StatusOr<std::unique_ptr<TargetSource>> MakeUpstream(const std::string& teacher,
+                                                           MetricRegistry* registry) {
   if (teacher.empty()) return MakeAbsentTeacher();
+  REFLUX_RETURN_IF_ERROR(ListEndpoints(teacher).status());
   if (registry == nullptr) return MakePooledRemoteSource({.endpoint = teacher}, {}, {});
   return MakePooledRemoteSource({.endpoint = teacher},
                                 RemoteSourceMetrics::Register(*registry, "cache"),
@@ -29,7 +32,7 @@ absl::StatusOr<std::unique_ptr<CacheServer>> CacheServer::Start(const CacheServe
   REFLUX_RETURN_IF_ERROR(options.source.Validate());
   auto server = std::unique_ptr<CacheServer>(new CacheServer);
   REFLUX_ASSIGN_OR_RETURN(server->store_, OpenStore(options));
-  server->upstream_ = MakeUpstream(options.teacher, registry);
+  REFLUX_ASSIGN_OR_RETURN(server->upstream_, MakeUpstream(options.teacher, registry));
   server->source_ = MakeCachingSource(
       *server->store_, *server->upstream_, options.source,
       registry == nullptr ? CachingSourceMetrics{} : CachingSourceMetrics::Register(*registry));

@@ -23,7 +23,7 @@ struct CacheServerOptions {
   std::optional<RadosStoreOptions> rados;
   CachingSourceOptions source;
   TargetServiceOptions service;
-  // Teacher servers, as for ListEndpoints (common/rpc/endpoints.h); empty: only what is stored is
+  // Teacher servers, as for ListEndpoints (common/rpc/server_list.h); empty: only what is stored is
   // served.
   std::string teacher;
   std::string listen = "127.0.0.1:0";
@@ -35,7 +35,7 @@ struct CacheServerOptions {
 class CacheServer {
  public:
   // Serves when it returns. `registry` may be null; it must outlive the server. Errors: of the
-  // store's Open, of RpcServer::Start; a teacher that is away is none.
+  // store's Open, of ListEndpoints, of RpcServer::Start; a teacher that is away is none.
   static absl::StatusOr<std::unique_ptr<CacheServer>> Start(const CacheServerOptions& options,
                                                             MetricRegistry* registry);
   ~CacheServer();

@@ -109,6 +109,19 @@ class Parser {
     };
   }
 
+  // A command that asks the cache of --cache, else the only one that the orchestrator runs.
+  Command OnCache(std::function<int(const std::string&)> command) {
+    return [this, command = std::move(command)] {
+      return OnOneServer(terminal_, {flags_.cache, server(), "cache"}, command);
+    };
+  }
+  void AddOneCache(CLI::App* command) {
+    command->add_option("--cache", flags_.cache,
+                        "Cache server: host:port, or @FILE (default: the one that the orchestrator "
+                        "runs)");
+    AddServer(command);
+  }
+
   void AddFileCommands() {
     CLI::App* validate =
         Add(app_, "validate", "Check a job file: every problem at once, and the resolved job",
@@ -208,10 +221,14 @@ class Parser {
     targets->add_subcommand("coverage", "How many of a job's targets are cached");
     targets->add_subcommand("why-miss", "Which fields keep a job's targets from being hits");
     CLI::App* rm = Add(*targets, "rm", "Remove a target set with all its entries",
-                       [this] { return RemoveTargets(terminal_, flags_.cache, flags_.sets); });
+                       OnCache([this](const std::string& cache) {
+                         return RemoveTargets(terminal_, cache, flags_.sets);
+                       }));
     rm->add_flag("--force", flags_.sets.force, "Also a set that is pinned or was just used");
     CLI::App* pin = Add(*targets, "pin", "Keep a target set from eviction for some time",
-                        [this] { return PinTargets(terminal_, flags_.cache, flags_.sets); });
+                        OnCache([this](const std::string& cache) {
+                          return PinTargets(terminal_, cache, flags_.sets);
+                        }));
     CLI::App* terms = pin->add_option_group("term")->require_option(1);
     terms->add_option("--for", flags_.sets.term, "How long from now: 24h, 90m, 7d");
     terms->add_flag("--release", flags_.sets.release, "No longer");
@@ -226,14 +243,14 @@ class Parser {
                        OnEach("cache", flags_.cache, &CacheDiskUsage));
     CLI::App* gc =
         Add(*cache, "gc", "Evict what nobody uses down to a size, and give dead space back",
-            [this] { return CacheCollectGarbage(terminal_, flags_.cache, flags_.to_gib); });
+            OnCache([this](const std::string& endpoint) {
+              return CacheCollectGarbage(terminal_, endpoint, flags_.to_gib);
+            }));
     gc->add_option("--to-gib", flags_.to_gib,
                    "GiB of targets to come down to; without it nothing is evicted")
         ->check(CLI::Range(0.0, 1e9));
     for (CLI::App* command : {rm, pin, du, gc}) AddJson(command);
-    for (CLI::App* command : {rm, pin, gc}) {
-      command->add_option("--cache", flags_.cache, "Cache server: host:port, or @FILE")->required();
-    }
+    for (CLI::App* command : {rm, pin, gc}) AddOneCache(command);
     for (CLI::App* command : {ls, stats, verify, du}) {
       command->add_option("--cache", flags_.cache,
                           "Cache server: host:port, or @FILE (default: all that the orchestrator "
@@ -248,11 +265,12 @@ class Parser {
   }
 
   void AddArchives(CLI::App& targets) {
-    CLI::App* out = Add(targets, "export", "Write a target set to one file, or for Python", [this] {
-      Wait();
-      flags_.archive.cache = flags_.cache;
-      return ExportTargets(terminal_, flags_.archive);
-    });
+    CLI::App* out = Add(targets, "export", "Write a target set to one file, or for Python",
+                        OnCache([this](const std::string& cache) {
+                          Wait();
+                          flags_.archive.cache = cache;
+                          return ExportTargets(terminal_, flags_.archive);
+                        }));
     out->add_option("set", flags_.archive.set,
                     "Target set, e.g. camvid/r101@9f3c, or of it one tap: camvid/r101@9f3c/logits")
         ->required();
@@ -260,27 +278,31 @@ class Parser {
     out->add_option("--safetensors", flags_.archive.safetensors,
                     "Folder to write the targets to as safetensors files");
     out->add_option("--licence", flags_.archive.licence, "Note on their use, kept in the file");
-    CLI::App* in =
-        Add(targets, "import", "Take over a target archive; every target is verified", [this] {
-          Wait();
-          return ImportTargets(terminal_, flags_.cache, flags_.path);
-        });
+    CLI::App* in = Add(targets, "import", "Take over a target archive; every target is verified",
+                       OnCache([this](const std::string& cache) {
+                         Wait();
+                         return ImportTargets(terminal_, cache, flags_.path);
+                       }));
     in->add_option("file", flags_.path, "Target archive")->required();
     for (CLI::App* command : {out, in}) {
-      command->add_option("--cache", flags_.cache, "Cache server: host:port, or @FILE")->required();
+      AddOneCache(command);
       AddJson(command);
     }
   }
 
   void AddFetch() {
     CLI::App* fetch =
-        Add(app_, "fetch", "What a teacher says about an image, as a safetensors file", [this] {
-          Wait();
-          return FetchTarget(terminal_, flags_.fetch);
-        });
+        Add(app_, "fetch", "What a teacher says about an image, as a safetensors file",
+            OnCache([this](const std::string& endpoint) {
+              Wait();
+              flags_.fetch.server = endpoint;
+              return FetchTarget(terminal_, flags_.fetch);
+            }));
     FetchFlags& flags = flags_.fetch;
-    fetch->add_option("--cache", flags.server, "Cache or teacher server: host:port, or @FILE")
-        ->required();
+    fetch->add_option("--cache", flags_.cache,
+                      "Cache or teacher server: host:port, or @FILE (default: the cache that the "
+                      "orchestrator runs)");
+    AddServer(fetch);
     fetch->add_option("--set", flags.set,
                       "Target set, e.g. camvid/r101@9f3c (see: reflux targets ls); without it the "
                       "server's teacher is asked");

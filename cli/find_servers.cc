@@ -99,4 +99,19 @@ int OnServers(Terminal& terminal, const ServerChoice& choice,
   return worst;
 }
 
+int OnOneServer(Terminal& terminal, const ServerChoice& choice,
+                const std::function<int(const std::string&)>& command) {
+  if (!choice.endpoint.empty()) return command(choice.endpoint);
+  const auto servers = FindServers(choice.orchestrator, choice.kind);
+  if (!servers.ok()) return Fail(terminal, servers.status());
+  if (servers->size() == 1) return command(servers->front().address);
+  std::string listed;
+  for (const FoundServer& server : *servers) {
+    absl::StrAppend(&listed, "\n  --", choice.kind, " ", server.address, "    ", server.role);
+  }
+  return Fail(terminal, absl::InvalidArgumentError(absl::StrCat(
+                            "the orchestrator runs ", servers->size(), " servers of kind ",
+                            choice.kind, "; say which:", listed)));
+}
+
 }  // namespace reflux

@@ -32,4 +32,9 @@ struct ServerChoice {
 int OnServers(Terminal& terminal, const ServerChoice& choice,
               const std::function<int(const std::string&)>& command);
 
+// The same for a command that changes something or writes a file: it runs on one server. Where
+// several are found it says which they are and how to choose.
+int OnOneServer(Terminal& terminal, const ServerChoice& choice,
+                const std::function<int(const std::string&)>& command);
+
 }  // namespace reflux

@@ -51,7 +51,7 @@ endfunction()
 # REFLUX_BIN: where e2e tests find the programs.
 # OMP_*: tests run beside each other. OpenMP threads of one that wait for cores of the other, or
 # spin while they wait, make minutes of seconds.
-set(REFLUX_GPU_TEST_ENVIRONMENT "REFLUX_BIN=${CMAKE_BINARY_DIR}/bin;REFLUX_SOURCE=${CMAKE_SOURCE_DIR};OMP_NUM_THREADS=1;OMP_WAIT_POLICY=PASSIVE;TSAN_OPTIONS=ignore_noninstrumented_modules=1")
+set(REFLUX_GPU_TEST_ENVIRONMENT "REFLUX_BIN=${CMAKE_BINARY_DIR}/bin;REFLUX_SOURCE=${CMAKE_SOURCE_DIR};OMP_NUM_THREADS=1;OMP_WAIT_POLICY=PASSIVE;TSAN_OPTIONS=ignore_noninstrumented_modules=1:suppressions=${CMAKE_SOURCE_DIR}/cmake/tsan_suppressions.txt")
 # All but those labelled `gpu` see no GPU: they compare bits, and run ranks as threads, which on one GPU
 # would wait for each other in its one thread of backward.
 set(REFLUX_TEST_ENVIRONMENT "${REFLUX_GPU_TEST_ENVIRONMENT};CUDA_VISIBLE_DEVICES=")

@@ -1,5 +1,6 @@
 #include "job_plan/device_plan.h"
 
+#include <ATen/Context.h>
 #include <dlfcn.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>

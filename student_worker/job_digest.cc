@@ -7,7 +7,7 @@
 
 namespace reflux {
 
-std::string JobDigest(const v1::JobSpec& spec, const std::string& initial_weights) {
+std::string JobDigest(const v1::JobSpec& spec, const std::string& weights) {
   v1::JobSpec relevant = spec;
   relevant.clear_name();
   relevant.clear_run();
@@ -33,7 +33,7 @@ std::string JobDigest(const v1::JobSpec& spec, const std::string& initial_weight
   coded.SetSerializationDeterministic(true);
   relevant.SerializeToCodedStream(&coded);
   coded.Trim();
-  bytes += initial_weights;
+  bytes += weights;
   return Sha256::Of(bytes).Hex();
 }
 

@@ -8,8 +8,8 @@
 namespace reflux {
 
 // SHA-256 (hex) of what determines a run's numbers: everything in the job but names, places and the
-// number of processes. `initial_weights` stands for the contents of the files that the student
-// starts from; empty: there are none.
-std::string JobDigest(const v1::JobSpec& spec, const std::string& initial_weights);
+// number of processes. `weights` stands for the contents of the files that it names: those that the
+// student starts from and the teachers'; empty: there are none.
+std::string JobDigest(const v1::JobSpec& spec, const std::string& weights);
 
 }  // namespace reflux

@@ -282,7 +282,10 @@ absl::StatusOr<ViewPolicy> Trainer::State::ResolveViews(const std::vector<Teache
 
 // Rank 0 chooses, so that all ranks go on from the same step.
 absl::Status Trainer::State::Resume() {
-  job_digest = JobDigest(spec, initial_weights);
+  std::string weights = initial_weights;
+  for (const auto& [name, teacher] : teachers)
+    absl::StrAppend(&weights, "\n", name, "=", teacher.identity.digest.Hex());
+  job_digest = JobDigest(spec, weights);
   std::string path;
   if (communicator.rank() == 0) path = NewestValidCheckpoint(options.directory + "/checkpoints");
   path = FromRankZero(communicator, path);
@@ -291,9 +294,8 @@ absl::Status Trainer::State::Resume() {
   if (saved.job_digest != job_digest) {
     return absl::FailedPreconditionError(
         absl::StrCat(path,
-                     " belongs to a job with other settings or initial weights: give this one a "
-                     "folder of its own, or "
-                     "delete the folder"));
+                     " belongs to a job with other settings, initial weights or teacher weights: "
+                     "give this one a folder of its own, or delete the folder"));
   }
   REFLUX_RETURN_IF_ERROR(optimizer->LoadState(saved.momentum));
   const torch::NoGradGuard no_gradients;

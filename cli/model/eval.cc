@@ -160,6 +160,18 @@ absl::Status Predictions::WriteMasks() const {
   return WritePng(flags_.masks, picture);
 }
 
+// What is printed. Images without labels have nothing to measure but the agreement of several.
+std::string Report(const Flags& flags, const Plan& plan, const Dataset& dataset,
+                   const std::vector<Measurement>& measurements) {
+  const auto images = static_cast<int64_t>(dataset.samples().size());
+  if (flags.json) return FormatJson(measurements, dataset.class_names(), plan.data, images);
+  std::string text = flags.without_labels && measurements.size() == 1
+                         ? absl::StrCat(images, " images, no labels: nothing to measure\n")
+                         : FormatTable(measurements, dataset.class_names());
+  if (!flags.save.empty()) absl::StrAppend(&text, "predictions: ", flags.save, "\n");
+  return text;
+}
+
 absl::Status EvaluateAll(const Flags& flags, const Plan& plan) {
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Dataset> dataset, OpenDataset(plan.data));
   REFLUX_RETURN_IF_ERROR(CheckPredictionForm(plan.form, *dataset));
@@ -181,11 +193,7 @@ absl::Status EvaluateAll(const Flags& flags, const Plan& plan) {
     measurement.agreement = predictions.TakeAgreement(i);
     measurements.push_back(std::move(measurement));
   }
-  const std::vector<std::string>& classes = dataset->class_names();
-  const std::string text = flags.json ? FormatJson(measurements, classes, plan.data,
-                                                   static_cast<int64_t>(dataset->samples().size()))
-                                      : FormatTable(measurements, classes);
-  std::fputs(text.c_str(), stdout);
+  std::fputs(Report(flags, plan, *dataset, measurements).c_str(), stdout);
   return predictions.WriteMasks();
 }
 

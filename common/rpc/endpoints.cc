@@ -1,13 +1,10 @@
 #include "common/rpc/endpoints.h"
 
-#include <algorithm>
 #include <filesystem>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
 
@@ -26,19 +23,6 @@ absl::StatusOr<int> PortOf(absl::string_view address) {
   return port;
 }
 
-// Files of `folder`, sorted, without those that are being written.
-absl::StatusOr<std::vector<std::string>> PublishedIn(const std::string& folder) {
-  std::error_code error;
-  std::vector<std::string> files;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename();
-    if (name[0] != '.' && !absl::StrContains(name, ".tmp.")) files.push_back(entry.path());
-  }
-  if (error) return absl::NotFoundError(absl::StrCat(folder, ": ", error.message()));
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
 }  // namespace
 
 absl::StatusOr<std::string> ResolveEndpoint(const std::string& endpoint) {
@@ -49,20 +33,6 @@ absl::StatusOr<std::string> ResolveEndpoint(const std::string& endpoint) {
   }
   REFLUX_RETURN_IF_ERROR(PortOf(address).status());
   return address;
-}
-
-absl::StatusOr<std::vector<std::string>> ListEndpoints(const std::string& endpoint) {
-  std::vector<std::string> endpoints;
-  for (const absl::string_view part : absl::StrSplit(endpoint, ',', absl::SkipWhitespace())) {
-    if (!absl::StartsWith(part, "@") || !absl::EndsWith(part, "/")) {
-      endpoints.emplace_back(part);
-      continue;
-    }
-    REFLUX_ASSIGN_OR_RETURN(const std::vector<std::string> files,
-                            PublishedIn(std::string(part.substr(1))));
-    for (const std::string& file : files) endpoints.push_back("@" + file);
-  }
-  return endpoints;
 }
 
 absl::Status PublishEndpoint(const std::string& file, absl::string_view address) {

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -15,11 +14,6 @@ namespace reflux {
 // host:port of `endpoint`. NotFound when the file does not exist (yet), InvalidArgument when what
 // stands there is not host:port.
 absl::StatusOr<std::string> ResolveEndpoint(const std::string& endpoint);
-
-// The servers that `endpoint` stands for, each an endpoint for ResolveEndpoint: its parts if it is
-// a list "A,B,...", and for a part "@FOLDER/" every file in the folder, by name: who publishes
-// there joins, who withdraws leaves. NotFound for a folder that does not exist (yet).
-absl::StatusOr<std::vector<std::string>> ListEndpoints(const std::string& endpoint);
 
 // Writes FILE of "@FILE" atomically, creating its folder.
 absl::Status PublishEndpoint(const std::string& file, absl::string_view address);

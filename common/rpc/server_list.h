@@ -26,6 +26,10 @@ struct ListedServer {
 // or a name that comes twice.
 absl::StatusOr<std::vector<ListedServer>> ListServers(const std::string& servers);
 
+// The same as endpoints in the order of the text, a folder's by name, for those to whom names mean
+// nothing: equal names are allowed. InvalidArgument for an empty item.
+absl::StatusOr<std::vector<std::string>> ListEndpoints(const std::string& servers);
+
 // Whether the text can only ever mean one server.
 bool IsSingleServer(const std::string& servers);
 

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
-#include "common/rpc/endpoints.h"
+#include "common/rpc/server_list.h"
 #include "common/rpc/status.h"
 #include "common/targets/missing_targets.h"
 

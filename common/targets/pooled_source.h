@@ -49,7 +49,7 @@ struct PooledSourceMetrics {
 std::unique_ptr<TargetSource> MakePooledSource(const PooledSourceOptions& options,
                                                const PooledSourceMetrics& metrics = {});
 
-// Over servers: `remote.endpoint` is as for ListEndpoints (common/rpc/endpoints.h).
+// Over servers: `remote.endpoint` is as for ListEndpoints (common/rpc/server_list.h).
 std::unique_ptr<TargetSource> MakePooledRemoteSource(const RemoteSourceOptions& remote,
                                                      const RemoteSourceMetrics& remote_metrics,
                                                      const PooledSourceMetrics& metrics);

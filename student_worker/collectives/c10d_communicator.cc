@@ -56,13 +56,15 @@ absl::StatusOr<intrusive_ptr<ProcessGroup>> MakeGroup(absl::string_view name,
   REFLUX_RETURN_IF_ERROR(CatchRendezvousErrors(
       absl::StrCat("connecting ", RankText(options), " from ", rendezvous.local_address()), [&] {
         group = c10::make_intrusive<ProcessGroup>(store, options.rank, options.world_size);
-        const auto gloo = MakeGloo(c10::make_intrusive<c10d::PrefixStore>("gloo", store),
-                                   rendezvous.local_address(), options);
-        group->setBackend(c10::DeviceType::CPU, ProcessGroup::BackendType::GLOO, gloo);
-        if (options.backend == "gloo")
-          group->setBackend(c10::DeviceType::CUDA, ProcessGroup::BackendType::GLOO, gloo);
+        group->setBackend(c10::DeviceType::CPU, ProcessGroup::BackendType::GLOO,
+                          MakeGloo(c10::make_intrusive<c10d::PrefixStore>("gloo", store),
+                                   rendezvous.local_address(), options));
       }));
   group->setDefaultBackend(ProcessGroup::BackendType::GLOO);
+  // Gloo carries tensors of a GPU through host memory.
+  if (options.backend == "gloo")
+    group->setBackend(c10::DeviceType::CUDA, ProcessGroup::BackendType::GLOO,
+                      group->getBackend(c10::DeviceType::CPU));
   if (options.backend == "nccl") {
     REFLUX_ASSIGN_OR_RETURN(
         intrusive_ptr<c10d::Backend> nccl,

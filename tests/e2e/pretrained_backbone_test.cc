@@ -90,7 +90,7 @@ TEST_F(PretrainedBackboneTest, StartsFromItAndRefusesAnotherOnResume) {
   const absl::Status other =
       Train(Job(WriteClassifier("other.safetensors", 2)), {}, nullptr).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(other)) << other;
-  EXPECT_THAT(std::string(other.message()), HasSubstr("other settings or initial weights"));
+  EXPECT_THAT(std::string(other.message()), HasSubstr("other settings, initial weights"));
 
   std::filesystem::rename(first, root_ + "/moved.safetensors");
   const auto done = Train(Job(root_ + "/moved.safetensors"), {}, nullptr);

@@ -12,9 +12,6 @@ namespace reflux::golden {
 namespace {
 
 constexpr double kNotCompared = std::numeric_limits<double>::infinity();
-// A GPU adds in another order and has other elementary functions: what is not exact may be this
-// many times as far off as on the CPU, of which the files' tolerances were taken.
-constexpr double kGpuFactor = 10;
 
 torch::Tensor Lookup(const std::map<std::string, torch::Tensor>& values, const std::string& key,
                      const std::string& what) {
@@ -86,11 +83,7 @@ torch::Tensor Reference(const GoldenCase& golden, const json& expected) {
   return expected.contains("row") ? reference[expected["row"].get<int64_t>()] : reference;
 }
 
-double Allowance() { return GoldenDevice().is_cuda() ? kGpuFactor : 1; }
-
-double Factor(const json& value) {
-  return value.is_null() ? kNotCompared : Allowance() * value.get<double>();
-}
+double Factor(const json& value) { return value.is_null() ? kNotCompared : value.get<double>(); }
 
 // One factor for the whole tensor, or (first flag of the pair) one for each entry.
 std::vector<double> Factors(const GoldenCase& golden, const json& expected, bool in_double) {
@@ -153,7 +146,7 @@ void CompareOne(const GoldenCase& golden, const GoldenOutcome& outcome, const st
   }
   CompareValues(Computed(outcome, logical, expected), Reference(golden, expected),
                 Factors(golden, expected, outcome.computed_in_double),
-                Allowance() * golden.tolerance.at("absolute").get<double>(),
+                golden.tolerance.at("absolute").get<double>(),
                 expected.value("measure", "") == "l2");
 }
 

@@ -11,9 +11,8 @@
 namespace reflux::golden {
 namespace {
 
-torch::Tensor Place(const torch::Tensor& tensor, torch::Dtype dtype) {
-  const torch::Tensor converted = tensor.is_floating_point() ? tensor.to(dtype) : tensor;
-  return converted.to(GoldenDevice());
+torch::Tensor AsType(const torch::Tensor& tensor, torch::Dtype dtype) {
+  return tensor.is_floating_point() ? tensor.to(dtype) : tensor;
 }
 
 torch::Tensor Filled(const std::string& salt, const json& source) {
@@ -49,11 +48,11 @@ void ReadFile(const std::filesystem::path& path, std::vector<GoldenCase>& cases)
 }  // namespace
 
 const torch::Device& GoldenDevice() {
-  static const auto* const device = [] {
-    const char* const name = std::getenv("REFLUX_GOLDEN_DEVICE");
-    return new torch::Device(OrThrow(PlanDevice(name != nullptr ? name : "cpu")));
+  static const torch::Device device = [] {
+    const char* name = std::getenv("REFLUX_GOLDEN_DEVICE");
+    return OrThrow(PlanDevice(name == nullptr ? "cpu" : name));
   }();
-  return *device;
+  return device;
 }
 
 torch::Tensor GoldenCase::Stored(const std::string& tensor) const {
@@ -62,18 +61,19 @@ torch::Tensor GoldenCase::Stored(const std::string& tensor) const {
 
 torch::Tensor GoldenCase::Input(const std::string& logical, torch::Dtype dtype) const {
   const json& source = inputs.at(logical);
-  return Place(source.is_string() ? Stored(source.get<std::string>()) : Filled(salt, source),
-               dtype);
+  return AsType(source.is_string() ? Stored(source.get<std::string>()) : Filled(salt, source),
+                dtype)
+      .to(GoldenDevice());
 }
 
 torch::Tensor GoldenCase::Weight(const std::string& key, const std::vector<int64_t>& shape,
                                  torch::Dtype dtype, const std::string& group) const {
   const std::string prefix = group.empty() ? "" : group + "/";
   if (weights.contains(prefix + key)) {
-    return Place(Stored(weights.at(prefix + key).get<std::string>()), dtype);
+    return AsType(Stored(weights.at(prefix + key).get<std::string>()), dtype).to(GoldenDevice());
   }
   const std::string fill = weights.at(prefix + "*").at("fill");
-  return Place(DeterministicFill(salt, fill + key, shape), dtype);
+  return AsType(DeterministicFill(salt, fill + key, shape), dtype).to(GoldenDevice());
 }
 
 void GoldenCase::LoadWeights(torch::nn::Module& module, const std::string& group) const {

@@ -73,7 +73,7 @@ NotCovered Register(const std::vector<GoldenCase>& cases, const GoldenOps& ops) 
 
 int Run() {
   const std::string folder = Folder();
-  std::printf("golden vectors of %s on %s\n", folder.c_str(), GoldenDevice().str().c_str());
+  std::printf("golden vectors of %s\n", folder.c_str());
   const NotCovered missing = Register(ReadCases(folder), AllOps());
   const int failed = RUN_ALL_TESTS();
   std::printf("golden: %d cases passed, %d not covered (ops: %s)\n",

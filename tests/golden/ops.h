@@ -30,9 +30,6 @@ T OrThrow(absl::StatusOr<T> value) {
 
 using nlohmann::json;
 
-// Where ops compute: $REFLUX_GOLDEN_DEVICE ("cuda"), by default the CPU.
-const torch::Device& GoldenDevice();
-
 // One case of one file. Accessors throw std::runtime_error, which fails the test.
 struct GoldenCase {
   std::string folder, file, salt;
@@ -47,14 +44,13 @@ struct GoldenCase {
     return params.at(key).get<T>();
   }
   bool HasInput(const std::string& logical) const { return inputs.contains(logical); }
-  // Stored or filled, on GoldenDevice(). Floating inputs are converted to `dtype`, integer ones
-  // left as they are.
+  // Stored or filled. Floating inputs are converted to `dtype`, integer ones left as they are.
   torch::Tensor Input(const std::string& logical, torch::Dtype dtype = torch::kFloat64) const;
   // A weight by its state_dict key, stored or (key "*", or "<group>/*") filled with `shape`.
   torch::Tensor Weight(const std::string& key, const std::vector<int64_t>& shape,
                        torch::Dtype dtype = torch::kFloat64, const std::string& group = "") const;
-  // Moves `module` (already of the dtype wanted) to GoldenDevice() and sets every parameter and
-  // buffer from the weights.
+  // Moves `module` (already of the dtype wanted) to the device of the inputs and sets every
+  // parameter and buffer from the weights.
   void LoadWeights(torch::nn::Module& module, const std::string& group = "") const;
   torch::Tensor Stored(const std::string& tensor) const;
 };
@@ -86,6 +82,9 @@ struct GoldenOp {
   std::function<std::string(const GoldenCase&)> not_covered = nullptr;
 };
 using GoldenOps = std::map<std::string, GoldenOp>;
+
+// Where the ops compute: the CPU, or what REFLUX_GOLDEN_DEVICE names.
+const torch::Device& GoldenDevice();
 
 // All cases of a folder, files in name order. Throws when the folder or a file cannot be read.
 std::vector<GoldenCase> ReadCases(const std::string& folder);

@@ -171,8 +171,8 @@ torch::optim::SGD Optimizer(SegmentationModel& model, const GoldenCase& golden) 
 Tensor RecordGradients(SegmentationModel& model, const GoldenCase& golden, int64_t step,
                        GoldenOutcome& outcome) {
   const auto parameters = model.named_parameters();
-  Tensor squares = torch::zeros({}, torch::kFloat64);
-  for (const auto& item : parameters) squares = squares + item.value().grad().square().sum();
+  Tensor squares = torch::zeros({}, torch::TensorOptions(torch::kFloat64).device(GoldenDevice()));
+  for (const auto& item : parameters) squares += item.value().grad().square().sum();
   for (const auto& [logical, expected] : golden.expect.items()) {
     if (expected.contains("step") && expected["step"] == step && expected.contains("of")) {
       outcome.outputs[logical] = parameters[expected["of"].get<std::string>()].grad().clone();

@@ -1,53 +1,17 @@
-// Ranks on a GPU. Several need a process each: LibTorch has one thread of backward for a GPU.
+// Students that share a GPU. Each needs a process: LibTorch has one thread of backward for a GPU.
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/file.h"
-#include "student_worker/collectives/c10d_communicator.h"
 #include "tests/e2e/proof_scene.h"
 #include "tests/gpu/on_gpu.h"
 #include "tests/support/shell.h"
-#include "tests/unit/student_worker/collectives/ranks.h"
 
 namespace reflux {
 namespace {
-
-using torch::Tensor;
-
-class RanksOnGpu : public OnGpu {
- protected:
-  // On `device_`, the rank's own.
-  Tensor Values(const Communicator& communicator, torch::Dtype type) const {
-    return torch::arange(6, torch::TensorOptions(type).device(device_)) + communicator.rank();
-  }
-  void ExpectSumsAndBroadcasts(Communicator& communicator) const {
-    const int ranks = communicator.world_size();
-    for (const auto type : {torch::kFloat64, torch::kFloat32, torch::kInt64}) {
-      Tensor values = Values(communicator, type);
-      communicator.AllReduceSum(values);
-      const Tensor expected = torch::arange(6, type) * ranks + ranks * (ranks - 1) / 2;
-      EXPECT_TRUE(values.cpu().equal(expected)) << values;
-      communicator.Broadcast(values = Values(communicator, type), ranks - 1);
-      EXPECT_TRUE(values.cpu().equal(torch::arange(6, type) + ranks - 1)) << values;
-    }
-    Tensor on_cpu = torch::ones({2});
-    communicator.AllReduceSum(on_cpu);
-    EXPECT_EQ(on_cpu[0].item<float>(), ranks);
-  }
-};
-
-TEST_F(RanksOnGpu, GlooMovesItsTensors) {
-  RunRanks(2, [&](Communicator& communicator) { ExpectSumsAndBroadcasts(communicator); });
-}
-
-TEST_F(RanksOnGpu, NcclMovesItsTensors) {
-  if (!device_.is_cuda()) GTEST_SKIP() << "NCCL has no CPU";
-  const auto communicator = Connect({.backend = "nccl"}, InProcessStore());
-  ASSERT_TRUE(communicator.ok()) << communicator.status();
-  ExpectSumsAndBroadcasts(**communicator);
-}
 
 // In double, two processes that share the GPU have the loss terms of one.
 class WorkersOnGpu : public OnGpu {

@@ -229,6 +229,12 @@ grpc::Status Ask(const std::string& address,
   return (stub.get()->*method)(&context, request, &response);
 }
 
+TEST_F(CacheServerTest, AListOfTeachersWithAnEmptyItemIsAStartError) {
+  const auto server = CacheServer::Start(
+      {.store = {.directory = folder_.path() + "/cache"}, .teacher = "a:1,"}, nullptr);
+  EXPECT_TRUE(absl::IsInvalidArgument(server.status())) << server.status();
+}
+
 TEST_F(CacheServerTest, PinsAndRemovesSetsByName) {
   using Stub = v1::CacheAdminService::Stub;
   StartTeacher();

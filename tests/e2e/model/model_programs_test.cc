@@ -162,6 +162,9 @@ TEST_F(ModelProgramsTest, EvalSlidesFlipsScalesAndWritesPredictions) {
   ASSERT_EQ(predicted.exit_code, 0);
   EXPECT_TRUE(json::parse(predicted.text)["checkpoints"][0]["miou"].is_null());
   EXPECT_FALSE(cv::imread(folder_ + "/out2/a/val/scene_000000.png").empty());
+  EXPECT_EQ(
+      Run("reflux-model eval a.safetensors --data camvid:scenes --no-labels --save out3").text,
+      "2 images, no labels: nothing to measure\npredictions: out3\n");
   EXPECT_EQ(Run("reflux-model eval a.safetensors --data camvid:scenes").exit_code, 1);
 }
 

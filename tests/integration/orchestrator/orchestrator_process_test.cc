@@ -162,6 +162,12 @@ class OrchestratorProcessTest : public testing::Test {
     ADD_FAILURE() << "no " << role << " in " << job.ShortDebugString();
     return 0;
   }
+  // Never process 0, which would be the group of this test and of who runs it.
+  static void Kill(const v1::Job& job, const std::string& role) {
+    const pid_t pid = PidOf(job, role);
+    ASSERT_GT(pid, 0) << role << " does not run";
+    kill(pid, SIGKILL);
+  }
   // What carries this test's folder in its command line: programs and their supervisors.
   std::vector<std::string> Leftovers() {
     std::vector<std::string> found;
@@ -204,7 +210,7 @@ TEST_F(OrchestratorProcessTest, AKilledOrchestratorTakesItsJobsOverUndisturbed) 
 TEST_F(OrchestratorProcessTest, AKilledWorkerStartsTheNextGeneration) {
   Start();
   const v1::Job job = AwaitRunning(Submit().job_id(), 1);
-  kill(PidOf(job, "worker/1"), SIGKILL);
+  Kill(job, "worker/1");
   const v1::Job next = AwaitRunning(job.job_id(), 2);
   EXPECT_NE(PidOf(next, "worker/0"), PidOf(job, "worker/0"));
   EXPECT_EQ(next.restarts(), 1);
@@ -215,7 +221,7 @@ TEST_F(OrchestratorProcessTest, AKilledServiceComesBackWithoutTouchingTheJob) {
   Start();
   const v1::Job job = AwaitRunning(Submit(/*distil=*/true).job_id(), 1);
   for (const char* role : {"cache/", "teacher/"}) {
-    kill(PidOf(job, role), SIGKILL);
+    Kill(job, role);
     const auto is_another = [&] {
       const pid_t pid = PidOf(Get(job.job_id()), role);
       return pid != 0 && pid != PidOf(job, role);
@@ -229,7 +235,7 @@ TEST_F(OrchestratorProcessTest, AWorkerThatDiesWhileTheOrchestratorIsAwayIsNotic
   Start();
   const v1::Job job = AwaitRunning(Submit().job_id(), 1);
   Stop(SIGKILL);
-  kill(PidOf(job, "worker/0"), SIGKILL);
+  Kill(job, "worker/0");
   Start();
   const v1::Job next = AwaitRunning(job.job_id(), 2);
   EXPECT_EQ(next.restarts(), 1);

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "common/rpc/endpoints.h"
 #include "common/rpc/server.h"
+#include "common/rpc/server_list.h"
 #include "common/rpc/status.h"
 #include "common/targets/pooled_source.h"
 #include "common/targets/target_service.h"

@@ -42,7 +42,7 @@ TEST(CommandLineTest, HelpTellsTheExitCodes) {
 
 TEST(CommandLineTest, BadCommandLinesAreUsageErrors) {
   for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
-           {}, {"nonsense"}, {"watch"}, {"cache"}, {"cache", "gc"}, {"submit", "a", "b"}}) {
+           {}, {"nonsense"}, {"watch"}, {"cache"}, {"targets", "rm"}, {"submit", "a", "b"}}) {
     Captured captured;
     EXPECT_EQ(RunLine(arguments, captured), kExitUsage);
     EXPECT_NE(captured.err.str(), "");

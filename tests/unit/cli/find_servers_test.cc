@@ -62,6 +62,23 @@ TEST(FindServersTest, WithoutAnOrchestratorItSaysHowToNameAServer) {
   EXPECT_THAT(std::string(found.status().message()), HasSubstr("is named with --cache"));
 }
 
+TEST(OnOneServerTest, TakesTheOnlyOneAndAsksWhichOfSeveral) {
+  FakeServers servers;
+  AddProcess(servers.jobs.described, "cache/lab/a", "running", "127.0.0.1:1");
+  Captured captured;
+  std::vector<std::string> asked;
+  const auto command = [&](const std::string& endpoint) {
+    asked.push_back(endpoint);
+    return kExitDone;
+  };
+  EXPECT_EQ(OnOneServer(captured.terminal, {"", servers.address(), "cache"}, command), kExitDone);
+  EXPECT_EQ(OnOneServer(captured.terminal, {"127.0.0.1:9", "nobody", "cache"}, command), kExitDone);
+  AddProcess(servers.jobs.described, "cache/lab/b", "running", "127.0.0.1:2");
+  EXPECT_EQ(OnOneServer(captured.terminal, {"", servers.address(), "cache"}, command), kExitFailed);
+  EXPECT_THAT(asked, testing::ElementsAre("127.0.0.1:1", "127.0.0.1:9"));
+  EXPECT_THAT(captured.err.str(), HasSubstr("--cache 127.0.0.1:2    cache/lab/b"));
+}
+
 TEST(OnServersTest, SeveralGetHeadingsAndTheWorstExitCodeCounts) {
   FakeServers servers;
   for (const char* role : {"cache/lab/a", "cache/lab/b"}) {

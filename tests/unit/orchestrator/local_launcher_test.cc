@@ -200,7 +200,8 @@ TEST_F(LocalLauncherTest, NothingSurvivesAKilledSupervisor) {
   kill(record.supervisor_pid, SIGKILL);
   EXPECT_EQ(exits_.Await(id).cause, "lost");
   EXPECT_FALSE(Runs(daemon));
-  EXPECT_FALSE(Runs(record.pid));
+  // The kernel ends it with its supervisor. As it dies it has no environment to be found by.
+  EXPECT_TRUE(AwaitFiles([&] { return !Runs(record.pid); }));
 }
 
 TEST_F(LocalLauncherTest, AdoptsALivingProcess) {

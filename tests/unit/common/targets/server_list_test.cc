@@ -5,6 +5,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <string>
+#include <vector>
 
 #include "common/rpc/endpoints.h"
 #include "tests/contract/cache_fixtures.h"
@@ -47,6 +49,21 @@ TEST(ServerList, AFolderHoldsTheServersThatAreAnnouncedNow) {
 TEST(ServerList, AFolderThatIsNotThereYetIsEmpty) {
   TemporaryFolder folder;
   EXPECT_EQ(*ListServers("@" + folder.path() + "/later/"), Servers{});
+}
+
+TEST(EndpointList, KeepsTheOrderOfTheTextAndEqualNamesOfTwoFolders) {
+  TemporaryFolder first, second;
+  for (const TemporaryFolder* folder : {&first, &second}) {
+    ASSERT_TRUE(PublishEndpoint(folder->path() + "/1", "h:1").ok());
+    ASSERT_TRUE(PublishEndpoint(folder->path() + "/0", "h:0").ok());
+  }
+  const std::string one = "@" + second.path(), two = "@" + first.path();
+  EXPECT_EQ(
+      *ListEndpoints("z:9, " + one + "," + two + ",a:1"),
+      (std::vector<std::string>{"z:9", one + "/0", one + "/1", two + "/0", two + "/1", "a:1"}));
+  EXPECT_TRUE(absl::IsInvalidArgument(ListServers(one + "," + two).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(ListEndpoints("a:1,").status()));
+  EXPECT_EQ(*ListEndpoints("@" + first.path() + "/later/"), std::vector<std::string>{});
 }
 
 }  // namespace

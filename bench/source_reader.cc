@@ -1,0 +1,53 @@
+#include "bench/source_reader.h"
+
+#include <cstring>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "common/base/status_macros.h"
+
+namespace reflux {
+namespace {
+
+class RowsSink : public TargetSink {
+ public:
+  explicit RowsSink(BatchRows& rows) : rows_(rows) {}
+  void Deliver(size_t sample, size_t, absl::StatusOr<EncodedTarget> target) override {
+    status_.Update(target.status());
+    if (!target.ok()) return;
+    std::memcpy(rows_.row(static_cast<int64_t>(sample)), target->bytes.data(),
+                target->bytes.size());
+  }
+  const absl::Status& status() const { return status_; }
+
+ private:
+  BatchRows& rows_;
+  absl::Status status_;
+};
+
+class SourceReader : public TargetReader {
+ public:
+  explicit SourceReader(std::shared_ptr<TargetSource> source) : source_(std::move(source)) {}
+  absl::Status Read(const std::vector<int>& order, BatchRows& rows) override {
+    return FetchIntoRows(*source_, order, rows);
+  }
+
+ private:
+  const std::shared_ptr<TargetSource> source_;
+};
+
+}  // namespace
+
+absl::Status FetchIntoRows(TargetSource& source, const std::vector<int>& numbers, BatchRows& rows) {
+  RowsSink sink(rows);
+  FetchContext context;
+  context.deadline = absl::Now() + absl::Minutes(1);
+  REFLUX_RETURN_IF_ERROR(source.Fetch(context, BenchRequest(numbers), sink));
+  return sink.status();
+}
+
+std::unique_ptr<TargetReader> MakeSourceReader(std::shared_ptr<TargetSource> source) {
+  return std::make_unique<SourceReader>(std::move(source));
+}
+
+}  // namespace reflux
