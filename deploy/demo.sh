@@ -42,7 +42,7 @@ done
 case $size in
   quick)   train=24  val=8   crop="96, 128"  batch=4 teacher_steps=48   student_steps=36   views=2 scale="0.26, 0.42" ;;
   default) train=96  val=24  crop="120, 160" batch=8 teacher_steps=140  student_steps=90   views=2 scale="0.33, 0.60" ;;
-  full)    train=367 val=101 crop="120, 160" batch=8 teacher_steps=500  student_steps=250  views=4 scale="0.33, 0.80" ;;
+  full)    train=367 val=101 crop="120, 160" batch=8 teacher_steps=500  student_steps=600  views=4 scale="0.33, 0.80" ;;
 esac
 # With GPUs `--full` takes whole images and the schedule's length; NCCL wants a GPU for each student.
 gpus=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU' || true)
@@ -168,7 +168,7 @@ fi
 say "job 1: the students learn with KD and I2CKD; the teacher fills the cache"
 [ ! -e "$work/kd-i2ckd.json" ] || echo "(the cache of an earlier run is warm)"
 counters_before
-distil kd-i2ckd 0 "{kd: {}, i2ckd: {tap: aspp}}"
+distil kd-i2ckd 0 "{kd: {}, i2ckd: {tap: aspp, weight: 0.1, margin: 10}}"
 counters between
 say "job 2: ICSD with ALW and another seed; the teacher should stay idle"
 distil icsd-alw 1 "{icsd: {weight: 10, schedule: alw}}"
