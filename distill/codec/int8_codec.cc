@@ -1,6 +1,7 @@
 #include "distill/codec/int8_codec.h"
 
 #include <cstdint>
+#include <cstring>
 
 #include "common/targets/decode_value.h"
 
@@ -37,6 +38,11 @@ void DecodeInt8(absl::string_view bytes, torch::Tensor out) {
   } else {
     DecodeInt8(bytes, channels, positions, out.data_ptr<float>());
   }
+}
+
+void SplitInt8(absl::string_view bytes, torch::Tensor elements, torch::Tensor scales) {
+  std::memcpy(scales.data_ptr(), bytes.data(), scales.nbytes());
+  std::memcpy(elements.data_ptr(), bytes.data() + scales.nbytes(), elements.nbytes());
 }
 
 }  // namespace reflux

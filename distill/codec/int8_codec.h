@@ -17,4 +17,8 @@ absl::StatusOr<std::string> EncodeInt8(const torch::Tensor& map);
 // `bytes` are C (8 + h w); `out` is contiguous [C,h,w], float32 or float64, on the CPU.
 void DecodeInt8(absl::string_view bytes, torch::Tensor out);
 
+// As they are: `elements` is contiguous [C,h,w] int8, `scales` [C,2] float32 (step, middle), both
+// on the CPU.
+void SplitInt8(absl::string_view bytes, torch::Tensor elements, torch::Tensor scales);
+
 }  // namespace reflux

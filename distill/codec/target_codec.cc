@@ -65,6 +65,24 @@ bool Fits(const EncodedTarget& target, const torch::Tensor& out) {
   return IsCompressed(target.codec) ? size <= most : size == most;
 }
 
+absl::Status CheckFits(const EncodedTarget& target, const torch::Tensor& out) {
+  if (Fits(target, out)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("target of shape [", target.shape[0], ",",
+                                                 target.shape[1], ",", target.shape[2],
+                                                 "] does not fit its place in the batch"));
+}
+
+// The target's bytes without compression; `decompressed` holds them when there was any.
+absl::StatusOr<absl::string_view> PlainBytes(const EncodedTarget& target,
+                                             std::string& decompressed) {
+  if (!IsCompressed(target.codec)) return target.bytes;
+  const Codec plain = Uncompressed(target.codec);
+  REFLUX_ASSIGN_OR_RETURN(decompressed,
+                          DecompressValue(target.bytes, UncompressedBytes(plain, target.shape),
+                                          BytesPerElement(StoredDType(plain))));
+  return decompressed;
+}
+
 }  // namespace
 
 absl::StatusOr<EncodedTarget> EncodeMap(const torch::Tensor& map, Codec codec) {
@@ -84,17 +102,24 @@ absl::StatusOr<EncodedTarget> EncodeMap(const torch::Tensor& map, Codec codec) {
 }
 
 absl::Status DecodeMapInto(const EncodedTarget& target, torch::Tensor out) {
-  if (!Fits(target, out)) {
-    return absl::InvalidArgumentError(absl::StrCat("target of shape [", target.shape[0], ",",
-                                                   target.shape[1], ",", target.shape[2],
-                                                   "] does not fit its place in the batch"));
+  REFLUX_RETURN_IF_ERROR(CheckFits(target, out));
+  std::string decompressed;
+  REFLUX_ASSIGN_OR_RETURN(const absl::string_view bytes, PlainBytes(target, decompressed));
+  return DecodePlain(bytes, Uncompressed(target.codec), out);
+}
+
+absl::Status CopyInt8Into(const EncodedTarget& target, torch::Tensor elements,
+                          torch::Tensor scales) {
+  REFLUX_RETURN_IF_ERROR(CheckFits(target, elements));
+  if (Uncompressed(target.codec) != Codec::kInt8 || elements.scalar_type() != torch::kInt8 ||
+      scales.scalar_type() != torch::kFloat32 || !scales.is_contiguous() ||
+      scales.numel() != 2 * elements.size(0)) {
+    return absl::InvalidArgumentError("codec: only int8 is copied to elements and scales");
   }
-  const Codec plain = Uncompressed(target.codec);
-  if (!IsCompressed(target.codec)) return DecodePlain(target.bytes, plain, out);
-  REFLUX_ASSIGN_OR_RETURN(const std::string bytes,
-                          DecompressValue(target.bytes, UncompressedBytes(plain, target.shape),
-                                          BytesPerElement(StoredDType(plain))));
-  return DecodePlain(bytes, plain, out);
+  std::string decompressed;
+  REFLUX_ASSIGN_OR_RETURN(const absl::string_view bytes, PlainBytes(target, decompressed));
+  SplitInt8(bytes, elements, scales);
+  return absl::OkStatus();
 }
 
 }  // namespace reflux

@@ -26,9 +26,15 @@ namespace reflux {
 // InvalidArgument when topk:K gets fewer than K or more than 256 channels.
 absl::StatusOr<EncodedTarget> EncodeMap(const torch::Tensor& map, Codec codec);
 
-// Decodes into `out`, a contiguous [C,h,w] slot of the batch tensor (float32 or float64): one pass
-// from the stored bytes to the batch, after decompression if there is any. InvalidArgument when
-// shape or size differ, DataLoss when the bytes cannot be what EncodeMap made.
+// Decodes into `out`, a contiguous [C,h,w] slot of the batch tensor (float32, float64, or what bf16
+// and fp16 are stored as): one pass from the stored bytes to the batch, after decompression if
+// there is any. InvalidArgument when shape or size differ, DataLoss when the bytes cannot be what
+// EncodeMap made.
 absl::Status DecodeMapInto(const EncodedTarget& target, torch::Tensor out);
+
+// An int8 target undecoded, the same way: `elements` is a contiguous [C,h,w] slot of int8, `scales`
+// one [C,2] of float32 (step, middle). Errors as above, and InvalidArgument for another codec.
+absl::Status CopyInt8Into(const EncodedTarget& target, torch::Tensor elements,
+                          torch::Tensor scales);
 
 }  // namespace reflux
