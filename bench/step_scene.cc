@@ -108,6 +108,7 @@ absl::Status StepScene::OpenWarm(const StepBenchOptions& options) {
 
 absl::StatusOr<std::unique_ptr<BatchMaker>> StepScene::Maker(TargetSource* source) const {
   BatchMakerOptions options{.view_seed = spec_.data().view_seed(),
+                            .form = FormFor(student_->device()),
                             .fetch_timeout = absl::Minutes(5)};
   REFLUX_ASSIGN_OR_RETURN(options.views, PlanViews(spec_));
   options.stream = {.samples = kBatches * spec_.train().global_batch(),

@@ -46,7 +46,7 @@ LossInputs StepStudent::Forward(const Batch& batch, const std::vector<std::strin
   SetDropoutContext(*model_, {.seed = seed_,
                               .step = static_cast<uint64_t>(batch.step),
                               .first_position = static_cast<uint64_t>(batch.first_position)});
-  LossInputs inputs{.labels = batch.labels.to(device_),
+  LossInputs inputs{.labels = Sent(batch.labels, device_),
                     .ignore_index = ignore_index_,
                     .step = static_cast<uint64_t>(batch.step),
                     .first_position = static_cast<uint64_t>(batch.first_position),
@@ -54,13 +54,14 @@ LossInputs StepStudent::Forward(const Batch& batch, const std::vector<std::strin
                     .total_steps = total_steps_};
   {
     const ScopedAutocast scope(autocast_, device_.type());
-    const torch::Tensor images = batch.images.to(device_);
+    const torch::Tensor images = Sent(batch.images, device_);
     inputs.student = model_->Forward(
         channels_last_ ? images.contiguous(at::MemoryFormat::ChannelsLast) : images, taps);
   }
   for (auto& [tap, map] : inputs.student) map = map.to(torch::kFloat32);
   for (const auto& [teacher, maps] : batch.targets) {
-    for (const auto& [tap, map] : maps) inputs.teachers[teacher][tap] = map.to(device_);
+    for (const auto& [tap, map] : maps)
+      inputs.teachers[teacher][tap] = Widened(map, device_, torch::kFloat32);
   }
   return inputs;
 }

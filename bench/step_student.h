@@ -29,6 +29,7 @@ class StepStudent {
   absl::Status Step(const Batch& batch);
 
   const LossSet& distillation() const { return *distillation_; }
+  const torch::Device& device() const { return device_; }
 
  private:
   StepStudent() = default;

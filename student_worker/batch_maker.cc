@@ -19,10 +19,11 @@ class DecodingSink : public TargetSink {
   // `grid(sample, spec)` may be null: rows are what is delivered.
   using GridFn = std::function<DerivedGrid(size_t sample, size_t spec)>;
   DecodingSink(const std::vector<SampleRef>& samples, const TeacherTargets& teacher, GridFn grid,
-               Batch& batch)
+               const BatchForm& form, Batch& batch)
       : samples_(samples),
         specs_(teacher.specs),
         grid_(std::move(grid)),
+        form_(form),
         batch_(batch),
         maps_(batch.targets[teacher.name]) {}
 
@@ -44,32 +45,48 @@ class DecodingSink : public TargetSink {
     }
     ++batch_.target_count;
     batch_.target_bytes += target.bytes.size();
-    if (grid_ == nullptr)
-      return DecodeMapInto(target,
-                           Row(sample, spec, target.shape[0], target.shape[1], target.shape[2]));
+    const auto row = static_cast<int64_t>(sample);
+    if (grid_ == nullptr) {
+      return DecodeRow(target, row, Maps(spec, target.shape[0], target.shape[1], target.shape[2]));
+    }
     const DerivedGrid grid = grid_(sample, spec);
     const torch::Tensor whole = torch::empty({target.shape[0], target.shape[1], target.shape[2]});
     REFLUX_RETURN_IF_ERROR(DecodeMapInto(target, whole));
-    torch::Tensor row =
-        Row(sample, spec, target.shape[0], static_cast<int64_t>(grid.rows.places.size()),
-            static_cast<int64_t>(grid.columns.places.size()));
-    return DeriveMap(whole.data_ptr<float>(), target.shape, grid, row.data_ptr<float>());
+    const TargetMaps& maps =
+        Maps(spec, target.shape[0], static_cast<int64_t>(grid.rows.places.size()),
+             static_cast<int64_t>(grid.columns.places.size()));
+    if (maps.elements.size(1) != target.shape[0]) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "a map of ", target.shape[0], " channels after one of ", maps.elements.size(1)));
+    }
+    return DeriveMap(whole.data_ptr<float>(), target.shape, grid,
+                     maps.elements[row].data_ptr<float>());
   }
 
-  torch::Tensor Row(size_t sample, size_t spec, int64_t channels, int64_t height, int64_t width) {
-    torch::Tensor& map = maps_[specs_[spec].name()];
-    if (!map.defined())
-      map = torch::empty({static_cast<int64_t>(samples_.size()), channels, height, width});
-    return map[static_cast<int64_t>(sample)];
+  // Those of all samples; the first delivery says how large they are.
+  const TargetMaps& Maps(size_t spec, int64_t channels, int64_t height, int64_t width) {
+    TargetMaps& maps = maps_[specs_[spec].name()];
+    if (!maps.elements.defined()) {
+      maps =
+          EmptyTargetMaps(specs_[spec].codec,
+                          {static_cast<int64_t>(samples_.size()), channels, height, width}, form_);
+    }
+    return maps;
   }
 
   const std::vector<SampleRef>& samples_;
   const std::vector<TargetSpec>& specs_;
   const GridFn grid_;
+  const BatchForm form_;
   Batch& batch_;
-  std::map<std::string, torch::Tensor>& maps_;
+  std::map<std::string, TargetMaps>& maps_;
   absl::Status status_;
 };
+
+BatchMakerOptions WithFormSettled(BatchMakerOptions options) {
+  options.form.narrow = options.form.narrow && !options.views.whole;
+  return options;
+}
 
 }  // namespace
 
@@ -77,7 +94,7 @@ BatchMaker::BatchMaker(const Dataset& dataset, SampleIdentities digests,
                        const BatchMakerOptions& options)
     : dataset_(dataset),
       digests_(std::move(digests)),
-      options_(options),
+      options_(WithFormSettled(options)),
       stream_(options.stream),
       images_(std::make_unique<DecodedImages>(dataset, options.decoded_bytes)) {}
 
@@ -99,8 +116,8 @@ absl::Status BatchMaker::LoadSamples(const std::vector<Draw>& draws, Batch& batc
   const auto count = static_cast<int64_t>(draws.size());
   const int64_t height = options_.views.crop_height, width = options_.views.crop_width;
   const auto [label_height, label_width] = LabelSize(dataset_, height, width);
-  batch.images = torch::empty({count, 3, height, width});
-  batch.labels = torch::empty({count, label_height, label_width}, torch::kInt64);
+  batch.images = EmptyHost({count, 3, height, width}, torch::kFloat32, options_.form);
+  batch.labels = EmptyHost({count, label_height, label_width}, torch::kInt64, options_.form);
   loaded.resize(count);
   for (int64_t row = 0; row < count; ++row) {
     REFLUX_RETURN_IF_ERROR(LoadSample(draws[row], row, batch, loaded[row]));
@@ -167,7 +184,7 @@ absl::Status BatchMaker::FetchTargets(const TeacherTargets& teacher,
       return DeriveGrid(loaded[sample].view, loaded[sample].asked.view, teacher.strides[spec]);
     };
   }
-  DecodingSink sink(request.samples, teacher, std::move(grid), batch);
+  DecodingSink sink(request.samples, teacher, std::move(grid), options_.form, batch);
   REFLUX_RETURN_IF_ERROR(teacher.source->Fetch(
       {.deadline = absl::Now() + options_.fetch_timeout, .cancellation = cancellation}, request,
       sink));

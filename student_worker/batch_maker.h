@@ -15,6 +15,8 @@
 #include "distill/data/mixing.h"
 #include "distill/data/sample_stream.h"
 #include "distill/data/view.h"
+#include "student_worker/batch_memory.h"
+#include "student_worker/target_maps.h"
 
 namespace reflux {
 
@@ -27,8 +29,8 @@ struct Batch {
   torch::Tensor mixed_labels;  // of the images that were mixed in, if any (distill/data/mixing.h)
   double label_share = 1;      // of `labels`
   torch::Tensor padding;  // [n,h,w] bool, of derived maps (LossInputs::padding); may be undefined
-  // Teacher -> TargetSpec::name -> [n,C,h',w'] float32.
-  std::map<std::string, std::map<std::string, torch::Tensor>> targets;
+  // Teacher -> TargetSpec::name -> maps [n,C,h',w'].
+  std::map<std::string, std::map<std::string, TargetMaps>> targets;
   int64_t target_bytes = 0;  // as they were delivered
   int64_t target_count = 0;
 };
@@ -57,6 +59,9 @@ struct BatchMakerOptions {
   MixOptions mix;  // needs a job without teacher
   int64_t rank = 0, world_size = 1;
   std::vector<TeacherTargets> teachers;  // in turn, for each batch
+  // Of images, labels and targets. Maps derived from whole images are not narrow: they are numbers
+  // of their own.
+  BatchForm form;
   // Time a fetch may take, restarts of servers included.
   absl::Duration fetch_timeout = absl::Minutes(10);
 };
@@ -71,6 +76,9 @@ class BatchMaker {
   // Errors: those of reading, decoding and fetching, with the image's path; FailedPrecondition when
   // an image has changed since its digest was taken.
   absl::StatusOr<Batch> Make(int64_t step, const std::shared_ptr<Cancellation>& cancellation) const;
+
+  const std::vector<TeacherTargets>& teachers() const { return options_.teachers; }
+  const BatchForm& form() const { return options_.form; }  // as batches have it
 
  private:
   // A sample as the student sees it; `asked` has the view that the teacher is asked of.

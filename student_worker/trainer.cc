@@ -20,21 +20,20 @@ namespace reflux {
 
 namespace {
 
-// Elements of a target by its name, as it comes from `tap`; 0 if it is another's.
-int64_t ElementsOf(const std::string& name, const TeacherInfo::Tap& tap, int64_t pixels,
+// Elements of a target as it comes from `tap`; 0 if it is another's.
+int64_t ElementsOf(const TargetSpec& spec, const TeacherInfo::Tap& tap, int64_t pixels,
                    int64_t classes) {
-  const absl::StatusOr<TargetSpec> spec = ParseTargetName(name);
-  if (!spec.ok() || spec->tap != tap.name) return 0;
-  if (spec->reduction == Reduction::kClassSums) return classes * (tap.channels + 1);
+  if (spec.tap != tap.name) return 0;
+  if (spec.reduction == Reduction::kClassSums) return classes * (tap.channels + 1);
   if (tap.stride < 1) return tap.channels;  // one position: a classifier's logits
-  const int64_t window = std::max(1, MaxPoolWindow(spec->reduction));
+  const int64_t window = std::max(1, MaxPoolWindow(spec.reduction));
   return pixels / (int64_t{tap.stride} * tap.stride * window * window) * tap.channels;
 }
 
 }  // namespace
 
 torch::Tensor Trainer::State::ToDevice(const torch::Tensor& images) const {
-  const torch::Tensor moved = images.to(device, dtype);
+  const torch::Tensor moved = Sent(images, device).to(dtype);
   return spec.train().channels_last() ? moved.contiguous(at::MemoryFormat::ChannelsLast) : moved;
 }
 
@@ -42,14 +41,14 @@ LossInputs Trainer::State::Forward(const Batch& batch) {
   SetDropoutContext(*student, {.seed = spec.train().seed(),
                                .step = static_cast<uint64_t>(batch.step),
                                .first_position = static_cast<uint64_t>(batch.first_position)});
-  LossInputs inputs{.labels = batch.labels.to(device),
+  LossInputs inputs{.labels = Sent(batch.labels, device),
                     .ignore_index = train->ignore_index(),
                     .step = static_cast<uint64_t>(batch.step),
                     .first_position = static_cast<uint64_t>(batch.first_position),
                     .global_batch = spec.train().global_batch(),
                     .total_steps = total_steps,
                     .label_share = batch.label_share};
-  if (batch.mixed_labels.defined()) inputs.mixed_labels = batch.mixed_labels.to(device);
+  if (batch.mixed_labels.defined()) inputs.mixed_labels = Sent(batch.mixed_labels, device);
   const torch::Tensor images = ToDevice(batch.images);
   {
     const ScopedAutocast scope(autocast, device.type());
@@ -60,7 +59,7 @@ LossInputs Trainer::State::Forward(const Batch& batch) {
   for (auto& [tap, map] : inputs.rotated) map = map.to(dtype);
   if (batch.padding.defined()) inputs.padding = batch.padding.to(device, torch::kBool);
   for (const auto& [teacher, maps] : batch.targets) {
-    for (const auto& [tap, map] : maps) inputs.teachers[teacher][tap] = map.to(device, dtype);
+    for (const auto& [tap, map] : maps) inputs.teachers[teacher][tap] = Widened(map, device, dtype);
   }
   return inputs;
 }
@@ -75,20 +74,28 @@ LossResult Trainer::State::ForwardBackward(const Batch& batch) {
   return result;
 }
 
-// The configured depth, or less when that many batches would not fit `prefetch_mib`.
+// The configured depth, or less when that many batches would not fit `prefetch_mib`. A target is
+// counted as its bytes came and as it lies in the batch.
 int64_t Trainer::State::PrefetchDepth() const {
   const int64_t share =
       (spec.train().global_batch() + communicator.world_size() - 1) / communicator.world_size();
   const int64_t pixels = int64_t{spec.data().crop(0)} * spec.data().crop(1);
-  int64_t bytes = pixels * (3 * sizeof(float) + sizeof(int64_t));
-  for (const auto& [name, teacher] : teachers) {
-    for (const std::string& wanted : losses->teacher_taps(name)) {
+  const BatchForm& form = maker->form();
+  int64_t bytes = HostBytes(share * pixels * 3 * sizeof(float), form) +
+                  HostBytes(share * pixels * sizeof(int64_t), form);
+  for (const TeacherTargets& wanted : maker->teachers()) {
+    const TeacherInfo& teacher = teachers.at(wanted.name);
+    for (const TargetSpec& target : wanted.specs) {
+      int64_t elements = 0;
       for (const TeacherInfo::Tap& tap : teacher.taps)
-        bytes += 2 * sizeof(float) * ElementsOf(wanted, tap, pixels, teacher.num_classes);
+        elements += share * ElementsOf(target, tap, pixels, teacher.num_classes);
+      const int64_t held =
+          elements * static_cast<int64_t>(c10::elementSize(ElementType(target.codec, form)));
+      bytes += held + HostBytes(held, form);
     }
   }
   const int64_t fitting =
-      (int64_t{spec.train().prefetch_mib()} << 20) / std::max<int64_t>(1, share * bytes);
+      (int64_t{spec.train().prefetch_mib()} << 20) / std::max<int64_t>(1, bytes);
   return std::clamp<int64_t>(fitting, 1, std::max(1, spec.train().prefetch_depth()));
 }
 

@@ -196,7 +196,8 @@ absl::Status Trainer::State::BuildMaker() {
                                   .view_seed = spec.data().view_seed(),
                                   .preprocessing = info.preprocessing,
                                   .rank = communicator.rank(),
-                                  .world_size = communicator.world_size()};
+                                  .world_size = communicator.world_size(),
+                                  .form = FormFor(device)};
   for (const auto& [name, teacher] : teachers) {
     TeacherTargets wanted{
         .name = name, .source = options.sources.at(name).source, .identity = teacher.identity};
