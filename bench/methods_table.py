@@ -18,31 +18,40 @@ import subprocess
 import sys
 import time
 
-# Name of a choice -> the losses of its candidates, by what the table calls them.
+# Name of a choice -> the losses of its candidates, {} standing for fields, and these fields: first
+# those that an earlier sweep has chosen (docs/results/methods.md), which count where none is run.
 SWEEPS = {
-    "kd": {f"kd {w}": f"{{kd: {{weight: {w}}}}}" for w in (1, 3, 10)},
-    "icsd": {f"icsd {w}": f"{{icsd: {{weight: {w}}}}}" for w in (10, 100, 1000, 10000)},
-    "i2ckd": {f"i2ckd {w}, margin {m}": f"{{i2ckd: {{tap: aspp, weight: {w}, margin: {m}}}}}"
-              for m in (1, 10) for w in (0.1, 1)},
+    "kd": ("{{kd: {{{}}}}}", ["weight: 1", "weight: 3", "weight: 10"]),
+    "icsd": ("{{icsd: {{{}}}}}", [f"weight: {w}" for w in (10, 1, 3, 100, 1000)]),
+    "i2ckd": ("{{i2ckd: {{tap: aspp, {}}}}}", [f"weight: {w}, margin: {m}" for m in (10, 1) for w in (0.1, 1)]),
+    "spatial": ("{{kd: {{}}, afdcd: {{tap: c4, negatives: spatial_patch, {}}}}}",
+                [f"weight: {w}" for w in (0.1, 1, 0.01)]),
+    "omni": ("{{kd: {{}}, afdcd: {{tap: c4, negatives: omni, {}}}}}", [f"weight: {w}" for w in (0.1, 1, 0.01)]),
+    "frskd": ("{{frskd: {{{}}}}}", ["warmup: 0.25, beta: 5", "warmup: 0.6667, beta: 50", "warmup: 0.25, beta: 50",
+                                    "warmup: 0.25, beta: 0", "warmup: 0.25, alpha: 0, beta: 5"]),
 }
 WITHOUT_TEACHER = {
-    "alone": "{}",
-    "FRSKD": "{frskd: {}}",
+    "alone": "{{}}",
+    "FRSKD": "{{frskd: {{{frskd}}}}}",
 }
-# CHOSEN: {kd}, {icsd} and {i2ckd} are replaced by the fields that won the sweep.
+# {kd}, {icsd} and so on are replaced by the fields that the sweep chose.
 METHODS = {
     "KD": "{{kd: {{{kd}}}}}",
-    "I2CKD": "{{i2ckd: {{{i2ckd}}}}}",
-    "KD + I2CKD": "{{kd: {{{kd}}}, i2ckd: {{{i2ckd}}}}}",
+    "I2CKD": "{{i2ckd: {{tap: aspp, {i2ckd}}}}}",
+    "KD + I2CKD": "{{kd: {{{kd}}}, i2ckd: {{tap: aspp, {i2ckd}}}}}",
     "ICSD": "{{icsd: {{{icsd}}}}}",
     "ICSD + ALW": "{{icsd: {{{icsd}, schedule: alw}}}}",
     "KD + ICSD + ALW": "{{kd: {{{kd}, schedule: alw}}, icsd: {{{icsd}, schedule: alw}}}}",
-    "Af-DCD spatial": "{{kd: {{}}, afdcd: {{tap: c4, negatives: spatial_patch}}}}",
-    "Af-DCD channel": "{{kd: {{}}, afdcd: {{tap: c4, negatives: channel}}}}",
-    "Af-DCD omni": "{{kd: {{}}, afdcd: {{tap: c4, negatives: omni}}}}",
-    "CIRKD memory": "{{kd: {{}}, cirkd_memory: {{}}}}",
+    "KD + Af-DCD spatial": "{{kd: {{}}, afdcd: {{tap: c4, negatives: spatial_patch, {spatial}}}}}",
+    "KD + Af-DCD channel": "{{kd: {{}}, afdcd: {{tap: c4, negatives: channel}}}}",
+    "KD + Af-DCD omni": "{{kd: {{}}, afdcd: {{tap: c4, negatives: omni, {omni}}}}}",
+    "KD + CIRKD memory": "{{kd: {{}}, cirkd_memory: {{}}}}",
+    "KD + CIRKD": "{{kd: {{}}, cirkd: {{}}, cirkd_memory: {{}}}}",
+    "KD + CIRKD + I2CKD": "{{kd: {{}}, cirkd: {{}}, cirkd_memory: {{}}, i2ckd: {{tap: aspp, {i2ckd}}}}}",
+    "SKD": "{{kd: {{}}, skd: {{}}}}",
+    "SKD + I2CKD": "{{kd: {{}}, skd: {{}}, i2ckd: {{tap: aspp, {i2ckd}}}}}",
     "CWD": "{{cwd: {{}}}}",
-    "CWD + I2CKD": "{{cwd: {{}}, i2ckd: {{{i2ckd}}}}}",
+    "CWD + I2CKD": "{{cwd: {{}}, i2ckd: {{tap: aspp, {i2ckd}}}}}",
 }
 # What the table calls it -> fields of `targets` for a student of KD.
 TARGETS = {
@@ -150,21 +159,18 @@ def miou(description):
     return description["progress"]["miou"]
 
 
-def fields(losses):
-    """The inner fields of a sweep's only loss: {kd: {weight: 3}} -> weight: 3."""
-    return losses.split(": {", 1)[1].rstrip("}")
-
-
-def choose(bench, pool):
-    """Trains the sweeps' candidates on seed 0; returns the table's rows and the best fields of each."""
-    futures = {(loss, name): pool.submit(bench.student, name, 0, losses, "codec: fp16")
-               for loss, candidates in SWEEPS.items() for name, losses in candidates.items()}
-    rows, best = [], {}
-    for loss, candidates in SWEEPS.items():
-        results = {name: futures[loss, name].result() for name in candidates}
-        scores = {name: miou(result) for name, result in results.items() if result}
-        rows += [(name, f"{score:.2f}") for name, score in scores.items()]
-        best[loss] = fields(candidates[max(scores, key=scores.get)] if scores else next(iter(candidates.values())))
+def choose(bench, pool, sweeps):
+    """Trains the candidates of `sweeps` on seed 0; the table's rows and the best fields of every choice."""
+    futures = {(choice, fields): pool.submit(bench.student, f"{choice} {fields}", 0, SWEEPS[choice][0].format(fields),
+                                             None if choice == "frskd" else "codec: fp16")
+               for choice in sweeps for fields in SWEEPS[choice][1]}
+    rows, best = [], {choice: candidates[0] for choice, (_, candidates) in SWEEPS.items()}
+    for choice in sweeps:
+        results = {fields: futures[choice, fields].result() for fields in SWEEPS[choice][1]}
+        scores = {fields: miou(result) for fields, result in results.items() if result}
+        rows += [(f"{choice}, {fields}", f"{score:.2f}") for fields, score in scores.items()]
+        if scores:
+            best[choice] = max(scores, key=scores.get)
     return rows, best
 
 
@@ -191,6 +197,18 @@ def table(results, baseline):
     return "\n".join(lines)
 
 
+def listed(text):
+    return [] if text == "-" else [name.strip() for name in text.split(",")]
+
+
+def only(table, names):
+    """The rows of `table` that are named."""
+    unknown = [name for name in names if name not in table]
+    if unknown:
+        sys.exit(f"unknown: {', '.join(unknown)}; there are: {', '.join(table)}")
+    return {name: table[name] for name in names}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", required=True)
@@ -206,6 +224,9 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1, help="of each job")
+    parser.add_argument("--sweeps", type=listed, default=list(SWEEPS), metavar="NAME,...", help=f"of {', '.join(SWEEPS)}; none: -")
+    parser.add_argument("--methods", type=listed, default=list(METHODS), metavar="NAME,...", help="rows of the first table")
+    parser.add_argument("--targets", type=listed, default=list(TARGETS), metavar="NAME,...", help="rows of the second")
     parser.add_argument("--deadline", type=float, default=1e9, help="seconds after which no job is started")
     options = parser.parse_args()
     if not options.data.startswith("camvid:"):
@@ -214,21 +235,27 @@ def main():
     options.dir = os.path.abspath(options.dir)
     os.makedirs(options.dir, exist_ok=True)
     seeds = range(1, options.seeds + 1)
+    sweeps = list(only(SWEEPS, options.sweeps))
+    methods, kinds = only(METHODS, options.methods), only(TARGETS, options.targets)
+    if kinds and "KD" not in methods:
+        parser.error("--targets compares with the method KD")
     with Bench(options) as bench, concurrent.futures.ThreadPoolExecutor(options.parallel) as pool:
         # Beside the teacher's training run those that need none.
-        with concurrent.futures.ThreadPoolExecutor(max(1, options.parallel // 4)) as beside:
+        with concurrent.futures.ThreadPoolExecutor(max(1, options.parallel // 3)) as beside:
             teacher = pool.submit(bench.train_teacher)
-            without = compare(bench, beside, {n: (l, None) for n, l in WITHOUT_TEACHER.items()}, seeds)
+            own, best = choose(bench, beside, [name for name in sweeps if name == "frskd"])
+            without = compare(bench, beside, {n: (l.format(**best), None) for n, l in WITHOUT_TEACHER.items()}, seeds)
             teacher.result()
-        swept, best = choose(bench, pool)
-        with_teacher = compare(bench, pool, {n: (l.format(**best), "codec: fp16") for n, l in METHODS.items()}, seeds)
+        swept, chosen = choose(bench, pool, [name for name in sweeps if name != "frskd"])
+        best = dict(chosen, frskd=best["frskd"])
+        with_teacher = compare(bench, pool, {n: (l.format(**best), "codec: fp16") for n, l in methods.items()}, seeds)
         kd = f"{{kd: {{{best['kd']}}}}}"
-        targets = compare(bench, pool, {"KD, " + n: (kd, t) for n, t in TARGETS.items()}, seeds)
+        targets = compare(bench, pool, {"KD, " + n: (kd, t) for n, t in kinds.items()}, seeds)
         baseline = without["alone"]
         text = "\n\n".join([
-            "Sweep (seed 0):\n\n| | mIoU % |\n|---|---|\n" + "\n".join(f"| {n} | {m} |" for n, m in swept),
+            "Sweep (seed 0):\n\n| | mIoU % |\n|---|---|\n" + "\n".join(f"| {n} | {m} |" for n, m in own + swept),
             "Methods, gain over the student alone:\n\n" + table({**without, **with_teacher}, baseline),
-            f"Targets, gain over KD with replay: {options.views} in fp16:\n\n" + table(targets, with_teacher["KD"])])
+            f"Targets, gain over KD with replay: {options.views} in fp16:\n\n" + table(targets, with_teacher.get("KD", {}))])
         with open(os.path.join(options.dir, "tables.md"), "w") as file:
             file.write(text + "\n")
         print("\n" + text)
