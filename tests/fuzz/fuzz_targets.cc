@@ -15,6 +15,7 @@
 #include "common/targets/target_archive.h"
 #include "common/targets/wire.h"
 #include "distill/checkpoint/pickle_reader.h"
+#include "distill/checkpoint/scripted_listing.h"
 #include "distill/checkpoint/torch_file.h"
 #include "distill/data/image_header.h"
 #include "distill/data/png_palette.h"
@@ -235,6 +236,17 @@ std::vector<std::string> TorchFileSeeds() {
   return seeds;
 }
 
+void ParseScriptedFile(absl::string_view bytes) {
+  const auto listing = ListScriptedFile(BytesInMemory("fuzzed.pt", std::string(bytes)));
+  if (listing.ok()) REQUIRE_PROMISE(!listing->module_class.empty());
+}
+std::vector<std::string> ScriptedFileSeeds() {
+  return {ReadFile(absl::StrCat(std::getenv("REFLUX_SOURCE"),
+                                "/tests/unit/distill/checkpoint/data/scripted.pt"),
+                   1 << 20)
+              .value()};
+}
+
 }  // namespace
 
 const std::vector<FuzzTarget>& FuzzTargets() {
@@ -249,7 +261,8 @@ const std::vector<FuzzTarget>& FuzzTargets() {
                                   {"job_file", ParseJobFile, JobFileSeeds},
                                   {"image", ParseImage, ImageSeeds},
                                   {"pickle", ParsePickle, PickleSeeds},
-                                  {"torch_file", ParseTorchFile, TorchFileSeeds}};
+                                  {"torch_file", ParseTorchFile, TorchFileSeeds},
+                                  {"scripted_file", ParseScriptedFile, ScriptedFileSeeds}};
   return *targets;
 }
 
