@@ -68,10 +68,10 @@ cv::Mat ToMask(const torch::Tensor& classes) {
 
 }  // namespace
 
-absl::StatusOr<Measurement> Measure(const std::string& path, const Dataset& dataset,
-                                    const EvaluationOptions& options,
+absl::StatusOr<Measurement> Measure(const std::string& path, const NetworkFlags& flags,
+                                    const Dataset& dataset, const EvaluationOptions& options,
                                     const InferenceOptions& inference, const MaskFn& on_mask) {
-  REFLUX_ASSIGN_OR_RETURN(const ModelCheckpoint checkpoint, LoadModelCheckpoint(path));
+  REFLUX_ASSIGN_OR_RETURN(const ModelCheckpoint checkpoint, LoadNetwork(path, flags));
   EvaluationOptions evaluation = options;
   InferenceOptions applied = inference;
   evaluation.align_corners = applied.align_corners = checkpoint.model->align_corners();
