@@ -28,8 +28,9 @@ struct ScriptedListing {
 
 // Executes nothing: the module's pickle is read as data (pickle_reader.h), its classes' lists of
 // parameters and buffers as text. InvalidArgument for what is not TorchScript; DataLoss for a
-// damaged file or a module that holds itself; Unimplemented for quantised and sparse tensors;
-// ResourceExhausted for what is nested too deep or would unpack to too much. Reads the file once.
+// damaged file; Unimplemented for quantised and sparse tensors;
+// ResourceExhausted for what is nested too deep (a module that holds itself) or would unpack to too
+// much. Reads the file once.
 absl::StatusOr<ScriptedListing> ListScriptedFile(std::shared_ptr<const ByteSource> source);
 
 }  // namespace reflux

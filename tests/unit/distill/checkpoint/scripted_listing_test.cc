@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/file.h"
@@ -54,6 +55,65 @@ TEST(ScriptedListingTest, CutDamagedAndForeignFilesAreErrors) {
   flipped[at] ^= 1;
   EXPECT_TRUE(absl::IsDataLoss(List(flipped).status())) << List(flipped).status();
   EXPECT_TRUE(absl::IsInvalidArgument(List(Data("zip.pth")).status()));
+}
+
+void Put(std::string& bytes, uint64_t value, int count) {
+  for (int i = 0; i < count; ++i) bytes += static_cast<char>(value >> (8 * i));
+}
+
+// A zip file of stored entries whose checksums are right.
+std::string Zip(const std::vector<std::pair<std::string, std::string>>& entries) {
+  std::string file, directory;
+  for (const auto& [name, content] : entries) {
+    std::string common;  // of both headers, from the flags to the length of the name
+    Put(common, 0, 8);
+    Put(common,
+        crc32(0, reinterpret_cast<const Bytef*>(content.data()), static_cast<uInt>(content.size())),
+        4);
+    for (int i = 0; i < 2; ++i) Put(common, content.size(), 4);
+    Put(common, name.size(), 2);
+    directory += std::string("PK\1\2\0\0\0\0", 8) + common;
+    directory.append(12, '\0');
+    Put(directory, file.size(), 4);
+    directory += name;
+    file += std::string("PK\3\4\0\0", 6) + common + std::string(2, '\0') + name + content;
+  }
+  std::string end("PK\5\6\0\0\0\0", 8);
+  for (int i = 0; i < 2; ++i) Put(end, entries.size(), 2);
+  Put(end, directory.size(), 4);
+  Put(end, file.size(), 4);
+  Put(end, 0, 2);
+  return file + directory + end;
+}
+
+std::string Module(const std::string& pickle) {
+  return Zip({{"m/data.pkl", pickle}, {"m/constants.pkl", "\x80\x02)."}});
+}
+
+TEST(ScriptedListingTest, HostileModulesAreErrors) {
+  using namespace std::string_literals;  // NOLINT: literals with zero bytes
+  const std::string object =
+      "\x80\x02"
+      "c__torch__\nN\nq\0)\x81q\x01}"s;
+  const auto empty = List(Module(object + "b."));
+  ASSERT_TRUE(empty.ok()) << empty.status();
+  EXPECT_EQ(empty->module_class, "__torch__.N");
+  EXPECT_TRUE(empty->tensors.empty());
+  // Its attribute `a` is itself; a name that is a number; a list, and nothing, for a module.
+  EXPECT_TRUE(absl::IsResourceExhausted(List(Module(object + "X\1\0\0\0ah\1sb."s)).status()));
+  EXPECT_TRUE(absl::IsDataLoss(List(Module(object + "K\1h\1sb."s)).status()));
+  EXPECT_TRUE(absl::IsDataLoss(List(Module("\x80\x02].")).status()));
+  EXPECT_TRUE(absl::IsDataLoss(List(Module("\x80\x02"
+                                           "c__torch__\nN\n)\x81."))
+                                   .status()));
+  EXPECT_FALSE(List(Module("")).ok());
+  // A tensor of a storage that is not there, and one of a kind that is not read.
+  EXPECT_FALSE(List(Module(object + "X\1\0\0\0a"
+                                    "ctorch._utils\n_rebuild_tensor_v2\n((U\7storagectorch\n"
+                                    "FloatStorage\nU\0019U\3cpuK\1tQK\0)))tRsb."s))
+                   .ok());
+  EXPECT_TRUE(absl::IsUnimplemented(
+      List(Module(object + "X\1\0\0\0actorch._utils\n_rebuild_qtensor\n)Rsb."s)).status()));
 }
 
 }  // namespace
