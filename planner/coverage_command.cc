@@ -7,6 +7,7 @@
 #include "common/spec/job_file.h"
 #include "planner/commands.h"
 #include "planner/coverage.h"
+#include "planner/hashing_bar.h"
 #include "planner/planner_flags.h"
 #include "planner/teacher_needs.h"
 
@@ -23,8 +24,11 @@ absl::Status PrintCoverage(const PlannerFlags& flags, bool why) {
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<CacheInventory> inventory,
                           OpenInventory(flags, spec));
   REFLUX_RETURN_IF_ERROR(inventory->Stats().status());
-  REFLUX_ASSIGN_OR_RETURN(const JobNeeds needs,
-                          PlanJobNeeds(spec, &ReadTeacherInfo, ManifestFolder(flags, spec)));
+  HashingBar hashing;
+  REFLUX_ASSIGN_OR_RETURN(
+      const JobNeeds needs,
+      PlanJobNeeds(spec, &ReadTeacherInfo, ManifestFolder(flags, spec), hashing.Watch(nullptr)));
+  hashing.Finish();
   REFLUX_ASSIGN_OR_RETURN(const Coverage coverage, MeasureCoverage(needs, *inventory));
   std::cout << (flags.json ? CoverageJson(coverage) : CoverageText(coverage, why));
   return absl::OkStatus();

@@ -18,6 +18,7 @@
 #include "planner/coverage.h"
 #include "planner/fill.h"
 #include "planner/forecast.h"
+#include "planner/hashing_bar.h"
 #include "planner/planner_flags.h"
 #include "planner/teacher_needs.h"
 #include "student_worker/target_path.h"
@@ -61,8 +62,11 @@ absl::StatusOr<Coverage> FillCommand::MeasureBefore() {
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<CacheInventory> inventory,
                           OpenInventory(flags_, spec_));
   REFLUX_RETURN_IF_ERROR(inventory->Stats().status());
-  REFLUX_ASSIGN_OR_RETURN(
-      needs_, PlanJobNeeds(spec_, &ReadTeacherInfo, ManifestFolder(flags_, spec_), stop_.get()));
+  HashingBar hashing;
+  REFLUX_ASSIGN_OR_RETURN(needs_,
+                          PlanJobNeeds(spec_, &ReadTeacherInfo, ManifestFolder(flags_, spec_),
+                                       hashing.Watch(stop_.get())));
+  hashing.Finish();
   return MeasureCoverage(needs_, *inventory);
 }
 

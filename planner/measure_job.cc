@@ -191,8 +191,8 @@ absl::Status JobMeter::Prepare() {
   const auto describe = [this](const std::string&, const v1::JobSpec&) {
     return caching_->GetTeacherInfo({});
   };
-  REFLUX_ASSIGN_OR_RETURN(
-      needs_, PlanJobNeeds(spec_, describe, options_.manifest_folder, options_.stop.get()));
+  REFLUX_ASSIGN_OR_RETURN(needs_, PlanJobNeeds(spec_, describe, options_.manifest_folder,
+                                               {.stop = options_.stop.get()}));
   if (needs_.teachers.empty()) {
     return absl::InvalidArgumentError("No loss reads a teacher: there is nothing to plan.");
   }

@@ -15,6 +15,7 @@
 #include "distill/data/view.h"
 #include "job_plan/data_plan.h"
 #include "planner/commands.h"
+#include "planner/hashing_bar.h"
 #include "planner/measure_job.h"
 #include "planner/plan_text.h"
 #include "planner/planner_flags.h"
@@ -69,9 +70,11 @@ absl::StatusOr<Plan> MakePlan(const PlanFlags& flags, const v1::JobSpec& job) {
   {
     REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<CacheInventory> inventory,
                             OpenInventory(flags, spec));
-    REFLUX_ASSIGN_OR_RETURN(
-        const JobNeeds needs,
-        PlanJobNeeds(spec, &ReadTeacherInfo, options.manifest_folder, options.stop.get()));
+    HashingBar hashing;
+    REFLUX_ASSIGN_OR_RETURN(const JobNeeds needs,
+                            PlanJobNeeds(spec, &ReadTeacherInfo, options.manifest_folder,
+                                         hashing.Watch(options.stop.get())));
+    hashing.Finish();
     REFLUX_ASSIGN_OR_RETURN(plan.coverage, MeasureCoverage(needs, *inventory));
     REFLUX_ASSIGN_OR_RETURN(const ViewPolicy views, PlanViews(spec));
     plan.job = {.images = needs.images,

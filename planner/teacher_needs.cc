@@ -67,8 +67,7 @@ absl::StatusOr<TeacherInfo> ReadTeacherInfo(const std::string& name, const v1::J
 }
 
 absl::StatusOr<JobNeeds> PlanJobNeeds(const v1::JobSpec& spec, const TeacherInfoFn& describe,
-                                      const std::string& manifest_folder,
-                                      const Cancellation* stop) {
+                                      const std::string& manifest_folder, const HashWatch& watch) {
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Dataset> train, OpenTrainSplit(spec.data()));
   JobNeeds needs{.dataset = train->samples().front().image.dataset,
                  .images = static_cast<int64_t>(train->samples().size())};
@@ -78,10 +77,10 @@ absl::StatusOr<JobNeeds> PlanJobNeeds(const v1::JobSpec& spec, const TeacherInfo
                           BuildStudent(spec, static_cast<int64_t>(train->class_names().size())));
   REFLUX_ASSIGN_OR_RETURN(needs.teachers, PlanTeachers(spec, *student, describe));
   REFLUX_ASSIGN_OR_RETURN(const std::vector<ImageFacts> facts,
-                          ReadImageFacts(*train, manifest_folder, stop));
+                          ReadImageFacts(*train, manifest_folder, watch));
   std::vector<Digest> labels;
   if (AnyReadsLabels(needs.teachers)) {
-    REFLUX_ASSIGN_OR_RETURN(labels, LabelDigests(*train, manifest_folder, stop));
+    REFLUX_ASSIGN_OR_RETURN(labels, LabelDigests(*train, manifest_folder, watch));
   }
   REFLUX_ASSIGN_OR_RETURN(needs.samples, ListJobSamples(spec, *train, facts, needs.steps, labels));
   return needs;

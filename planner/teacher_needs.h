@@ -6,7 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "common/base/cancellation.h"
+#include "distill/data/manifest.h"
 #include "planner/job_needs.h"
 #include "reflux/v1/config.pb.h"
 
@@ -20,9 +20,9 @@ using TeacherInfoFn =
 absl::StatusOr<TeacherInfo> ReadTeacherInfo(const std::string& name, const v1::JobSpec& job);
 
 // `manifest_folder` keeps the digests of the images (distill/data/manifest.h). Errors: those of the
-// plan (job_plan/), of the data set, of `describe`; Cancelled when `stop` (may be null) fires.
+// plan (job_plan/), of the data set, of `describe`; Cancelled when `watch.stop` fires.
 absl::StatusOr<JobNeeds> PlanJobNeeds(const v1::JobSpec& spec, const TeacherInfoFn& describe,
                                       const std::string& manifest_folder,
-                                      const Cancellation* stop = nullptr);
+                                      const HashWatch& watch = {});
 
 }  // namespace reflux

@@ -13,10 +13,22 @@ void BarObserver::Begin(const std::string& label) {
 void BarObserver::EndLine() {
   if (shown_) bar_->Finish();
   shown_ = false;
+  hashing_.reset();
   bar_.reset();
 }
 
 void BarObserver::OnPhase(const std::string& phase) { Begin(phase); }
+
+void BarObserver::OnHashed(int64_t done, int64_t total) {
+  if (hashing_ == nullptr || done < hashed_) {  // images, then perhaps labels
+    hashing_ = std::make_unique<LateBar>(
+        out_,
+        ProgressBarOptions{
+            .label = "hashing", .unit = "files", .total = total, .terminal = true, .now = now_});
+  }
+  hashed_ = done;
+  hashing_->Update(done);
+}
 
 void BarObserver::OnStep(const StepReport& report) {
   if (bar_ == nullptr) Begin("training");

@@ -20,6 +20,7 @@ class BarObserver : public TrainingObserver {
       : out_(out), now_(std::move(now)) {}
   ~BarObserver() override { EndLine(); }
   void OnPhase(const std::string& phase) override;
+  void OnHashed(int64_t done, int64_t total) override;
   void OnStep(const StepReport& report) override;
 
  private:
@@ -30,6 +31,8 @@ class BarObserver : public TrainingObserver {
   const std::function<absl::Time()> now_;
   std::unique_ptr<ProgressBar> bar_;
   bool shown_ = false;  // a step has been drawn
+  std::unique_ptr<LateBar> hashing_;
+  int64_t hashed_ = 0;
 };
 
 }  // namespace reflux

@@ -84,7 +84,17 @@ void JsonlObserver::OnCheckpoint(int64_t step, const std::string& path) {
             .dump());
 }
 
-void LogObserver::OnPhase(const std::string& phase) { spdlog::info("{}", phase); }
+void LogObserver::OnPhase(const std::string& phase) {
+  spdlog::info("{}", phase);
+  hashing_told_ = absl::Now();
+}
+
+void LogObserver::OnHashed(int64_t done, int64_t total) {
+  const absl::Time now = absl::Now();
+  if (log_every_ <= 0 || now - hashing_told_ < absl::Seconds(2)) return;
+  hashing_told_ = now;
+  spdlog::info("hashed {} of {} files", done, total);
+}
 
 void LogObserver::OnStep(const StepReport& report) {
   if (log_every_ <= 0 || (report.step % log_every_ != 0 && report.step != report.total_steps))

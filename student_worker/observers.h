@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/base/mutex.h"
 #include "common/metrics/registry.h"
@@ -40,12 +41,14 @@ class LogObserver : public TrainingObserver {
  public:
   explicit LogObserver(int log_every) : log_every_(log_every) {}
   void OnPhase(const std::string& phase) override;
+  void OnHashed(int64_t done, int64_t total) override;
   void OnStep(const StepReport& report) override;
   void OnEvaluation(const EvaluationReport& report) override;
   void OnCheckpoint(int64_t step, const std::string& path) override;
 
  private:
   const int log_every_;
+  absl::Time hashing_told_ = absl::Now();  // or when the phase began
 };
 
 // reflux_worker_*: training values from rank 0 only, timings from every rank.

@@ -219,7 +219,8 @@ absl::Status Trainer::State::Finish() {
     info.extra["step"] = absl::StrCat(step);
     REFLUX_RETURN_IF_ERROR(SaveModelCheckpoint(path, *student, info));
     if (const auto* scripted = dynamic_cast<const ScriptedModel*>(student.get())) {
-      REFLUX_RETURN_IF_ERROR(scripted->Save(options.directory + "/student.pt"));
+      REFLUX_RETURN_IF_ERROR(
+          scripted->Save(options.directory + "/student.pt", info.preprocessing));
     }
     Tell(&TrainingObserver::OnCheckpoint, step, path);
   }

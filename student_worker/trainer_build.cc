@@ -233,9 +233,12 @@ absl::Status Trainer::State::BuildMaker() {
 absl::Status Trainer::State::HashSamples(bool labels, SampleIdentities& digests) {
   Tell(&TrainingObserver::OnPhase, std::string("hashing images"));
   const std::string manifests = options.directory + "/manifests";
-  REFLUX_ASSIGN_OR_RETURN(digests.images, SampleDigests(*train, manifests, options.stop.get()));
+  const HashWatch watch{.stop = options.stop.get(), .on_done = [this](int64_t done, int64_t total) {
+                          Tell(&TrainingObserver::OnHashed, done, total);
+                        }};
+  REFLUX_ASSIGN_OR_RETURN(digests.images, SampleDigests(*train, manifests, watch));
   if (!labels) return absl::OkStatus();
-  REFLUX_ASSIGN_OR_RETURN(digests.labels, LabelDigests(*train, manifests, options.stop.get()));
+  REFLUX_ASSIGN_OR_RETURN(digests.labels, LabelDigests(*train, manifests, watch));
   return absl::OkStatus();
 }
 

@@ -39,6 +39,8 @@ class TrainingObserver {
  public:
   virtual ~TrainingObserver() = default;
   virtual void OnPhase(const std::string& phase) {}
+  // Within the phase that hashes the data set: files done, of so many.
+  virtual void OnHashed(int64_t done, int64_t total) {}
   virtual void OnStep(const StepReport& report) {}
   virtual void OnEvaluation(const EvaluationReport& report) {}
   virtual void OnCheckpoint(int64_t step, const std::string& path) {}

@@ -28,9 +28,9 @@ absl::StatusOr<std::vector<Digest>> ComparedDigests(const ViewStartOptions& opti
                                                     int64_t images) {
   const std::string manifests = options.directory + "/manifests";
   REFLUX_ASSIGN_OR_RETURN(std::vector<Digest> digests,
-                          SampleDigests(options.val, manifests, options.stop.get()));
+                          SampleDigests(options.val, manifests, {.stop = options.stop.get()}));
   REFLUX_ASSIGN_OR_RETURN(std::vector<Digest> labels,
-                          LabelDigests(options.val, manifests, options.stop.get()));
+                          LabelDigests(options.val, manifests, {.stop = options.stop.get()}));
   digests.resize(std::min<size_t>(digests.size(), images));
   labels.resize(digests.size());
   digests.insert(digests.end(), labels.begin(), labels.end());

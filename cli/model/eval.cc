@@ -29,6 +29,7 @@ struct Flags {
   std::vector<double> scales;
   int64_t max_images = 0, mask_images = 4, batch = 2;
   bool json = false, flip = false, without_labels = false;
+  NetworkFlags network;
 };
 
 struct Plan {
@@ -185,8 +186,8 @@ absl::Status EvaluateAll(const Flags& flags, const Plan& plan) {
   std::vector<Measurement> measurements;
   for (size_t i = 0; i < plan.titles.size(); ++i) {
     REFLUX_ASSIGN_OR_RETURN(Measurement measurement,
-                            Measure(flags.checkpoints[i], *dataset, plan.evaluation, plan.inference,
-                                    [&](int64_t index, const cv::Mat& mask) {
+                            Measure(flags.checkpoints[i], flags.network, *dataset, plan.evaluation,
+                                    plan.inference, [&](int64_t index, const cv::Mat& mask) {
                                       return predictions.Take(i, index, mask);
                                     }));
     measurement.title = plan.titles[i];
@@ -198,6 +199,10 @@ absl::Status EvaluateAll(const Flags& flags, const Plan& plan) {
 }
 
 int Eval(const Flags& flags) {
+  if (const absl::Status usable = CheckNetworkFlags(flags.network, flags.checkpoints);
+      !usable.ok()) {
+    return FailUsage(usable);
+  }
   const auto plan = MakePlan(flags);
   if (!plan.ok()) return FailUsage(plan.status());
   const absl::Status status = EvaluateAll(flags, *plan);
@@ -212,7 +217,8 @@ void AddEvalCommand(CLI::App& app, int* exit_code) {
       "eval",
       "Measures checkpoints on labelled images: mIoU, pixel accuracy, IoU of each class; of "
       "classifiers top-1 and top-5 accuracy");
-  command->add_option("CKPT", flags->checkpoints, "Checkpoints, .safetensors files")->required();
+  command->add_option("CKPT", flags->checkpoints, "Checkpoints, of any kind that inspect reads")
+      ->required();
   command->add_option("--data", flags->data, "Data set, e.g. camvid:/data/CamVid, or a job file")
       ->required();
   command->add_option("--split", flags->split, "Part of the data set")->capture_default_str();
@@ -249,6 +255,7 @@ void AddEvalCommand(CLI::App& app, int* exit_code) {
       ->add_option("--titles", flags->titles,
                    "Names of the checkpoints: a,b,c; file stems unless given")
       ->delimiter(',');
+  AddNetworkFlags(*command, flags->network);
   command->callback([flags, exit_code] { *exit_code = Eval(*flags); });
 }
 

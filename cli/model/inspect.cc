@@ -7,16 +7,18 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/model/commands.h"
+#include "cli/model/inspect_scripted.h"
 #include "common/base/exit_codes.h"
 #include "common/base/status_macros.h"
 #include "distill/checkpoint/model_checkpoint.h"
+#include "distill/checkpoint/scripted_model.h"
 
 namespace reflux {
 namespace {
 
 struct Flags {
   std::string path;
-  bool json = false, names = false;
+  bool json = false, names = false, run_torchscript = false;
 };
 
 nlohmann::json ToJson(const CheckpointSummary& summary) {
@@ -78,6 +80,14 @@ std::string ForeignText(const WeightFile& file, const absl::Status& why) {
 }
 
 absl::Status Inspect(const Flags& flags) {
+  if (IsTorchScript(flags.path)) {
+    REFLUX_ASSIGN_OR_RETURN(const std::string text, InspectScripted({.path = flags.path,
+                                                                     .run = flags.run_torchscript,
+                                                                     .names = flags.names,
+                                                                     .json = flags.json}));
+    std::fputs(text.c_str(), stdout);
+    return absl::OkStatus();
+  }
   REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<WeightFile> file, OpenWeightFile(flags.path));
   const absl::StatusOr<CheckpointSummary> summary = InspectCheckpoint(*file);
   std::string text;
@@ -100,9 +110,14 @@ void AddInspectCommand(CLI::App& app, int* exit_code) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command =
       app.add_subcommand("inspect", "Tells architecture, classes, taps, preprocessing and digest");
-  command->add_option("CKPT", flags->path, "Checkpoint: .safetensors, or what torch.save wrote")
+  command
+      ->add_option("CKPT", flags->path,
+                   "Checkpoint: .safetensors, or what torch.save or torch.jit.save wrote")
       ->required();
   command->add_flag("--names", flags->names, "List every tensor, its shape and type");
+  command->add_flag("--run-torchscript", flags->run_torchscript,
+                    "RUN the program of a TorchScript module, with your rights, to learn its taps "
+                    "and digest; all else is told without");
   command->add_flag("--json", flags->json, "Print JSON");
   command->callback([flags, exit_code] {
     const absl::Status status = Inspect(*flags);

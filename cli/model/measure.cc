@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "common/base/progress_bar.h"
 #include "common/base/status_macros.h"
 #include "distill/checkpoint/model_checkpoint.h"
@@ -35,29 +35,14 @@ PredictFn Predictor(SegmentationModel& model) {
   };
 }
 
-// For people who wait: a bar on a terminal, a line every few seconds in a log. Work of less than
-// two seconds says nothing.
-class Progress {
- public:
-  Progress(const std::string& path, int64_t total)
-      : bar_(std::cerr, {.label = std::filesystem::path(path).filename().string(),
-                         .unit = "images",
-                         .total = total,
-                         .terminal = IsTerminal(STDERR_FILENO),
-                         .line_interval = absl::Seconds(5)}) {}
-  ~Progress() {
-    if (shown_) bar_.Finish();
-  }
-  void Update(int64_t done) {
-    shown_ = shown_ || absl::Now() - begin_ > absl::Seconds(2);
-    if (shown_) bar_.Update(done);
-  }
-
- private:
-  const absl::Time begin_ = absl::Now();
-  ProgressBar bar_;
-  bool shown_ = false;
-};
+// For people who wait: a bar on a terminal, a line every few seconds in a log.
+ProgressBarOptions BarOptions(const std::string& path, int64_t total) {
+  return {.label = std::filesystem::path(path).filename().string(),
+          .unit = "images",
+          .total = total,
+          .terminal = IsTerminal(STDERR_FILENO),
+          .line_interval = absl::Seconds(5)};
+}
 
 cv::Mat ToMask(const torch::Tensor& classes) {
   const torch::Tensor bytes = classes.to(torch::kUInt8).contiguous();
@@ -68,10 +53,10 @@ cv::Mat ToMask(const torch::Tensor& classes) {
 
 }  // namespace
 
-absl::StatusOr<Measurement> Measure(const std::string& path, const Dataset& dataset,
-                                    const EvaluationOptions& options,
+absl::StatusOr<Measurement> Measure(const std::string& path, const NetworkFlags& flags,
+                                    const Dataset& dataset, const EvaluationOptions& options,
                                     const InferenceOptions& inference, const MaskFn& on_mask) {
-  REFLUX_ASSIGN_OR_RETURN(const ModelCheckpoint checkpoint, LoadModelCheckpoint(path));
+  REFLUX_ASSIGN_OR_RETURN(const ModelCheckpoint checkpoint, LoadNetwork(path, flags));
   EvaluationOptions evaluation = options;
   InferenceOptions applied = inference;
   evaluation.align_corners = applied.align_corners = checkpoint.model->align_corners();
@@ -79,7 +64,8 @@ absl::StatusOr<Measurement> Measure(const std::string& path, const Dataset& data
     return on_mask(index, ToMask(classes));
   };
   const auto matrix = CatchTorch([&] {
-    Progress progress(path, static_cast<int64_t>(dataset.samples().size()));
+    LateBar progress(std::cerr, BarOptions(path, static_cast<int64_t>(dataset.samples().size())),
+                     absl::Seconds(2));
     return Evaluate(dataset, checkpoint.info.preprocessing, checkpoint.info.options.num_classes,
                     evaluation, WithInference(Predictor(*checkpoint.model), applied), nullptr,
                     [&progress](int64_t done) { progress.Update(done); });

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "cli/model/network_file.h"
 #include "distill/data/dataset.h"
 #include "distill/evaluation/evaluate.h"
 #include "distill/evaluation/inference.h"
@@ -27,11 +28,11 @@ struct Measurement {
 // Receives every image's index and 8-bit predicted classes, in order, at the size of evaluation.
 using MaskFn = std::function<absl::Status(int64_t, const cv::Mat&)>;
 
-// Loads the checkpoint and evaluates it in float32 on the CPU. Leaves title and agreement alone.
-// Errors name the file: those of LoadModelCheckpoint, Evaluate and `on_mask`; Internal for what
-// LibTorch throws.
-absl::StatusOr<Measurement> Measure(const std::string& path, const Dataset& dataset,
-                                    const EvaluationOptions& options,
+// Loads the network and evaluates it in float32 on the CPU. Leaves title and agreement alone.
+// Errors name the file: those of LoadNetwork, Evaluate and `on_mask`; Internal for what LibTorch
+// throws.
+absl::StatusOr<Measurement> Measure(const std::string& path, const NetworkFlags& flags,
+                                    const Dataset& dataset, const EvaluationOptions& options,
                                     const InferenceOptions& inference, const MaskFn& on_mask);
 
 // At most `count` indices spread evenly over 0..total-1.

@@ -85,6 +85,15 @@ std::string ProgressBar::Line() const {
   return line;
 }
 
+void LateBar::Update(int64_t done) {
+  shown_ = shown_ || now_() >= show_from_;
+  if (shown_) bar_.Update(done);
+}
+
+void LateBar::Finish() {
+  if (shown_) bar_.Finish();
+}
+
 bool IsTerminal(int file_descriptor) { return isatty(file_descriptor) == 1; }
 
 std::string ClockText(absl::Duration duration) {

@@ -62,6 +62,25 @@ class ProgressBar {
   bool finished_ = false;
 };
 
+// For work that is often short: nothing is written until it has taken `patience`.
+class LateBar {
+ public:
+  // `out` must outlive it.
+  LateBar(std::ostream& out, const ProgressBarOptions& options,
+          absl::Duration patience = absl::Seconds(1))
+      : now_(options.now), show_from_(options.now() + patience), bar_(out, options) {}
+  ~LateBar() { Finish(); }
+  void Update(int64_t done);
+  // Ends the line, if there is one. Idempotent; nothing may follow.
+  void Finish();
+
+ private:
+  const std::function<absl::Time()> now_;
+  const absl::Time show_from_;
+  ProgressBar bar_;
+  bool shown_ = false;
+};
+
 // Whether a person sees what is written to this file descriptor.
 bool IsTerminal(int file_descriptor);
 

@@ -1,5 +1,6 @@
 #include "common/targets/decode_value.h"
 
+#include <array>
 #include <bit>
 #include <cstring>
 #include <string>
@@ -38,6 +39,43 @@ void DecodeElements(absl::string_view bytes, Codec codec, std::vector<float>& ou
   }
 }
 
+constexpr uint16_t kLargestHalf = 0x7bff;
+
+bool IsFiniteHalf(uint16_t bits) { return (bits & 0x7fffu) < 0x7c00u; }
+
+// Ascends with the number by one from each finite float16 to the next; both zeros have 0.
+int32_t HalfRank(uint16_t bits) {
+  const int32_t magnitude = bits & 0x7fff;
+  return (bits & 0x8000u) != 0 ? -magnitude : magnitude;
+}
+
+// The mean of exp over the others is at most that of the least logit kept. Its logarithm was
+// rounded twice, so that of equal logits it may be the next float16. Of no others it is 0.
+bool CanBeRest(uint16_t rest, uint16_t least_kept, bool no_others) {
+  if (no_others) return HalfRank(rest) == 0;
+  return IsFiniteHalf(rest) && HalfRank(rest) <= HalfRank(least_kept) + 1;
+}
+
+// Of the 256 that a byte can name.
+class ClassSet {
+ public:
+  // False when it is there already.
+  bool Insert(uint8_t name) {
+    uint64_t& word = words_[name / 64];
+    const uint64_t bit = uint64_t{1} << (name % 64);
+    const bool fresh = (word & bit) == 0;
+    word |= bit;
+    return fresh;
+  }
+
+ private:
+  std::array<uint64_t, 4> words_ = {};
+};
+
+absl::Status ImpossibleTopK(absl::string_view what) {
+  return absl::DataLossError(absl::StrCat("codec topk: ", what));
+}
+
 }  // namespace
 
 // Exponents 1 to 30 are moved to binary32's by a multiplication, which also normalises subnormals.
@@ -74,12 +112,20 @@ absl::Status DecodeTopK(absl::string_view bytes, int64_t k, int64_t channels, in
   for (int64_t channel = 1; channel < channels; ++channel) {
     std::memcpy(out + channel * positions, out, static_cast<size_t>(positions) * sizeof(T));
   }
-  for (int64_t i = 0; i < k * positions; ++i) {
-    if (classes[i] >= channels) {
-      return absl::DataLossError(
-          absl::StrCat("codec topk: a class is not below the ", channels, " of the target"));
+  for (int64_t position = 0; position < positions; ++position) {
+    ClassSet seen;
+    uint16_t before = kLargestHalf;
+    for (int64_t i = position; i < k * positions; i += positions) {
+      const uint16_t logit = Word(logits + 2 * i);
+      if (classes[i] >= channels) return ImpossibleTopK("a class is not below its channels");
+      if (!seen.Insert(classes[i])) return ImpossibleTopK("a class stands twice at a position");
+      if (HalfRank(logit) > HalfRank(before) || !IsFiniteHalf(logit))
+        return ImpossibleTopK("the logits of a position are not finite and falling");
+      out[classes[i] * positions + position] = static_cast<T>(HalfToFloat(logit));
+      before = logit;
     }
-    out[classes[i] * positions + i % positions] = static_cast<T>(HalfToFloat(Word(logits + 2 * i)));
+    if (!CanBeRest(Word(rest + 2 * position), before, k == channels))
+      return ImpossibleTopK("what stands for the other classes is above those that were kept");
   }
   return absl::OkStatus();
 }

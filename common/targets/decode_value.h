@@ -20,8 +20,10 @@ float HalfToFloat(uint16_t bits);
 template <typename T>
 void DecodeInt8(absl::string_view bytes, int64_t channels, int64_t positions, T* out);
 
-// topk:k: `bytes` are positions (2 + 3 k); `out` has channels * positions elements. DataLoss when a
-// class is not below `channels`. T is float or double.
+// topk:k: `bytes` are positions (2 + 3 k); `out` has channels * positions elements, k of them at
+// most for a position. DataLoss when no logits give such bytes: a class is not below `channels` or
+// stands twice at a position, its logits are not finite and falling, or what stands for the others
+// is above them. T is float or double.
 template <typename T>
 absl::Status DecodeTopK(absl::string_view bytes, int64_t k, int64_t channels, int64_t positions,
                         T* out);

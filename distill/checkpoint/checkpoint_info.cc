@@ -28,13 +28,6 @@ absl::Status Invalid(const WeightFile& file, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat(file.path(), ": ", what));
 }
 
-json EncodePreprocessing(const Preprocessing& p) {
-  return {{"order", p.bgr ? "BGR" : "RGB"},
-          {"divisor", p.divisor},
-          {"mean", p.mean},
-          {"deviation", p.deviation}};
-}
-
 bool IsTriple(const json& value) {
   return value.is_array() && value.size() == 3 && value[0].is_number() && value[1].is_number() &&
          value[2].is_number();
@@ -106,6 +99,14 @@ absl::Status ReadOptions(const WeightFile& file, ModelOptions& options) {
 
 }  // namespace
 
+std::string EncodePreprocessing(const Preprocessing& p) {
+  return json({{"order", p.bgr ? "BGR" : "RGB"},
+               {"divisor", p.divisor},
+               {"mean", p.mean},
+               {"deviation", p.deviation}})
+      .dump();
+}
+
 StringMap EncodeCheckpointInfo(const CheckpointInfo& info) {
   StringMap metadata = info.extra;
   const ModelOptions& options = info.options;
@@ -116,7 +117,7 @@ StringMap EncodeCheckpointInfo(const CheckpointInfo& info) {
   metadata["aspp_width"] = absl::StrCat(options.aspp_width);
   metadata["aux"] = options.aux ? "true" : "false";
   metadata["norm_epsilon"] = json(options.norm_epsilon).dump();  // round-trips
-  metadata["preprocessing"] = EncodePreprocessing(info.preprocessing).dump();
+  metadata["preprocessing"] = EncodePreprocessing(info.preprocessing);
   metadata["classes"] = json(info.classes).dump();
   return metadata;
 }
@@ -150,7 +151,7 @@ bool IsOwnFormat(const StringMap& metadata) {
 }
 
 StringMap LayoutMetadata(const Preprocessing& preprocessing) {
-  return {{"format", kFormat}, {"preprocessing", EncodePreprocessing(preprocessing).dump()}};
+  return {{"format", kFormat}, {"preprocessing", EncodePreprocessing(preprocessing)}};
 }
 
 absl::StatusOr<CheckpointInfo> ReadCheckpointInfo(const WeightFile& file) {

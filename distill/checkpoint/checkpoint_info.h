@@ -8,7 +8,8 @@
 namespace reflux {
 
 StringMap EncodeCheckpointInfo(const CheckpointInfo& info);
-// The JSON of the metadata "preprocessing"; InvalidArgument names `path`.
+// The JSON of the metadata "preprocessing", and back; InvalidArgument names `path`.
+std::string EncodePreprocessing(const Preprocessing& preprocessing);
 absl::StatusOr<Preprocessing> ParsePreprocessing(const std::string& path, const std::string& text);
 
 // Whether a file with these metadata is one that SaveModelCheckpoint wrote.

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "distill/checkpoint/checkpoint_info.h"
 #include "distill/models/placement.h"
 
 namespace reflux {
@@ -18,6 +19,7 @@ namespace {
 using torch::Tensor;
 
 constexpr int64_t kProbe = 64;  // pixels
+constexpr int kMaxCalls = 100;  // nested; calls that are still there belong to compiled classes
 
 // Gives `target` the parameters and buffers of `source`, not copies of them, under their names. A
 // tensor that stands in several places is taken once.
@@ -95,6 +97,21 @@ void FindRandom(const torch::jit::Block& block, std::set<std::string>& found) {
   }
 }
 
+bool HasCalls(const torch::jit::Block& block) {
+  for (const torch::jit::Node* node : block.nodes()) {
+    if (node->kind() == torch::jit::prim::CallFunction ||
+        node->kind() == torch::jit::prim::CallMethod) {
+      return true;
+    }
+    for (const torch::jit::Block* inner : node->blocks()) {
+      if (HasCalls(*inner)) return true;
+    }
+  }
+  return false;
+}
+
+constexpr char kPreprocessing[] = "preprocessing";  // where LoadScriptedModel finds it
+
 }  // namespace
 
 ScriptedModel::ScriptedModel(torch::jit::Module module, std::string code_digest)
@@ -161,15 +178,20 @@ void ScriptedModel::LearnTaps() {
 
 std::vector<std::string> ScriptedModel::random_operators() const {
   const auto graph = module_.get_method("forward").graph()->copy();
-  torch::jit::Inline(*graph);
+  // A function that has run without the optimiser comes with its own calls, so one pass is one
+  // level.
+  for (int level = 0; level < kMaxCalls && HasCalls(*graph->block()); ++level) {
+    torch::jit::Inline(*graph);
+  }
   std::set<std::string> found;
   FindRandom(*graph->block(), found);
   return {found.begin(), found.end()};
 }
 
-absl::Status ScriptedModel::Save(const std::string& path) const {
+absl::Status ScriptedModel::Save(const std::string& path,
+                                 const Preprocessing& preprocessing) const {
   try {
-    module_.save(path);
+    module_.save(path, {{kPreprocessing, EncodePreprocessing(preprocessing)}});
     return absl::OkStatus();
   } catch (const std::exception& error) {
     return absl::PermissionDeniedError(absl::StrCat("cannot write ", path, ": ", error.what()));

@@ -45,8 +45,9 @@ class ScriptedModel : public SegmentationModel {
   const std::vector<std::string>& norms() const { return norms_; }
   // Operators that draw from LibTorch's random state, as dropout does.
   std::vector<std::string> random_operators() const;
-  // Writes it with its weights as they are now, for torch.jit.load. PermissionDenied.
-  absl::Status Save(const std::string& path) const;
+  // Writes it with its weights as they are now and what its images are prepared by, for
+  // torch.jit.load and LoadScriptedModel. PermissionDenied.
+  absl::Status Save(const std::string& path, const Preprocessing& preprocessing) const;
 
  private:
   TapOutputs Run(const torch::Tensor& images);
@@ -66,13 +67,16 @@ struct ScriptedCheckpoint {
   Preprocessing preprocessing;
 };
 
+// The same as the checkpoint of a network: its `info` says architecture "torchscript", classes,
+// stride of the logits and preprocessing.
+ModelCheckpoint AsModelCheckpoint(const ScriptedCheckpoint& scripted);
+
+// Whether `path` is a TorchScript file, as far as its content can be read; runs nothing.
+bool IsTorchScript(const std::string& path);
+
 // RUNS THE PROGRAM that the file holds. NotFound; DataLoss for a truncated or damaged file (its
 // directory and the checksums of all that is not compressed are compared first); InvalidArgument
 // for one that is not TorchScript, does not load or is no network of images.
 absl::StatusOr<ScriptedCheckpoint> LoadScriptedModel(const std::string& path);
-
-// The digest of all that `path` says besides the weights: its code, constants and attributes, as
-// stored. Torch-free in what it does; errors as LoadScriptedModel.
-absl::StatusOr<std::string> ScriptedCodeDigest(const std::string& path);
 
 }  // namespace reflux

@@ -48,8 +48,9 @@ absl::StatusOr<StorageRange> CheckedRange(const ByteSource& source, const std::s
 
 class ZipStorages : public TorchStorages {
  public:
-  ZipStorages(std::shared_ptr<const ByteSource> source, ZipArchive archive)
-      : source_(std::move(source)), archive_(std::move(archive)) {}
+  // `program`: it is the module of a TorchScript file that is wanted, which else is refused.
+  ZipStorages(std::shared_ptr<const ByteSource> source, ZipArchive archive, bool program)
+      : source_(std::move(source)), archive_(std::move(archive)), program_(program) {}
 
   absl::Status Open() {
     REFLUX_RETURN_IF_ERROR(FindRoot());
@@ -76,12 +77,12 @@ class ZipStorages : public TorchStorages {
     for (const auto& [name, entry] : archive_.entries()) {
       if (name != "data.pkl" && !absl::EndsWith(name, "/data.pkl")) continue;
       root_ = name.substr(0, name.size() - absl::string_view("data.pkl").size());
-      if (!archive_.Contains(root_ + "constants.pkl")) return absl::OkStatus();
+      if (program_ || !archive_.Contains(root_ + "constants.pkl")) return absl::OkStatus();
       return absl::UnimplementedError(absl::StrCat(
           source_->name(),
           ": this is a TorchScript module, a program: a teacher's is run with `layout: "
-          "torchscript`; or save the state dict of "
-          "the original network"));
+          "torchscript`, by reflux eval and export with --run-torchscript; or save the state dict "
+          "of the original network"));
     }
     return absl::InvalidArgumentError(absl::StrCat(
         source_->name(), ": a zip file without data.pkl, so not written by torch.save"));
@@ -120,6 +121,7 @@ class ZipStorages : public TorchStorages {
 
   std::shared_ptr<const ByteSource> source_;
   ZipArchive archive_;
+  const bool program_;
   std::string root_;  // "archive/"
   PickleGraph graph_;
   std::set<std::string> checked_;
@@ -244,7 +246,15 @@ absl::StatusOr<std::unique_ptr<TorchStorages>> Opened(std::unique_ptr<Storages> 
 absl::StatusOr<std::unique_ptr<TorchStorages>> OpenZipStorages(
     std::shared_ptr<const ByteSource> source) {
   REFLUX_ASSIGN_OR_RETURN(ZipArchive archive, ZipArchive::Open(source));
-  return Opened(std::make_unique<ZipStorages>(std::move(source), std::move(archive)));
+  return Opened(
+      std::make_unique<ZipStorages>(std::move(source), std::move(archive), /*program=*/false));
+}
+
+absl::StatusOr<std::unique_ptr<TorchStorages>> OpenScriptedStorages(
+    std::shared_ptr<const ByteSource> source) {
+  REFLUX_ASSIGN_OR_RETURN(ZipArchive archive, ZipArchive::Open(source));
+  return Opened(
+      std::make_unique<ZipStorages>(std::move(source), std::move(archive), /*program=*/true));
 }
 
 absl::StatusOr<std::unique_ptr<TorchStorages>> OpenLegacyStorages(

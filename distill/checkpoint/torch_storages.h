@@ -30,6 +30,9 @@ class TorchStorages {
 
 absl::StatusOr<std::unique_ptr<TorchStorages>> OpenZipStorages(
     std::shared_ptr<const ByteSource> source);
+// Of the module in a TorchScript file, which OpenZipStorages refuses.
+absl::StatusOr<std::unique_ptr<TorchStorages>> OpenScriptedStorages(
+    std::shared_ptr<const ByteSource> source);
 absl::StatusOr<std::unique_ptr<TorchStorages>> OpenLegacyStorages(
     std::shared_ptr<const ByteSource> source);
 

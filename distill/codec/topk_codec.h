@@ -21,7 +21,7 @@ namespace reflux {
 absl::StatusOr<std::string> EncodeTopK(const torch::Tensor& map, int64_t k);
 
 // `bytes` are h w (2 + 3 K); `out` is contiguous [C,h,w], float32 or float64, on the CPU. DataLoss
-// when a class is not below C.
+// for bytes that EncodeTopK does not make (decode_value.h).
 absl::Status DecodeTopK(absl::string_view bytes, int64_t k, torch::Tensor out);
 
 }  // namespace reflux

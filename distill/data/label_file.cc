@@ -66,9 +66,9 @@ ReadLabelFn LabelReader(std::vector<DatasetOptions> splits) {
 
 absl::StatusOr<std::vector<Digest>> LabelDigests(const Dataset& dataset,
                                                  const std::string& cache_folder,
-                                                 const Cancellation* cancellation) {
+                                                 const HashWatch& watch) {
   REFLUX_ASSIGN_OR_RETURN(std::vector<Digest> digests,
-                          LabelFileDigests(dataset, cache_folder, cancellation));
+                          LabelFileDigests(dataset, cache_folder, watch));
   for (size_t i = 0; i < digests.size(); ++i) {
     const std::shared_ptr<const LabelMap> map = dataset.LabelMapOf(i);
     if (map == nullptr) return dataset.ReadLabelFile(i).status();

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "common/targets/label.h"
 #include "distill/data/dataset.h"
+#include "distill/data/manifest.h"
 
 namespace reflux {
 
@@ -24,6 +25,6 @@ ReadLabelFn LabelReader(std::vector<DatasetOptions> splits);
 // as those of images are (manifest.h).
 absl::StatusOr<std::vector<Digest>> LabelDigests(const Dataset& dataset,
                                                  const std::string& cache_folder,
-                                                 const Cancellation* cancellation = nullptr);
+                                                 const HashWatch& watch = {});
 
 }  // namespace reflux

@@ -99,12 +99,12 @@ struct Files {
 
 absl::StatusOr<std::vector<ImageFacts>> FileFacts(const Dataset& dataset,
                                                   const std::string& cache_folder,
-                                                  const Files& files,
-                                                  const Cancellation* cancellation) {
+                                                  const Files& files, const HashWatch& watch) {
   const std::string manifest_path = ManifestPath(dataset, cache_folder);
   Manifest manifest = ReadManifest(manifest_path);
   bool changed = false;
-  const auto stopped = [&] { return cancellation != nullptr && cancellation->cancelled(); };
+  const auto stopped = [&] { return watch.stop != nullptr && watch.stop->cancelled(); };
+  const auto total = static_cast<int64_t>(dataset.samples().size());
   std::vector<ImageFacts> facts;
   for (size_t i = 0; i < dataset.samples().size() && !stopped(); ++i) {
     const std::string path = files.path(i);
@@ -120,6 +120,7 @@ absl::StatusOr<std::vector<ImageFacts>> FileFacts(const Dataset& dataset,
       changed = true;
     }
     facts.push_back(it->second);
+    if (watch.on_done) watch.on_done(static_cast<int64_t>(facts.size()), total);
   }
   if (changed) WriteManifest(manifest_path, manifest);
   if (facts.size() < dataset.samples().size()) return absl::CancelledError("hashing stopped");
@@ -136,25 +137,25 @@ std::vector<Digest> DigestsOf(const std::vector<ImageFacts>& facts) {
 
 absl::StatusOr<std::vector<ImageFacts>> ReadImageFacts(const Dataset& dataset,
                                                        const std::string& cache_folder,
-                                                       const Cancellation* cancellation) {
+                                                       const HashWatch& watch) {
   return FileFacts(dataset, cache_folder,
                    {.path = [&](size_t i) { return dataset.samples()[i].image.path; },
                     .file = [&](size_t i) { return dataset.FileOf(i); },
                     .read = [&](size_t i) { return dataset.ReadImage(i); }},
-                   cancellation);
+                   watch);
 }
 
 absl::StatusOr<std::vector<Digest>> SampleDigests(const Dataset& dataset,
                                                   const std::string& cache_folder,
-                                                  const Cancellation* cancellation) {
+                                                  const HashWatch& watch) {
   REFLUX_ASSIGN_OR_RETURN(const std::vector<ImageFacts> facts,
-                          ReadImageFacts(dataset, cache_folder, cancellation));
+                          ReadImageFacts(dataset, cache_folder, watch));
   return DigestsOf(facts);
 }
 
 absl::StatusOr<std::vector<Digest>> LabelFileDigests(const Dataset& dataset,
                                                      const std::string& cache_folder,
-                                                     const Cancellation* cancellation) {
+                                                     const HashWatch& watch) {
   const auto path = [&](size_t i) { return dataset.samples()[i].label_path; };
   const auto read = [&](size_t i) -> absl::StatusOr<std::string> {
     REFLUX_ASSIGN_OR_RETURN(LabelFile label, dataset.ReadLabelFile(i));
@@ -162,7 +163,7 @@ absl::StatusOr<std::vector<Digest>> LabelFileDigests(const Dataset& dataset,
   };
   REFLUX_ASSIGN_OR_RETURN(
       const std::vector<ImageFacts> facts,
-      FileFacts(dataset, cache_folder, {.path = path, .file = path, .read = read}, cancellation));
+      FileFacts(dataset, cache_folder, {.path = path, .file = path, .read = read}, watch));
   return DigestsOf(facts);
 }
 

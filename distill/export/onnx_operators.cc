@@ -64,6 +64,8 @@ const std::map<std::string, OnnxTranslator::Translation>& OnnxTranslator::Transl
       {"aten::relu", &OnnxTranslator::Activation},
       {"aten::sigmoid", &OnnxTranslator::Activation},
       {"aten::hardswish", &OnnxTranslator::Activation},
+      {"aten::dropout", &OnnxTranslator::Dropout},
+      {"aten::feature_dropout", &OnnxTranslator::Dropout},
       {"aten::hardsigmoid", &OnnxTranslator::HardSigmoid},
       {"aten::hardtanh", &OnnxTranslator::Clip},
       {"aten::relu6", &OnnxTranslator::Relu6},
@@ -146,6 +148,13 @@ void OnnxTranslator::BatchNorm(const TracedNode& traced) {
 void OnnxTranslator::Activation(const TracedNode& traced) {
   Set(traced, graph_.Output(PlainActivations().at(traced.first->kind().toQualString()),
                             {Name(traced.first->input(0))}));
+}
+
+void OnnxTranslator::Dropout(const TracedNode& traced) {
+  TORCH_CHECK_NOT_IMPLEMENTED(!Bool(traced.first->input(2)),
+                              "the network drops values in evaluation too: a random forward has no "
+                              "translation to ONNX here");
+  Set(traced, Name(traced.first->input(0)));
 }
 
 void OnnxTranslator::HardSigmoid(const TracedNode& traced) {

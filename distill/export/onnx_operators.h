@@ -27,6 +27,7 @@ class OnnxTranslator {
   void Convolution(const TracedNode& traced);
   void BatchNorm(const TracedNode& traced);
   void Activation(const TracedNode& traced);
+  void Dropout(const TracedNode& traced);
   void HardSigmoid(const TracedNode& traced);
   void Clip(const TracedNode& traced);
   void Relu6(const TracedNode& traced);

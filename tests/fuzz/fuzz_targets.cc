@@ -3,6 +3,7 @@
 #include <google/protobuf/util/message_differencer.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <iostream>
 #include <opencv2/imgcodecs.hpp>
@@ -12,9 +13,11 @@
 #include "cache/set_record.h"
 #include "common/base/file.h"
 #include "common/spec/job_file.h"
+#include "common/targets/decode_value.h"
 #include "common/targets/target_archive.h"
 #include "common/targets/wire.h"
 #include "distill/checkpoint/pickle_reader.h"
+#include "distill/checkpoint/scripted_listing.h"
 #include "distill/checkpoint/torch_file.h"
 #include "distill/data/image_header.h"
 #include "distill/data/png_palette.h"
@@ -235,6 +238,34 @@ std::vector<std::string> TorchFileSeeds() {
   return seeds;
 }
 
+void ParseScriptedFile(absl::string_view bytes) {
+  const auto listing = ListScriptedFile(BytesInMemory("fuzzed.pt", std::string(bytes)));
+  if (listing.ok()) REQUIRE_PROMISE(!listing->module_class.empty());
+}
+std::vector<std::string> ScriptedFileSeeds() {
+  return {ReadFile(absl::StrCat(std::getenv("REFLUX_SOURCE"),
+                                "/tests/unit/distill/checkpoint/data/scripted.pt"),
+                   1 << 20)
+              .value()};
+}
+
+// K, the channels less one, then a value of two positions.
+void ParseTopKValue(absl::string_view bytes) {
+  if (bytes.size() < 2) return;
+  const int64_t k = 1 + static_cast<uint8_t>(bytes[0]) % 63;
+  const int64_t channels = 1 + static_cast<uint8_t>(bytes[1]);
+  const absl::string_view value = bytes.substr(2);
+  if (static_cast<int64_t>(value.size()) != 2 * (2 + 3 * k)) return;
+  std::vector<float> out(2 * channels);
+  if (!DecodeTopK(value, k, channels, 2, out.data()).ok()) return;
+  for (const float logit : out) REQUIRE_PROMISE(std::isfinite(logit));
+}
+// Two of three classes.
+std::vector<std::string> TopKValueSeeds() {
+  using namespace std::string_literals;  // NOLINT: literals with zero bytes
+  return {"\x01\x02\0\x3c\0\0\0\x40\0\x3e\0\x3e\0\x3c\x02\0\0\x01"s};
+}
+
 }  // namespace
 
 const std::vector<FuzzTarget>& FuzzTargets() {
@@ -249,7 +280,9 @@ const std::vector<FuzzTarget>& FuzzTargets() {
                                   {"job_file", ParseJobFile, JobFileSeeds},
                                   {"image", ParseImage, ImageSeeds},
                                   {"pickle", ParsePickle, PickleSeeds},
-                                  {"torch_file", ParseTorchFile, TorchFileSeeds}};
+                                  {"torch_file", ParseTorchFile, TorchFileSeeds},
+                                  {"scripted_file", ParseScriptedFile, ScriptedFileSeeds},
+                                  {"topk_value", ParseTopKValue, TopKValueSeeds}};
   return *targets;
 }
 

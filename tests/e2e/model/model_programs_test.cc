@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <set>
@@ -137,6 +138,68 @@ TEST_F(ModelProgramsTest, ImportInspectExport) {
   EXPECT_GT(fs::file_size(folder_ + "/a.onnx"), 50'000'000U);  // 13.6 million weights
 }
 
+TEST_F(ModelProgramsTest, TorchScriptRunsOnlyWhenToldTo) {
+  const std::string module =
+      std::string(std::getenv("REFLUX_SOURCE")) + "/tests/unit/distill/checkpoint/data/scripted.pt";
+  const json listed = json::parse(Run("reflux-model inspect --json " + module).text);
+  EXPECT_EQ(listed["run"], false);
+  EXPECT_EQ(listed["tensors"]["norm.running_var"]["kind"], "buffer");
+  EXPECT_EQ(listed["preprocessing"]["order"], "BGR");
+  EXPECT_FALSE(listed.contains("taps"));
+  const json ran = json::parse(Run("reflux-model inspect --json --run-torchscript " + module).text);
+  EXPECT_EQ(ran["taps"][1], (json{{"name", "logits"}, {"channels", 3}, {"stride", 2}}));
+  EXPECT_EQ(ran["code_digest"], listed["code_digest"]);
+
+  // Three classes of its own, so that the module fits.
+  fs::create_directories(folder_ + "/own/images/val");
+  fs::create_directories(folder_ + "/own/labels/val");
+  cv::Mat image(32, 48, CV_8UC3);
+  cv::randu(image, 0, 255);
+  cv::imwrite(folder_ + "/own/images/val/a.png", image);
+  cv::imwrite(folder_ + "/own/labels/val/a.png", cv::Mat(32, 48, CV_8UC1, cv::Scalar(1)));
+  std::ofstream(folder_ + "/job.yaml")
+      << "name: own\ndata: {format: folders, images: own/images, labels: own/labels, "
+         "classes: [a, b, c]}\nlosses: {ce: {}}\nstudent: {model: psp_resnet18}\n"
+         "train: {steps: 1}\n";
+  const std::string eval =
+      "reflux-model eval " + module + " " + module + " --titles t,s --data job.yaml ";
+  const ShellOutput refused = Run(eval, true);
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.text, HasSubstr("--run-torchscript runs it"));
+  const auto measured = [&](const std::string& more) {
+    const ShellOutput output =
+        Run(eval + "--run-torchscript --json --slide 16x24 --flip --masks m.png " + more);
+    EXPECT_EQ(output.exit_code, 0) << output.text;
+    EXPECT_FALSE(cv::imread(folder_ + "/m.png").empty());
+    return json::parse(output.text)["checkpoints"][1];
+  };
+  const json own = measured("");
+  EXPECT_EQ(own["architecture"], "torchscript");
+  EXPECT_EQ(own["agreement_with_first"], 100);
+  EXPECT_EQ(measured(R"(--preprocessing '{"order": "BGR", "divisor": 1, "mean": [104, 117, 123],)"
+                     R"( "deviation": [1, 1, 1]}')")["class_iou"],
+            own["class_iou"]);  // what the file says
+
+  ASSERT_EQ(Run("reflux-model export " + module +
+                " --run-torchscript --preprocessing torchvision "
+                "--torchscript rgb.pt --safetensors w.safetensors --onnx rgb.onnx")
+                .exit_code,
+            0);
+  EXPECT_EQ(json::parse(Run("reflux-model inspect --json rgb.pt").text)["preprocessing"]["order"],
+            "RGB");
+  EXPECT_THAT(Run("reflux-model inspect --names w.safetensors").text,
+              HasSubstr("norm.running_var"));
+  EXPECT_GT(fs::file_size(folder_ + "/rgb.onnx"), 300U);
+  for (const char* command : {"inspect cut.pt", "eval cut.pt --run-torchscript --data job.yaml",
+                              "export cut.pt --run-torchscript --onnx no.onnx"}) {
+    fs::copy_file(module, folder_ + "/cut.pt", fs::copy_options::overwrite_existing);
+    fs::resize_file(folder_ + "/cut.pt", 3000);
+    const ShellOutput cut = Run(std::string("reflux-model ") + command, true);
+    EXPECT_EQ(cut.exit_code, 1) << command;
+    EXPECT_THAT(cut.text, HasSubstr("truncated")) << command;
+  }
+}
+
 TEST_F(ModelProgramsTest, EvalSlidesFlipsScalesAndWritesPredictions) {
   ASSERT_EQ(Run(kScenes).exit_code, 0);
   ASSERT_EQ(Run("reflux-model init --seed 7 --data camvid:scenes -o a.safetensors").exit_code, 0);
@@ -215,6 +278,13 @@ TEST_F(ModelProgramsTest, ErrorsSayWhatIsWrong) {
   expect("reflux-model init -o five.safetensors", 1, "--force");
   expect("reflux-model eval five.safetensors --data camvid:scenes", 1, "5 classes");
   expect("reflux-model eval five.safetensors --data scenes", 2, "FORMAT:FOLDER");
+  expect("reflux-model eval five.safetensors --data camvid:scenes --preprocessing cirkd", 2,
+         "none is given");
+  expect("reflux-model eval five.safetensors --data camvid:scenes --preprocessing vgg", 2,
+         "expected cirkd");
+  expect("reflux-model export five.safetensors", 2, "--onnx");
+  expect("reflux-model export five.safetensors --torchscript five.pt", 1,
+         "TorchScript modules alone");
   expect("reflux-model eval five.safetensors --data camvid:scenes --size 9", 2, "HEIGHTxWIDTH");
   expect("reflux-model eval five.safetensors --data camvid:scenes --titles a,b", 2, "2 titles");
   expect("reflux-model eval five.safetensors --data camvid:nowhere", 1, "nowhere");

@@ -29,6 +29,23 @@ TEST(BarObserverTest, AResumedRunTellsItsOwnRateAndTheTimeLeft) {
                                    "0.25)"));
 }
 
+TEST(BarObserverTest, HashingIsShownOnceItTakesLong) {
+  std::ostringstream out;
+  absl::Time now = absl::UnixEpoch();
+  BarObserver bar(out, [&now] { return now; });
+  bar.OnPhase("hashing images");
+  bar.OnHashed(1, 40);
+  EXPECT_EQ(out.str(), "") << "it may be done in a moment";
+  now += absl::Seconds(2);
+  bar.OnHashed(20, 40);
+  EXPECT_THAT(out.str(), HasSubstr("hashing [############............] 20/40 files"));
+  out.str("");
+  bar.OnHashed(1, 40);  // of the labels, which are known already
+  bar.OnHashed(40, 40);
+  bar.OnPhase("training");
+  EXPECT_EQ(out.str(), "\n") << "the line of the images is ended";
+}
+
 TEST(BarObserverTest, APhaseEndsTheLineAndBeginsAnotherRate) {
   std::ostringstream out;
   absl::Time now = absl::UnixEpoch();

@@ -54,6 +54,24 @@ TEST_F(ProgressBarTest, LogGetsPlainLinesAtAnInterval) {
                                             "1:34\n"));
 }
 
+TEST_F(ProgressBarTest, ALateBarIsSilentAboutShortWork) {
+  {
+    LateBar bar(out_, Options(true, 100));
+    now_ += absl::Milliseconds(900);
+    bar.Update(100);
+  }
+  EXPECT_EQ(out_.str(), "");
+  LateBar bar(out_, Options(false, 100));
+  now_ += absl::Milliseconds(900);
+  bar.Update(30);
+  now_ += absl::Milliseconds(300);
+  bar.Update(60);
+  EXPECT_EQ(out_.str(), "training 60/100 steps, 50.0 steps/s, ETA 0:01\n");
+  bar.Finish();
+  bar.Finish();
+  EXPECT_EQ(out_.str(), "training 60/100 steps, 50.0 steps/s, ETA 0:01\n");
+}
+
 TEST_F(ProgressBarTest, UnknownTotalHasNoTimeLeft) {
   ProgressBar bar(out_, Options(true, 0));
   now_ += absl::Seconds(4);

@@ -68,6 +68,43 @@ TEST(DecodeValueTest, PutsTheKeptLogitsOverTheRest) {
   EXPECT_TRUE(absl::IsDataLoss(DecodeValue(Target(hostile, codec, {3, 1, 2})).status()));
 }
 
+// What one position says: the halves of rest and logits, and the classes.
+absl::Status TopKStatus(const std::vector<uint16_t>& halves, const std::vector<uint8_t>& classes,
+                        int32_t channels) {
+  const Codec codec = *ParseCodec("topk:" + std::to_string(classes.size()));
+  return DecodeValue(Target(Bytes(halves) + Bytes(classes), codec, {channels, 1, 1})).status();
+}
+
+TEST(DecodeValueTest, RefusesTopKThatNoLogitsGive) {
+  const uint16_t one = 0x3c00, two = 0x4000, minus_one = 0xbc00, minus_two = 0xc000,
+                 infinite = 0x7c00, nan = 0x7e00;
+  EXPECT_TRUE(TopKStatus({one, two, one}, {2, 0}, 4).ok());
+  EXPECT_TRUE(TopKStatus({minus_two, minus_one, minus_two}, {2, 0}, 4).ok());
+  EXPECT_TRUE(TopKStatus({0x8001, 0x0000, 0x8000}, {2, 0}, 4).ok());  // both zeros are one number
+  EXPECT_TRUE(TopKStatus({0, two, one}, {1, 0}, 2).ok());             // there are no others
+  // Equal logits, whose mean was rounded up.
+  EXPECT_TRUE(TopKStatus({one + 1, one, one}, {0, 1}, 4).ok());
+  const auto refused = [](const std::vector<uint16_t>& halves, const std::vector<uint8_t>& classes,
+                          int32_t channels, const char* why) {
+    const absl::Status status = TopKStatus(halves, classes, channels);
+    EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+    EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr(why));
+  };
+  refused({one, two, one}, {2, 2}, 4, "twice");
+  refused({one, two, one}, {0, 255}, 4, "not below");
+  refused({one, two, one}, {4, 0}, 4, "not below");
+  refused({one, two, one, one}, {1, 0, 1}, 2, "twice");  // more than there are
+  refused({one, one, two}, {2, 0}, 4, "falling");
+  refused({minus_two, minus_two, minus_one}, {2, 0}, 4, "falling");
+  refused({one, infinite, one}, {2, 0}, 4, "falling");
+  refused({one, two, nan}, {2, 0}, 4, "falling");
+  refused({one, two, 0xfe00}, {2, 0}, 4, "finite");
+  refused({one + 2, two, one}, {2, 0}, 4, "above");
+  refused({nan, two, one}, {2, 0}, 4, "above");
+  refused({0xfc00, two, one}, {2, 0}, 4, "above");
+  refused({one, two, one}, {1, 0}, 2, "above");
+}
+
 TEST(DecodeValueTest, UndoesCompressionAndRefusesAWrongFrame) {
   const std::string value = Bytes<uint16_t>({0x3e00, 0xc000, 0x3c00});
   const Codec codec = Compressed(Codec::kFp16);

@@ -6,9 +6,12 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/file.h"
+#include "distill/checkpoint/byte_source.h"
+#include "distill/checkpoint/scripted_listing.h"
 #include "distill/models/placement.h"
 
 namespace reflux {
@@ -110,8 +113,10 @@ TEST_F(ScriptedModelTest, WeightsAreTheModulesOwnAndTrain) {
   EXPECT_TRUE(torch::equal(model->Forward(images, {}).at("logits"), before));
   model->named_parameters()["last"].mul_(2);
   EXPECT_TRUE(torch::allclose(model->Forward(images, {}).at("logits"), 2 * before));
-  ASSERT_TRUE(model->Save(folder_ + "/again.pt").ok());
+  const Preprocessing bgr{.bgr = true, .divisor = 1, .mean = {1, 2, 3}, .deviation = {1, 1, 1}};
+  ASSERT_TRUE(model->Save(folder_ + "/again.pt", bgr).ok());
   EXPECT_EQ(TeacherDigest(*Load(folder_ + "/again.pt")).Hex().size(), 64U);
+  EXPECT_EQ(LoadScriptedModel(folder_ + "/again.pt")->preprocessing, bgr);
 }
 
 TEST_F(ScriptedModelTest, AnUnknownTapSaysThatModulesCannotBeTapped) {
@@ -126,6 +131,9 @@ TEST_F(ScriptedModelTest, AnUnknownTapSaysThatModulesCannotBeTapped) {
 
 TEST_F(ScriptedModelTest, RandomOperatorsAreNamed) {
   EXPECT_THAT(Load(Save("return torch.dropout(logits, 0.5, self.training)"))->random_operators(),
+              testing::ElementsAre("aten::dropout"));
+  // Python's nn.Dropout: two calls deep.
+  EXPECT_THAT(Load(absl::StrCat(REFLUX_CHECKPOINT_DATA, "/scripted.pt"))->random_operators(),
               testing::ElementsAre("aten::dropout"));
 }
 
@@ -149,6 +157,46 @@ TEST_F(ScriptedModelTest, PreprocessingMayBeSavedWithIt) {
   ASSERT_TRUE(bgr.ok()) << bgr.status();
   EXPECT_TRUE(bgr->preprocessing.bgr);
   EXPECT_THAT(std::string(with("{}").status().message()), HasSubstr("malformed"));
+}
+
+TEST_F(ScriptedModelTest, TheListingAgreesWithWhatRuns) {
+  for (const std::string& path :
+       {Save("return logits"), absl::StrCat(REFLUX_CHECKPOINT_DATA, "/scripted.pt")}) {
+    ASSERT_TRUE(IsTorchScript(path));
+    const auto listing = ListScriptedFile(OpenByteSource(path).value());
+    ASSERT_TRUE(listing.ok()) << listing.status();
+    const auto model = Load(path);
+    EXPECT_EQ("code=" + listing->code_digest, model->configuration());
+    std::map<std::string, std::vector<int64_t>> parameters, buffers, expected_parameters,
+        expected_buffers;
+    for (const ScriptedTensor& tensor : listing->tensors) {
+      if (tensor.kind == ScriptedTensor::Kind::kParameter) parameters[tensor.name] = tensor.shape;
+      if (tensor.kind == ScriptedTensor::Kind::kBuffer) buffers[tensor.name] = tensor.shape;
+    }
+    for (const auto& item : model->named_parameters())
+      expected_parameters[item.key()] = item.value().sizes().vec();
+    for (const auto& item : model->named_buffers())
+      expected_buffers[item.key()] = item.value().sizes().vec();
+    EXPECT_EQ(parameters, expected_parameters);
+    EXPECT_EQ(buffers, expected_buffers);
+  }
+  EXPECT_FALSE(IsTorchScript(absl::StrCat(REFLUX_CHECKPOINT_DATA, "/zip.pth")));
+  EXPECT_FALSE(IsTorchScript(folder_ + "/nothing.pt"));
+}
+
+TEST_F(ScriptedModelTest, IsACheckpointToCommands) {
+  const auto scripted = LoadScriptedModel(absl::StrCat(REFLUX_CHECKPOINT_DATA, "/scripted.pt"));
+  ASSERT_TRUE(scripted.ok()) << scripted.status();
+  const ModelCheckpoint checkpoint = AsModelCheckpoint(*scripted);
+  EXPECT_EQ(checkpoint.info.options.num_classes, 3);
+  EXPECT_EQ(checkpoint.info.options.output_stride, 2);
+  EXPECT_FALSE(checkpoint.info.options.aux);
+  EXPECT_TRUE(checkpoint.info.preprocessing.bgr);
+  // Its weights alone go back into the same program, and into no other.
+  const std::string weights = folder_ + "/weights.safetensors";
+  ASSERT_TRUE(SaveModelCheckpoint(weights, *checkpoint.model, checkpoint.info).ok());
+  EXPECT_TRUE(LoadModelWeights(weights, *checkpoint.model).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(LoadModelWeights(weights, *Load(Save("return logits")))));
 }
 
 TEST_F(ScriptedModelTest, NetworksWithoutLogitsAreRefused) {

@@ -193,10 +193,23 @@ TEST(Manifest, StopsWhenCancelled) {
   scratch.AddPair("a");
   const auto dataset = OpenDataset(Train(scratch)).value();
   Cancellation stop;
-  EXPECT_TRUE(SampleDigests(*dataset, scratch.root + "/manifest", &stop).ok());
+  EXPECT_TRUE(SampleDigests(*dataset, scratch.root + "/manifest", {.stop = &stop}).ok());
   stop.Cancel();
   EXPECT_TRUE(absl::IsCancelled(
-      SampleDigests(*dataset, scratch.root + "/manifest", &stop).status()));
+      SampleDigests(*dataset, scratch.root + "/manifest", {.stop = &stop}).status()));
+}
+
+TEST(Manifest, TellsHowFarItIs) {
+  ScratchCamVid scratch;
+  for (const char* name : {"a", "b", "c"}) scratch.AddPair(name);
+  const auto dataset = OpenDataset(Train(scratch)).value();
+  for (int pass = 0; pass < 2; ++pass) {  // hashed, then known
+    std::vector<std::pair<int64_t, int64_t>> told;
+    const HashWatch watch{
+        .on_done = [&](int64_t done, int64_t total) { told.emplace_back(done, total); }};
+    ASSERT_TRUE(SampleDigests(*dataset, scratch.root + "/manifest", watch).ok());
+    EXPECT_EQ(told, (std::vector<std::pair<int64_t, int64_t>>{{1, 3}, {2, 3}, {3, 3}}));
+  }
 }
 
 TEST(Manifest, AFolderThatCannotBeWrittenCostsTimeOnly) {

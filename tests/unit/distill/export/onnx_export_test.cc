@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/file.h"
+#include "distill/checkpoint/scripted_model.h"
 #include "distill/models/architectures.h"
 #include "distill/models/build_model.h"
 #include "tests/support/shell.h"
@@ -61,10 +62,19 @@ Tensor ReadFloats(const std::string& path, torch::IntArrayRef shape) {
   return values;
 }
 
+// A module that Python's torch.jit.script made, with a batch norm and dropout.
+ModelCheckpoint ScriptedCheckpointOfPython() {
+  return AsModelCheckpoint(
+      LoadScriptedModel(absl::StrCat(REFLUX_TESTS, "/unit/distill/checkpoint/data/scripted.pt"))
+          .value());
+}
+
 class OnnxExportTest : public testing::TestWithParam<std::string> {};
 
 TEST_P(OnnxExportTest, OnnxruntimeGivesOurLogitsAtEverySize) {
-  const ModelCheckpoint checkpoint = SmallCheckpoint(GetParam());
+  const ModelCheckpoint checkpoint =
+      GetParam() == kTorchScript ? ScriptedCheckpointOfPython() : SmallCheckpoint(GetParam());
+  const int64_t classes = checkpoint.model->num_classes();
   const std::string folder = Folder(), model = folder + "/model.onnx";
   const absl::Status exported = ExportOnnx(model, checkpoint);
   ASSERT_TRUE(exported.ok()) << exported;
@@ -91,8 +101,9 @@ TEST_P(OnnxExportTest, OnnxruntimeGivesOurLogitsAtEverySize) {
   for (size_t i = 0; i < images.size(); ++i) {
     const Tensor ours = checkpoint.model->Forward(images[i], {}).at("logits");
     const bool classifier = checkpoint.info.options.output_stride == 0;
-    EXPECT_THAT(outcome.text, HasSubstr(classifier ? absl::StrCat("shape ", ours.size(0), " 5\n")
-                                                   : absl::StrCat("shape ", ours.size(0), " 5 ")));
+    EXPECT_THAT(outcome.text,
+                HasSubstr(classifier ? absl::StrCat("shape ", ours.size(0), " ", classes, "\n")
+                                     : absl::StrCat("shape ", ours.size(0), " ", classes, " ")));
     const Tensor theirs = ReadFloats(absl::StrCat(folder, "/logits", i + 1), ours.sizes());
     const double difference = (ours - theirs).abs().max().item<double>();
     EXPECT_LT(difference, 1e-4 * ours.abs().max().item<double>());
@@ -105,7 +116,7 @@ INSTANTIATE_TEST_SUITE_P(Architectures, OnnxExportTest,
                          testing::Values("deeplabv3_resnet18", "psp_resnet18",
                                          "deeplabv3plus_mobilenetv2",
                                          "torchvision_deeplabv3_mobilenet_v3_large",
-                                         "cifar_resnet18", "wrn16x2"),
+                                         "cifar_resnet18", "wrn16x2", kTorchScript),
                          [](const auto& info) { return info.param; });
 
 // One operator that no translation exists for.

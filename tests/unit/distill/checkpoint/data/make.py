@@ -1,6 +1,7 @@
 """Writes the files of this folder with PyTorch's own torch.save (made with 2.11.0)."""
 import argparse
 import collections
+import zipfile
 
 import torch
 
@@ -26,3 +27,34 @@ torch.save(training_checkpoint(), "zip.pth")
 torch.save(training_checkpoint(), "legacy.pth", _use_new_zipfile_serialization=False)
 torch.save(training_checkpoint(), "protocol4.pth", pickle_protocol=4)
 torch.save(torch.nn.Linear(1, 1), "whole_module.pth")
+
+
+class Network(torch.nn.Module):
+    """Of 3 classes at stride 2, with what a listing must tell apart."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = torch.nn.Conv2d(3, 4, 1, stride=2, bias=False)
+        self.norm = torch.nn.BatchNorm2d(4)
+        self.drop = torch.nn.Dropout(0.5)
+        self.last = torch.nn.Conv2d(4, 3, 1)
+        self.offset = torch.zeros(1)  # neither parameter nor buffer
+
+    def forward(self, x):
+        c1 = torch.relu(self.norm(self.first(x)))
+        return {"logits": self.last(self.drop(c1)) + self.offset, "c1": c1}
+
+
+def save_scripted(path):
+    torch.jit.save(torch.jit.script(Network()), path, _extra_files={
+        "preprocessing": '{"order": "BGR", "divisor": 1, "mean": [104, 117, 123], "deviation": [1, 1, 1]}'})
+    with zipfile.ZipFile(path) as whole:
+        entries = [(entry, whole.read(entry)) for entry in whole.infolist()]
+    with zipfile.ZipFile(path, "w") as small:  # without the places of the source code
+        for entry, content in entries:
+            if not entry.filename.endswith(".debug_pkl"):
+                small.writestr(entry, content, entry.compress_type)
+
+
+torch.manual_seed(0)
+save_scripted("scripted.pt")
