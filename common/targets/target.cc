@@ -1,16 +1,11 @@
 #include "common/targets/target.h"
 
-#if defined(__x86_64__)
-#include <xxh_x86dispatch.h>  // XXH3 with the widest vectors that the processor has
-#else
-#include <xxhash.h>
-#endif
-
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
+#include "common/targets/xxh3.h"
 
 namespace reflux {
 namespace {

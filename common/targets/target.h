@@ -157,10 +157,20 @@ struct FetchContext {
   absl::Status Check() const;
 };
 
-// Receives the targets of one Fetch. Calls come one at a time, from any thread.
+// Receives the targets of one Fetch. Calls come one at a time, from any thread; what a place is
+// written with may go on beside calls for other targets.
 class TargetSink {
  public:
   virtual ~TargetSink() = default;
+  // Memory for the bytes of a target, of which `coming` says all but the bytes and their owner: a
+  // source that writes `size` bytes there spares the copy, and delivers them without an owner. Null:
+  // the source's own memory, with an owner. What a source has written counts only once the target is
+  // delivered: until then it may write again, or deliver other memory.
+  virtual char* Place(size_t sample, size_t spec, const EncodedTarget& coming, size_t size) {
+    static_cast<void>(sample), static_cast<void>(spec), static_cast<void>(coming);
+    static_cast<void>(size);
+    return nullptr;
+  }
   // Exactly once for each (sample, spec) index of the request, in any order. May block: that is the
   // back-pressure.
   virtual void Deliver(size_t sample, size_t spec, absl::StatusOr<EncodedTarget> target) = 0;
