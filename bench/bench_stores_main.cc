@@ -63,10 +63,11 @@ absl::Status Get(TargetStore& store, const std::vector<TargetKey>& keys, size_t 
     const std::vector<TargetKey> some(keys.begin() + first,
                                       keys.begin() + std::min(keys.size(), first + batch));
     store.ContainsMany(some);
-    store.ReadMany(some, Use::kTraining, [&](size_t, absl::StatusOr<EncodedTarget> target) {
+    const auto deliver = [&](size_t, absl::StatusOr<EncodedTarget> target) {
       status = target.status();
       return status.ok();
-    });
+    };
+    store.ReadMany(some, Use::kTraining, deliver, nullptr);
   }
   return status;
 }

@@ -93,9 +93,9 @@ absl::StatusOr<std::vector<NamedReader>> OpenPaceReaders(const PaceBenchOptions&
   const std::string served = folder + "/served", own = folder + "/own";
   const std::string unchecked = folder + "/unchecked";
   REFLUX_RETURN_IF_ERROR(WriteNpy(values, folder));
-  REFLUX_RETURN_IF_ERROR(WriteStore(values, served));
-  REFLUX_RETURN_IF_ERROR(LinkStore(served, own));
-  REFLUX_RETURN_IF_ERROR(LinkStore(served, unchecked));
+  for (const std::string& store : {served, own, unchecked}) {
+    REFLUX_RETURN_IF_ERROR(WriteStore(values, store));
+  }
 
   std::vector<NamedReader> readers;
   const auto add = [&](const std::string& name, std::unique_ptr<TargetReader> reader) {

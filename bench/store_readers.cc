@@ -1,38 +1,40 @@
 #include "bench/store_readers.h"
 
 #include <cstring>
-#include <filesystem>
-#include <system_error>
+#include <functional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "cache/rocks_read.h"
 #include "cache/rocks_reader.h"
 #include "cache/rocks_target_store.h"
+#include "cache/value_locations.h"
 #include "common/base/status_macros.h"
 
 namespace reflux {
 namespace {
 
-namespace fs = std::filesystem;
+using ReadFn = std::function<absl::StatusOr<EncodedTarget>(const TargetKey&, const PlaceFn&)>;
 
-// `Store` has Get(TargetKey).
-template <typename Store>
-class GettingReader : public TargetReader {
+class CheckedReader : public TargetReader {
  public:
-  GettingReader(std::unique_ptr<Store> store, int count)
-      : store_(std::move(store)), keys_(BenchKeys(count)) {}
+  CheckedReader(ReadFn read, int count) : read_(std::move(read)), keys_(BenchKeys(count)) {}
   absl::Status Read(const std::vector<int>& order, BatchRows& rows) override {
     int64_t position = 0;
     for (const int number : order) {
-      REFLUX_ASSIGN_OR_RETURN(const EncodedTarget target, store_->Get(keys_[number]));
-      std::memcpy(rows.row(position++), target.bytes.data(), target.bytes.size());
+      char* row = rows.row(position++);
+      const auto place = [&](const EncodedTarget&, size_t size) {
+        return static_cast<int64_t>(size) == rows.row_bytes() ? row : nullptr;
+      };
+      REFLUX_ASSIGN_OR_RETURN(const EncodedTarget target, read_(keys_[number], place));
+      if (target.bytes.data() == row) continue;
+      std::memcpy(row, target.bytes.data(), target.bytes.size());
     }
     return absl::OkStatus();
   }
 
  private:
-  const std::unique_ptr<Store> store_;
+  const ReadFn read_;
   const std::vector<TargetKey> keys_;
 };
 
@@ -41,21 +43,24 @@ class UncheckedReader : public TargetReader {
   UncheckedReader(std::shared_ptr<RocksHandles> handles, int count)
       : handles_(std::move(handles)), keys_(BenchKeys(count)) {}
   absl::Status Read(const std::vector<int>& order, BatchRows& rows) override {
-    rocksdb::ReadOptions options;
-    options.verify_checksums = false;
     int64_t position = 0;
     for (const int number : order) {
-      REFLUX_ASSIGN_OR_RETURN(const IndexRecord record, ReadRecord(*handles_, keys_[number]));
-      rocksdb::PinnableSlice value;
-      REFLUX_RETURN_IF_ERROR(FromRocks(
-          handles_->db->Get(options, handles_->values, EncodeInsertion(record.insertion), &value),
-          "value"));
-      std::memcpy(rows.row(position++), value.data(), value.size());
+      REFLUX_RETURN_IF_ERROR(ReadOne(keys_[number], rows.row(position++)));
     }
     return absl::OkStatus();
   }
 
  private:
+  absl::Status ReadOne(const TargetKey& key, char* row) {
+    REFLUX_ASSIGN_OR_RETURN(const IndexRecord record, ReadRecord(*handles_, key));
+    rocksdb::PinnableSlice value;
+    const LocatedOrRead found = LocateOrRead(*handles_, record, value);
+    if (found.location.has_value()) return found.location->Read(row, record.size, nullptr);
+    REFLUX_RETURN_IF_ERROR(FromRocks(found.status, "value"));
+    std::memcpy(row, value.data(), value.size());
+    return absl::OkStatus();
+  }
+
   const std::shared_ptr<RocksHandles> handles_;
   const std::vector<TargetKey> keys_;
 };
@@ -82,28 +87,16 @@ absl::Status WriteStore(const StoredValues& values, const std::string& directory
                    "flush");
 }
 
-absl::Status LinkStore(const std::string& from, const std::string& to) {
-  std::error_code error;
-  fs::create_directories(to, error);
-  for (fs::directory_iterator it(from, error), end; !error && it != end; it.increment(error)) {
-    const fs::path target = fs::path(to) / it->path().filename();
-    if (it->path().extension() == ".sst") {
-      fs::create_hard_link(it->path(), target, error);
-    } else {
-      fs::copy(it->path(), target, fs::copy_options::recursive, error);
-    }
-    if (error) break;
-  }
-  if (!error) return absl::OkStatus();
-  return absl::InternalError(absl::StrCat("copying ", from, ": ", error.message()));
-}
-
 absl::StatusOr<std::unique_ptr<TargetReader>> MakeStoreReader(const StoredValues& values,
                                                               const std::string& directory) {
   REFLUX_ASSIGN_OR_RETURN(
-      std::unique_ptr<RocksTargetStore> store,
+      std::shared_ptr<RocksTargetStore> store,
       RocksTargetStore::Open({.directory = directory, .min_free_disk_bytes = 0}));
-  return std::make_unique<GettingReader<RocksTargetStore>>(std::move(store), values.count);
+  return std::make_unique<CheckedReader>(
+      [store](const TargetKey& key, const PlaceFn& place) {
+        return store->ReadTo(place, key, Use::kTraining);
+      },
+      values.count);
 }
 
 absl::StatusOr<std::unique_ptr<TargetReader>> MakeUncheckedReader(const StoredValues& values,
@@ -114,8 +107,10 @@ absl::StatusOr<std::unique_ptr<TargetReader>> MakeUncheckedReader(const StoredVa
 
 absl::StatusOr<std::unique_ptr<TargetReader>> MakeDirectReader(const StoredValues& values,
                                                                const std::string& directory) {
-  REFLUX_ASSIGN_OR_RETURN(std::unique_ptr<RocksReader> reader, RocksReader::Open(directory));
-  return std::make_unique<GettingReader<RocksReader>>(std::move(reader), values.count);
+  REFLUX_ASSIGN_OR_RETURN(std::shared_ptr<RocksReader> reader, RocksReader::Open(directory));
+  return std::make_unique<CheckedReader>(
+      [reader](const TargetKey& key, const PlaceFn& place) { return reader->Get(key, place); },
+      values.count);
 }
 
 }  // namespace reflux

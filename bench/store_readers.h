@@ -13,12 +13,8 @@ namespace reflux {
 // A store with the values in its tables (not in the log), as one that was filled long ago.
 absl::Status WriteStore(const StoredValues& values, const std::string& directory);
 
-// The same store once more in `to`, for another process or instance: its tables, which never
-// change, are the same files. Nobody has `from` open.
-absl::Status LinkStore(const std::string& from, const std::string& to);
-
 // Each may be used by any number of threads.
-//   store      RocksTargetStore::Get, checked; copied into the row
+//   store      RocksTargetStore::ReadTo the row, checked
 //   unchecked  the same without checksums, which no job can ask for: what checking costs
 //   direct     a folder that another process has open (cache/rocks_reader.h)
 absl::StatusOr<std::unique_ptr<TargetReader>> MakeStoreReader(const StoredValues& values,

@@ -64,8 +64,12 @@ class FolderPass {
 
  private:
   bool ReadOne(RocksReader& reader, const TargetIndex& index) {
-    absl::StatusOr<EncodedTarget> target = reader.Get(MakeTargetKey(
-        request_.teacher, request_.samples[index.sample], request_.specs[index.spec]));
+    const TargetKey key =
+        MakeTargetKey(request_.teacher, request_.samples[index.sample], request_.specs[index.spec]);
+    const auto place = [&](const EncodedTarget& coming, size_t size) {
+      return sink_.Place(index.sample, index.spec, coming, size);
+    };
+    absl::StatusOr<EncodedTarget> target = reader.Get(key, place);
     if (!target.ok()) {
       if (!absl::IsNotFound(target.status())) {
         counters_.Error();
@@ -92,6 +96,10 @@ struct PartSink : TargetSink {
   void Deliver(size_t sample, size_t spec, absl::StatusOr<EncodedTarget> target) override {
     const TargetIndex& index = chosen[group.places[sample][spec]];
     whole.Deliver(index.sample, index.spec, std::move(target));
+  }
+  char* Place(size_t sample, size_t spec, const EncodedTarget& coming, size_t size) override {
+    const TargetIndex& index = chosen[group.places[sample][spec]];
+    return whole.Place(index.sample, index.spec, coming, size);
   }
   TargetSink& whole;
   const std::vector<TargetIndex>& chosen;

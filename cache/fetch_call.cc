@@ -63,13 +63,18 @@ void FetchCall::DeliverPresent(const std::vector<size_t>& present) {
   }
   std::vector<TargetKey> keys;
   for (size_t item : present) keys.push_back(items_[item].key);
-  parts_.store.ReadMany(keys, Use::kTraining, [&](size_t i, absl::StatusOr<EncodedTarget> target) {
+  const auto deliver = [&](size_t i, absl::StatusOr<EncodedTarget> target) {
     if (!DeliverRead(present[i], std::move(target), true)) {
       parts_.counters.Misses(1);
       Ask({present[i]});
     }
     return context_.Check().ok();
-  });
+  };
+  const auto place = [&](size_t i, const EncodedTarget& coming, size_t size) {
+    const TargetIndex& index = items_[present[i]].index;
+    return sink_.Place(index.sample, index.spec, coming, size);
+  };
+  parts_.store.ReadMany(keys, Use::kTraining, deliver, place);
 }
 
 bool FetchCall::DeliverRead(size_t item, absl::StatusOr<EncodedTarget> target, bool hit) {
@@ -138,6 +143,10 @@ void FetchCall::PassThrough() {
     const SpecGroup* group;
     void Deliver(size_t sample, size_t spec, absl::StatusOr<EncodedTarget> target) override {
       call->Deliver(call->lost_[group->places[sample][spec]], std::move(target));
+    }
+    char* Place(size_t sample, size_t spec, const EncodedTarget& coming, size_t size) override {
+      const TargetIndex& index = call->items_[call->lost_[group->places[sample][spec]]].index;
+      return call->sink_.Place(index.sample, index.spec, coming, size);
     }
   } sink;
   std::vector<TargetIndex> chosen;

@@ -13,7 +13,8 @@ int64_t SizeOf(const EncodedTarget& target) { return static_cast<int64_t>(target
 
 }  // namespace
 
-absl::StatusOr<EncodedTarget> MemoryTargetStore::Read(const TargetKey& key, Use use) {
+absl::StatusOr<EncodedTarget> MemoryTargetStore::ReadTo(const PlaceFn&, const TargetKey& key,
+                                                        Use use) {
   Entry entry;
   {
     MutexLock lock(mutex_);

@@ -15,7 +15,8 @@ class MemoryTargetStore : public TargetStore {
   explicit MemoryTargetStore(int64_t capacity_bytes = 0, const Clock& clock = SystemClock())
       : capacity_bytes_(capacity_bytes), usage_(clock) {}
 
-  absl::StatusOr<EncodedTarget> Read(const TargetKey& key, Use use) override;
+  absl::StatusOr<EncodedTarget> ReadTo(const PlaceFn& place, const TargetKey& key,
+                                       Use use) override;
   bool Contains(const TargetKey& key) override;
   absl::Status Put(const TargetKey& key, const TargetSet& set, const TargetOrigin& origin,
                    const EncodedTarget& target) override;

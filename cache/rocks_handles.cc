@@ -22,6 +22,7 @@
 #include "absl/strings/str_cat.h"
 #include "cache/repair_tables.h"
 #include "cache/rocks_log.h"
+#include "cache/value_locations.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
 
@@ -164,7 +165,7 @@ absl::Status OpenError(const rocksdb::Status& status, const std::string& directo
                                           "; remove the directory to begin an empty cache"));
 }
 
-rocksdb::Status OpenDatabase(const rocksdb::DBOptions& options, const std::string& directory,
+rocksdb::Status OpenDatabase(rocksdb::DBOptions options, const std::string& directory,
                              int64_t table_bytes, std::shared_ptr<RocksHandles>& handles) {
   const auto cache = rocksdb::NewLRUCache(32 * kMiB);
   const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
@@ -175,9 +176,12 @@ rocksdb::Status OpenDatabase(const rocksdb::DBOptions& options, const std::strin
       {"sets", SmallOptions(cache)}};
   std::vector<rocksdb::ColumnFamilyHandle*> opened;
   rocksdb::DB* db = nullptr;
+  auto env = MakeLocatingEnv();
+  options.env = env.get();
   rocksdb::Status status = rocksdb::DB::Open(options, directory + "/db", families, &opened, &db);
   if (!status.ok()) return status;
   handles = std::make_shared<RocksHandles>();
+  handles->env = std::move(env);
   handles->db.reset(db);
   handles->meta = opened[0];
   handles->values = opened[1];
@@ -255,6 +259,8 @@ absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocksToRead(const std::string&
   auto handles = std::make_shared<RocksHandles>();
   REFLUX_ASSIGN_OR_RETURN(handles->scratch, MakeScratchFolder());
   rocksdb::DBOptions options = DatabaseOptions(kDefaultTableBytes);
+  handles->env = MakeLocatingEnv();
+  options.env = handles->env.get();
   options.create_if_missing = options.create_missing_column_families = false;
   options.max_open_files = -1;  // the owner may delete a table that is being read
   const std::vector<rocksdb::ColumnFamilyDescriptor> families = {

@@ -26,6 +26,7 @@ struct RocksHandles {
   RocksHandles& operator=(const RocksHandles&) = delete;
   ~RocksHandles();
 
+  std::unique_ptr<rocksdb::Env> env;  // of `db`
   std::unique_ptr<rocksdb::DB> db;
   std::string scratch;  // folder that goes with the database; empty: none
   // Column families, owned here.

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "cache/value_locations.h"
 #include "common/base/status_macros.h"
 
 namespace reflux {
@@ -12,6 +13,30 @@ struct PinnedValue {
   std::shared_ptr<RocksHandles> handles;
   rocksdb::PinnableSlice slice;  // goes first
 };
+
+EncodedTarget WithoutBytes(const IndexRecord& record) {
+  return {.dtype = record.dtype,
+          .codec = record.codec,
+          .shape = record.shape,
+          .checksum = record.checksum};
+}
+
+// In one pass over the bytes. DataLoss also where reading again might help.
+absl::StatusOr<EncodedTarget> ReadLocated(const ValueLocation& location, const IndexRecord& record,
+                                          const PlaceFn& place) {
+  EncodedTarget target = WithoutBytes(record);
+  char* out = place == nullptr ? nullptr : place(target, record.size);
+  if (out == nullptr) {
+    auto own = std::make_shared_for_overwrite<char[]>(record.size);
+    out = own.get();
+    target.owner = std::move(own);
+  }
+  RunningChecksum checksum;
+  REFLUX_RETURN_IF_ERROR(location.Read(out, record.size, &checksum));
+  target.bytes = {out, record.size};
+  REFLUX_RETURN_IF_ERROR(target.VerifyAgainst(checksum.value()));
+  return target;
+}
 
 }  // namespace
 
@@ -25,32 +50,35 @@ absl::StatusOr<IndexRecord> ReadRecord(const RocksHandles& handles, const Target
 }
 
 absl::StatusOr<EncodedTarget> ReadValue(const std::shared_ptr<RocksHandles>& handles,
-                                        const IndexRecord& record) {
+                                        const IndexRecord& record, const PlaceFn& place) {
   auto pinned = std::make_shared<PinnedValue>();
   pinned->handles = handles;
-  // With RocksDB's own checksums, though ours cover the bytes: a flipped bit in the frame of a block
-  // would otherwise end the process by one of its assertions.
-  REFLUX_RETURN_IF_ERROR(FromRocks(
-      handles->db->Get({}, handles->values, EncodeInsertion(record.insertion), &pinned->slice),
-      "cache value"));
+  LocatedOrRead found = LocateOrRead(*handles, record, pinned->slice);
+  if (found.location.has_value()) {
+    absl::StatusOr<EncodedTarget> target = ReadLocated(*found.location, record, place);
+    if (target.ok()) return target;
+    // RocksDB may know better, e.g. that the table is gone; and it says what is damaged.
+    found.status =
+        handles->db->Get({}, handles->values, EncodeInsertion(record.insertion), &pinned->slice);
+  }
+  // What RocksDB reads is checked by its own checksums too, though ours cover the bytes: a flipped
+  // bit in the frame of a block would otherwise end the process by one of its assertions.
+  REFLUX_RETURN_IF_ERROR(FromRocks(found.status, "cache value"));
   if (pinned->slice.size() != record.size) {
     return absl::DataLossError("cache: a value has another size than its index entry");
   }
-  EncodedTarget target{.bytes = FromSlice(pinned->slice),
-                       .owner = pinned,
-                       .dtype = record.dtype,
-                       .codec = record.codec,
-                       .shape = record.shape,
-                       .checksum = record.checksum};
+  EncodedTarget target = WithoutBytes(record);
+  target.bytes = FromSlice(pinned->slice);
+  target.owner = pinned;
   REFLUX_RETURN_IF_ERROR(target.Verify());
   return target;
 }
 
 absl::StatusOr<StoredTarget> ReadTarget(const std::shared_ptr<RocksHandles>& handles,
-                                        const TargetKey& key) {
+                                        const TargetKey& key, const PlaceFn& place) {
   REFLUX_ASSIGN_OR_RETURN(IndexRecord record, ReadRecord(*handles, key));
   while (true) {
-    absl::StatusOr<EncodedTarget> target = ReadValue(handles, record);
+    absl::StatusOr<EncodedTarget> target = ReadValue(handles, record, place);
     if (target.ok()) return StoredTarget{record, *std::move(target)};
     if (!absl::IsNotFound(target.status())) return target.status();
     REFLUX_ASSIGN_OR_RETURN(const IndexRecord now, ReadRecord(*handles, key));

@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "cache/index_record.h"
 #include "cache/rocks_handles.h"
-#include "common/targets/target.h"
+#include "cache/target_store.h"
 #include "common/targets/target_key.h"
 
 namespace reflux {
@@ -20,15 +20,15 @@ struct StoredTarget {
 // NotFound: not stored. DataLoss: damaged.
 absl::StatusOr<IndexRecord> ReadRecord(const RocksHandles& handles, const TargetKey& key);
 
-// The target that `record` describes, checked, without a copy: its owner keeps the block that
-// RocksDB read, and the database. DataLoss: damaged. NotFound: gone, so the entry was moved or
-// removed since the record was read.
+// The target that `record` describes, checked. Its bytes are where `place` says, or in memory that
+// its owner keeps (with the database, if it is RocksDB's). DataLoss: damaged. NotFound: gone, so
+// the entry was moved or removed since the record was read.
 absl::StatusOr<EncodedTarget> ReadValue(const std::shared_ptr<RocksHandles>& handles,
-                                        const IndexRecord& record);
+                                        const IndexRecord& record, const PlaceFn& place = nullptr);
 
 // Both, also while the entry is moved or removed. NotFound: not stored. DataLoss: damaged, or an
 // entry without its value.
 absl::StatusOr<StoredTarget> ReadTarget(const std::shared_ptr<RocksHandles>& handles,
-                                        const TargetKey& key);
+                                        const TargetKey& key, const PlaceFn& place = nullptr);
 
 }  // namespace reflux

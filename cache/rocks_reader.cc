@@ -12,8 +12,8 @@ absl::StatusOr<std::unique_ptr<RocksReader>> RocksReader::Open(const std::string
   return std::unique_ptr<RocksReader>(new RocksReader(std::move(handles)));
 }
 
-absl::StatusOr<EncodedTarget> RocksReader::Get(const TargetKey& key) {
-  REFLUX_ASSIGN_OR_RETURN(StoredTarget stored, ReadTarget(handles_, key));
+absl::StatusOr<EncodedTarget> RocksReader::Get(const TargetKey& key, const PlaceFn& place) {
+  REFLUX_ASSIGN_OR_RETURN(StoredTarget stored, ReadTarget(handles_, key, place));
   return std::move(stored.target);
 }
 

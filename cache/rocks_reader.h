@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "cache/rocks_handles.h"
-#include "common/targets/target.h"
+#include "cache/target_store.h"
 #include "common/targets/target_key.h"
 
 namespace reflux {
@@ -24,7 +24,7 @@ class RocksReader {
 
   // NotFound: a miss. Any other error is to be treated as one. What is returned has passed its
   // checksum; the target's owner keeps the bytes alive, also beyond the reader.
-  absl::StatusOr<EncodedTarget> Get(const TargetKey& key);
+  absl::StatusOr<EncodedTarget> Get(const TargetKey& key, const PlaceFn& place = nullptr);
 
   // Takes in what the owner has done since. After an error the reader should be opened anew. May
   // run beside Get.

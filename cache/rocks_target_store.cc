@@ -95,8 +95,9 @@ absl::Status RocksTargetStore::LoadSets() {
   return handles_->Recreate(handles_->sets);
 }
 
-absl::StatusOr<EncodedTarget> RocksTargetStore::Read(const TargetKey& key, Use use) {
-  REFLUX_ASSIGN_OR_RETURN(StoredTarget stored, ReadTarget(handles_, key));
+absl::StatusOr<EncodedTarget> RocksTargetStore::ReadTo(const PlaceFn& place, const TargetKey& key,
+                                                       Use use) {
+  REFLUX_ASSIGN_OR_RETURN(StoredTarget stored, ReadTarget(handles_, key, place));
   if (use == Use::kTraining) Used(stored.record.set);
   return std::move(stored.target);
 }

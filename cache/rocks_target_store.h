@@ -44,7 +44,8 @@ class RocksTargetStore : public TargetStore {
       const RocksTargetStoreOptions& options);
   ~RocksTargetStore() override;
 
-  absl::StatusOr<EncodedTarget> Read(const TargetKey& key, Use use) override;
+  absl::StatusOr<EncodedTarget> ReadTo(const PlaceFn& place, const TargetKey& key,
+                                       Use use) override;
   bool Contains(const TargetKey& key) override;
   absl::Status Put(const TargetKey& key, const TargetSet& set, const TargetOrigin& origin,
                    const EncodedTarget& target) override;

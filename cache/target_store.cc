@@ -2,11 +2,15 @@
 
 namespace reflux {
 
-void TargetStore::ReadMany(
-    const std::vector<TargetKey>& keys, Use use,
-    const std::function<bool(size_t, absl::StatusOr<EncodedTarget>)>& deliver) {
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (!deliver(i, Read(keys[i], use))) return;
+void TargetStore::ReadMany(const std::vector<TargetKey>& keys, Use use,
+                           const DeliverManyFn& deliver, const PlaceManyFn& place) {
+  size_t i = 0;
+  PlaceFn place_one;
+  if (place != nullptr) {
+    place_one = [&](const EncodedTarget& coming, size_t size) { return place(i, coming, size); };
+  }
+  for (; i < keys.size(); ++i) {
+    if (!deliver(i, ReadTo(place_one, keys[i], use))) return;
   }
 }
 

@@ -57,6 +57,9 @@ enum class Use {
   kInspection,  // leaves no trace
 };
 
+// Where a reader wants the bytes of a target, as TargetSink::Place says it; may be null.
+using PlaceFn = std::function<char*(const EncodedTarget& coming, size_t size)>;
+
 // An entry without its value.
 struct StoredEntry {
   TargetKey key;
@@ -72,14 +75,22 @@ class TargetStore {
 
   // NotFound: a miss. DataLoss: the entry is corrupted (Drop it and ask the teacher again). Any
   // other error: the store cannot read; treat it as a miss. The target's owner keeps the bytes
-  // alive, also beyond the store.
-  virtual absl::StatusOr<EncodedTarget> Read(const TargetKey& key, Use use) = 0;
+  // alive, also beyond the store; without an owner they are where `place` said, which after an
+  // error may be written over.
+  virtual absl::StatusOr<EncodedTarget> ReadTo(const PlaceFn& place, const TargetKey& key,
+                                               Use use) = 0;
+  absl::StatusOr<EncodedTarget> Read(const TargetKey& key, Use use) {
+    return ReadTo(nullptr, key, use);
+  }
   absl::StatusOr<EncodedTarget> Get(const TargetKey& key) { return Read(key, Use::kTraining); }
 
   // Reads several and calls `deliver(i, target)` for keys[i] on the calling thread, once for each
   // in their order, until it returns false. A store behind a network keeps several reads under way.
-  virtual void ReadMany(const std::vector<TargetKey>& keys, Use use,
-                        const std::function<bool(size_t, absl::StatusOr<EncodedTarget>)>& deliver);
+  // `place(i, coming, size)`, which may be null, is asked before.
+  using DeliverManyFn = std::function<bool(size_t, absl::StatusOr<EncodedTarget>)>;
+  using PlaceManyFn = std::function<char*(size_t, const EncodedTarget& coming, size_t size)>;
+  virtual void ReadMany(const std::vector<TargetKey>& keys, Use use, const DeliverManyFn& deliver,
+                        const PlaceManyFn& place);
 
   // Whether Get would find an entry, without reading the value. False when that cannot be told.
   virtual bool Contains(const TargetKey& key) = 0;

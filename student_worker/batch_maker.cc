@@ -35,6 +35,11 @@ class DecodingSink : public TargetSink {
                            absl::StrCat("target ", specs_[spec].name(), " of ",
                                         samples_[sample].locator.path, ": ", status_.message()));
   }
+  char* Place(size_t sample, size_t spec, const EncodedTarget& coming, size_t size) override {
+    if (!status_.ok() || grid_ != nullptr || coming.codec != specs_[spec].codec) return nullptr;
+    return PlaceOfRow(coming, size, static_cast<int64_t>(sample),
+                      Maps(spec, coming.shape[0], coming.shape[1], coming.shape[2]));
+  }
   const absl::Status& status() const { return status_; }
 
  private:

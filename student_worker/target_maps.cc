@@ -7,17 +7,7 @@ namespace reflux {
 torch::ScalarType ElementType(Codec codec, const BatchForm& form) {
   const Codec plain = Uncompressed(codec);
   if (!form.narrow || TopK(plain) > 0) return torch::kFloat32;
-  switch (StoredDType(plain)) {
-    case DType::kFloat16:
-      return torch::kFloat16;
-    case DType::kBFloat16:
-      return torch::kBFloat16;
-    case DType::kInt8:
-      return torch::kInt8;
-    case DType::kFloat32:
-      break;
-  }
-  return torch::kFloat32;
+  return TorchType(StoredDType(plain));
 }
 
 TargetMaps EmptyTargetMaps(Codec codec, at::IntArrayRef sizes, const BatchForm& form) {
@@ -25,6 +15,15 @@ TargetMaps EmptyTargetMaps(Codec codec, at::IntArrayRef sizes, const BatchForm& 
   TargetMaps maps{.elements = EmptyHost(sizes, type, form)};
   if (type == torch::kInt8) maps.scales = EmptyHost({sizes[0], sizes[1], 2}, torch::kFloat32, form);
   return maps;
+}
+
+char* PlaceOfRow(const EncodedTarget& coming, size_t size, int64_t row, const TargetMaps& maps) {
+  const bool as_stored = !IsCompressed(coming.codec) && TopK(coming.codec) == 0 &&
+                         !maps.scales.defined() &&
+                         maps.elements.scalar_type() == TorchType(StoredDType(coming.codec));
+  const torch::Tensor place = maps.elements[row];
+  if (!as_stored || place.nbytes() != size) return nullptr;
+  return static_cast<char*>(place.data_ptr());
 }
 
 absl::Status DecodeRow(const EncodedTarget& target, int64_t row, const TargetMaps& maps) {

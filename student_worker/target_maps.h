@@ -30,6 +30,10 @@ torch::ScalarType ElementType(Codec codec, const BatchForm& form);
 // `sizes` are [n,C,h,w]. Not initialised.
 TargetMaps EmptyTargetMaps(Codec codec, at::IntArrayRef sizes, const BatchForm& form);
 
+// Where the `size` bytes of such a target may be written at once: its row, if that holds them as
+// they are stored; else null. DecodeRow then finds them there.
+char* PlaceOfRow(const EncodedTarget& coming, size_t size, int64_t row, const TargetMaps& maps);
+
 // One pass from the target's bytes to its row, after decompression if there is any. `maps` were
 // made for the target's codec. Errors: those of DecodeMapInto.
 absl::Status DecodeRow(const EncodedTarget& target, int64_t row, const TargetMaps& maps);

@@ -85,7 +85,8 @@ absl::StatusOr<RadosEntry> RadosTargetStore::Locate(const TargetKey& key) {
   return entry;
 }
 
-absl::StatusOr<EncodedTarget> RadosTargetStore::Read(const TargetKey& key, Use use) {
+absl::StatusOr<EncodedTarget> RadosTargetStore::ReadTo(const PlaceFn&, const TargetKey& key,
+                                                       Use use) {
   return FinishRead(StartRead(key), key, use);
 }
 
@@ -133,9 +134,8 @@ absl::StatusOr<EncodedTarget> RadosTargetStore::FinishRead(absl::StatusOr<ValueR
   return target;
 }
 
-void RadosTargetStore::ReadMany(
-    const std::vector<TargetKey>& keys, Use use,
-    const std::function<bool(size_t, absl::StatusOr<EncodedTarget>)>& deliver) {
+void RadosTargetStore::ReadMany(const std::vector<TargetKey>& keys, Use use,
+                                const DeliverManyFn& deliver, const PlaceManyFn&) {
   std::deque<absl::StatusOr<ValueRead>> under_way;
   int64_t bytes = 0;
   size_t started = 0;

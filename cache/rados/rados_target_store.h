@@ -27,11 +27,12 @@ class RadosTargetStore : public TargetStore {
   // Checks or writes the format, learns sets and counts.
   absl::Status Load();
 
-  absl::StatusOr<EncodedTarget> Read(const TargetKey& key, Use use) override;
+  absl::StatusOr<EncodedTarget> ReadTo(const PlaceFn& place, const TargetKey& key,
+                                       Use use) override;
   bool Contains(const TargetKey& key) override;
   std::vector<bool> ContainsMany(const std::vector<TargetKey>& keys) override;
-  void ReadMany(const std::vector<TargetKey>& keys, Use use,
-                const std::function<bool(size_t, absl::StatusOr<EncodedTarget>)>& deliver) override;
+  void ReadMany(const std::vector<TargetKey>& keys, Use use, const DeliverManyFn& deliver,
+                const PlaceManyFn& place) override;
   absl::Status Put(const TargetKey& key, const TargetSet& set, const TargetOrigin& origin,
                    const EncodedTarget& target) override;
   absl::Status Drop(const TargetKey& key) override;

@@ -138,6 +138,8 @@ struct EncodedTarget {
                                  std::array<int32_t, 3> shape);
   // DataLoss when the bytes do not match the checksum, or their number the shape.
   absl::Status Verify() const;
+  // The same, where the checksum of the bytes has been computed already.
+  absl::Status VerifyAgainst(uint64_t computed) const;
   static constexpr int64_t kMaxBytes = int64_t{1} << 30;
 };
 uint64_t TargetChecksum(absl::string_view bytes);
@@ -163,9 +165,9 @@ class TargetSink {
  public:
   virtual ~TargetSink() = default;
   // Memory for the bytes of a target, of which `coming` says all but the bytes and their owner: a
-  // source that writes `size` bytes there spares the copy, and delivers them without an owner. Null:
-  // the source's own memory, with an owner. What a source has written counts only once the target is
-  // delivered: until then it may write again, or deliver other memory.
+  // source that writes `size` bytes there spares the copy, and delivers them without an owner.
+  // Null: the source's own memory, with an owner. What a source has written counts only once the
+  // target is delivered: until then it may write again, or deliver other memory.
   virtual char* Place(size_t sample, size_t spec, const EncodedTarget& coming, size_t size) {
     static_cast<void>(sample), static_cast<void>(spec), static_cast<void>(coming);
     static_cast<void>(size);

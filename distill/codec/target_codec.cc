@@ -13,20 +13,6 @@
 namespace reflux {
 namespace {
 
-torch::ScalarType TorchType(DType dtype) {
-  switch (dtype) {
-    case DType::kFloat32:
-      return torch::kFloat32;
-    case DType::kBFloat16:
-      return torch::kBFloat16;
-    case DType::kFloat16:
-      return torch::kFloat16;
-    case DType::kInt8:
-      return torch::kInt8;
-  }
-  return torch::kFloat32;
-}
-
 absl::StatusOr<std::string> EncodeElements(const torch::Tensor& map, Codec codec) {
   const torch::Tensor stored = map.detach().to(TorchType(StoredDType(codec))).contiguous();
   if (!torch::isfinite(stored).all().item<bool>()) {
@@ -49,6 +35,7 @@ absl::Status DecodePlain(absl::string_view bytes, Codec plain, torch::Tensor out
     DecodeInt8(bytes, out);
     return absl::OkStatus();
   }
+  if (bytes.data() == out.data_ptr()) return absl::OkStatus();  // read straight into its place
   // from_blob takes a mutable pointer; copy_ only reads it.
   out.copy_(torch::from_blob(const_cast<char*>(bytes.data()), out.sizes(),
                              TorchType(StoredDType(plain))));
@@ -84,6 +71,20 @@ absl::StatusOr<absl::string_view> PlainBytes(const EncodedTarget& target,
 }
 
 }  // namespace
+
+torch::ScalarType TorchType(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32:
+      return torch::kFloat32;
+    case DType::kBFloat16:
+      return torch::kBFloat16;
+    case DType::kFloat16:
+      return torch::kFloat16;
+    case DType::kInt8:
+      return torch::kInt8;
+  }
+  return torch::kFloat32;
+}
 
 absl::StatusOr<EncodedTarget> EncodeMap(const torch::Tensor& map, Codec codec) {
   if (map.dim() != 3 || !map.is_floating_point() || !map.device().is_cpu()) {

@@ -21,6 +21,9 @@
 
 namespace reflux {
 
+// The elements of plain values.
+torch::ScalarType TorchType(DType dtype);
+
 // Encodes `map` ([C,h,w], any floating type, on the CPU). DataLoss-free: a map with NaN or Inf, or
 // with values that the codec cannot hold, is refused with OutOfRange and is never stored.
 // InvalidArgument when topk:K gets fewer than K or more than 256 channels.
@@ -28,7 +31,7 @@ absl::StatusOr<EncodedTarget> EncodeMap(const torch::Tensor& map, Codec codec);
 
 // Decodes into `out`, a contiguous [C,h,w] slot of the batch tensor (float32, float64, or what bf16
 // and fp16 are stored as): one pass from the stored bytes to the batch, after decompression if
-// there is any. InvalidArgument when shape or size differ, DataLoss when the bytes cannot be what
+// there is any, and none for bytes that lie there already. InvalidArgument when shape or size differ, DataLoss when the bytes cannot be what
 // EncodeMap made.
 absl::Status DecodeMapInto(const EncodedTarget& target, torch::Tensor out);
 

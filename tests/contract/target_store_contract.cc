@@ -41,7 +41,7 @@ TEST_P(TargetStoreContract, ReadsAndLooksForManyAtOnce) {
   EXPECT_THAT(store->ContainsMany(keys), ElementsAre(true, true, false, true, true, true));
   EXPECT_TRUE(store->ContainsMany({}).empty());
   std::vector<size_t> order;
-  store->ReadMany(keys, Use::kTraining, [&](size_t i, absl::StatusOr<EncodedTarget> target) {
+  const auto deliver = [&](size_t i, absl::StatusOr<EncodedTarget> target) {
     order.push_back(i);
     if (i == 2) {
       EXPECT_TRUE(absl::IsNotFound(target.status()));
@@ -49,8 +49,25 @@ TEST_P(TargetStoreContract, ReadsAndLooksForManyAtOnce) {
       EXPECT_EQ(target->bytes, FakeTarget(static_cast<int>(i), 20).bytes);
     }
     return i < 4;
-  });
+  };
+  store->ReadMany(keys, Use::kTraining, deliver, nullptr);
   EXPECT_THAT(order, ElementsAre(0, 1, 2, 3, 4)) << "in order, until it is enough";
+}
+
+TEST_P(TargetStoreContract, ReadsIntoTheReadersMemoryOrItsOwn) {
+  const auto store = Open();
+  ASSERT_TRUE(Put(*store, 1).ok());
+  const EncodedTarget expected = FakeTarget(1, 20);
+  std::string row(expected.bytes.size(), '\0');
+  const auto place = [&](const EncodedTarget& coming, size_t size) {
+    EXPECT_EQ(coming.shape, expected.shape);
+    EXPECT_EQ(size, row.size());
+    return row.data();
+  };
+  const auto read = store->ReadTo(place, KeyOf(request_, 1), Use::kTraining);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->bytes, expected.bytes);
+  EXPECT_EQ(read->owner == nullptr, read->bytes.data() == row.data());
 }
 
 TEST_P(TargetStoreContract, AMissIsNotFound) {

@@ -1,6 +1,8 @@
 // Maps that wait as they are stored widen to what is decoded from them, and take fewer bytes.
 #include "student_worker/target_maps.h"
 
+#include <cstring>
+
 #include "tests/unit/student_worker/codec_cases.h"
 
 namespace reflux {
@@ -24,6 +26,31 @@ TEST(TargetMapsTest, NarrowOnesTakeTheBytesThatAreStored) {
   EXPECT_EQ(bytes("fp32"), 480u);
   EXPECT_EQ(bytes("topk:2"), 480u);
   EXPECT_EQ(EmptyTargetMaps(Codec::kFp16, {2, 3, 4, 5}, {}).elements.nbytes(), 480u);
+}
+
+TEST(TargetMapsTest, BytesThatARowHoldsAsStoredMayBeWrittenThere) {
+  std::vector<std::string> placed;
+  for (const bool narrow : {false, true}) {
+    for (const Codec codec : EveryCodec()) {
+      SCOPED_TRACE(Name(codec));
+      const BatchForm form{.narrow = narrow};
+      EncodedTarget target = Encoded(DrawnMap(1, 5, 7), codec);
+      const TargetMaps maps = EmptyTargetMaps(codec, {2, 4, 5, 7}, form);
+      char* place = PlaceOfRow(target, target.bytes.size(), 1, maps);
+      if (place == nullptr) continue;
+      placed.push_back((narrow ? "narrow " : "wide ") + Name(codec));
+      EXPECT_EQ(PlaceOfRow(target, target.bytes.size() - 2, 1, maps), nullptr);
+      std::memcpy(place, target.bytes.data(), target.bytes.size());
+      target.bytes = {place, target.bytes.size()};
+      ASSERT_TRUE(DecodeRow(target, 1, maps).ok());
+      const TargetMaps copied = EmptyTargetMaps(codec, {2, 4, 5, 7}, form);
+      ASSERT_TRUE(DecodeRow(Encoded(DrawnMap(1, 5, 7), codec), 1, copied).ok());
+      ExpectSameBits(Widened(maps, torch::kCPU, torch::kFloat32)[1],
+                     Widened(copied, torch::kCPU, torch::kFloat32)[1]);
+    }
+  }
+  EXPECT_EQ(placed,
+            (std::vector<std::string>{"wide fp32", "narrow fp32", "narrow bf16", "narrow fp16"}));
 }
 
 TEST(TargetMapsTest, AnotherShapeOrAShortValueIsRefused) {
