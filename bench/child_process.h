@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +24,8 @@ class ChildProcess {
   const std::string& address() const { return address_; }
   // Processor time it has used so far, user and system.
   double CpuSeconds() const;
+  // Its memory that is no file's; 0 when that cannot be told.
+  int64_t AnonymousBytes() const;
 
  private:
   explicit ChildProcess(pid_t pid) : pid_(pid) {}
