@@ -55,7 +55,7 @@ class UncheckedReader : public TargetReader {
     REFLUX_ASSIGN_OR_RETURN(const IndexRecord record, ReadRecord(*handles_, key));
     rocksdb::PinnableSlice value;
     const LocatedOrRead found = LocateOrRead(*handles_, record, value);
-    if (found.location.has_value()) return found.location->Read(row, record.size, nullptr);
+    if (found.location.has_value()) return found.location->Read(row, 0, record.size);
     REFLUX_RETURN_IF_ERROR(FromRocks(found.status, "value"));
     std::memcpy(row, value.data(), value.size());
     return absl::OkStatus();

@@ -61,6 +61,26 @@ void FetchCall::DeliverPresent(const std::vector<size_t>& present) {
     for (size_t item : present) Deliver(item, EncodedTarget());
     return;
   }
+  std::vector<size_t> to_read;
+  for (size_t item : present) {
+    if (!DeliverLocated(item)) to_read.push_back(item);
+  }
+  ReadAndDeliver(to_read);
+}
+
+bool FetchCall::DeliverLocated(size_t item) {
+  if (!sink_.takes_locations()) return false;
+  const absl::StatusOr<LocatedTarget> located =
+      parts_.store.Locate(items_[item].key, Use::kTraining);
+  if (!located.ok()) return false;
+  parts_.counters.Hit(static_cast<int64_t>(located->location.size));
+  items_[item].delivered = true;
+  const TargetIndex& index = items_[item].index;
+  sink_.DeliverLocation(index.sample, index.spec, located->coming, located->location);
+  return true;
+}
+
+void FetchCall::ReadAndDeliver(const std::vector<size_t>& present) {
   std::vector<TargetKey> keys;
   for (size_t item : present) keys.push_back(items_[item].key);
   const auto deliver = [&](size_t i, absl::StatusOr<EncodedTarget> target) {

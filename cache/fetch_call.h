@@ -48,6 +48,9 @@ class FetchCall {
   void Ask(const std::vector<size_t>& items);
   // Reads these, and asks for those that cannot be read.
   void DeliverPresent(const std::vector<size_t>& present);
+  void ReadAndDeliver(const std::vector<size_t>& present);
+  // Says where the item lies to a sink that wants to know. False: it must be read.
+  bool DeliverLocated(size_t item);
   // What the store answered. True, or the item is to be asked for. `hit`: the store had it from the
   // first.
   bool DeliverRead(size_t item, absl::StatusOr<EncodedTarget> target, bool hit);

@@ -1,9 +1,12 @@
 #include "cache/rocks_read.h"
 
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "cache/value_locations.h"
 #include "common/base/status_macros.h"
+#include "common/targets/located_target.h"
 
 namespace reflux {
 namespace {
@@ -19,23 +22,6 @@ EncodedTarget WithoutBytes(const IndexRecord& record) {
           .codec = record.codec,
           .shape = record.shape,
           .checksum = record.checksum};
-}
-
-// In one pass over the bytes. DataLoss also where reading again might help.
-absl::StatusOr<EncodedTarget> ReadLocated(const ValueLocation& location, const IndexRecord& record,
-                                          const PlaceFn& place) {
-  EncodedTarget target = WithoutBytes(record);
-  char* out = place == nullptr ? nullptr : place(target, record.size);
-  if (out == nullptr) {
-    auto own = std::make_shared_for_overwrite<char[]>(record.size);
-    out = own.get();
-    target.owner = std::move(own);
-  }
-  RunningChecksum checksum;
-  REFLUX_RETURN_IF_ERROR(location.Read(out, record.size, &checksum));
-  target.bytes = {out, record.size};
-  REFLUX_RETURN_IF_ERROR(target.VerifyAgainst(checksum.value()));
-  return target;
 }
 
 }  // namespace
@@ -55,7 +41,9 @@ absl::StatusOr<EncodedTarget> ReadValue(const std::shared_ptr<RocksHandles>& han
   pinned->handles = handles;
   LocatedOrRead found = LocateOrRead(*handles, record, pinned->slice);
   if (found.location.has_value()) {
-    absl::StatusOr<EncodedTarget> target = ReadLocated(*found.location, record, place);
+    absl::StatusOr<EncodedTarget> target = ReadInPieces(
+        WithoutBytes(record), record.size, place,
+        [&](char* out, uint64_t at, uint64_t size) { return found.location->Read(out, at, size); });
     if (target.ok()) return target;
     // RocksDB may know better, e.g. that the table is gone; and it says what is damaged.
     found.status =
@@ -72,6 +60,16 @@ absl::StatusOr<EncodedTarget> ReadValue(const std::shared_ptr<RocksHandles>& han
   target.owner = pinned;
   REFLUX_RETURN_IF_ERROR(target.Verify());
   return target;
+}
+
+absl::StatusOr<LocatedTarget> LocateTarget(const RocksHandles& handles, const IndexRecord& record) {
+  rocksdb::PinnableSlice unused;
+  const LocatedOrRead found = LocateOrRead(handles, record, unused);
+  if (!found.location.has_value()) return absl::NotFoundError("the value is in no table");
+  std::error_code error;
+  const auto path = std::filesystem::absolute(found.location->path, error);
+  if (error) return absl::NotFoundError("the table has no absolute path");
+  return LocatedTarget{WithoutBytes(record), {path.string(), found.location->offset, record.size}};
 }
 
 absl::StatusOr<StoredTarget> ReadTarget(const std::shared_ptr<RocksHandles>& handles,

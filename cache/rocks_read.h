@@ -26,6 +26,9 @@ absl::StatusOr<IndexRecord> ReadRecord(const RocksHandles& handles, const Target
 absl::StatusOr<EncodedTarget> ReadValue(const std::shared_ptr<RocksHandles>& handles,
                                         const IndexRecord& record, const PlaceFn& place = nullptr);
 
+// Where the value of `record` lies, unchecked. NotFound: in no table, small, or gone.
+absl::StatusOr<LocatedTarget> LocateTarget(const RocksHandles& handles, const IndexRecord& record);
+
 // Both, also while the entry is moved or removed. NotFound: not stored. DataLoss: damaged, or an
 // entry without its value.
 absl::StatusOr<StoredTarget> ReadTarget(const std::shared_ptr<RocksHandles>& handles,

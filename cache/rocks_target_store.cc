@@ -102,6 +102,13 @@ absl::StatusOr<EncodedTarget> RocksTargetStore::ReadTo(const PlaceFn& place, con
   return std::move(stored.target);
 }
 
+absl::StatusOr<LocatedTarget> RocksTargetStore::Locate(const TargetKey& key, Use use) {
+  REFLUX_ASSIGN_OR_RETURN(const IndexRecord record, ReadRecord(*handles_, key));
+  REFLUX_ASSIGN_OR_RETURN(LocatedTarget located, LocateTarget(*handles_, record));
+  if (use == Use::kTraining) Used(record.set);
+  return located;
+}
+
 // What a restart must know is written down once a minute, and no reader waits for that.
 void RocksTargetStore::Used(const TargetSetId& id) {
   if (!usage_.Touch(id)) return;

@@ -46,6 +46,7 @@ class RocksTargetStore : public TargetStore {
 
   absl::StatusOr<EncodedTarget> ReadTo(const PlaceFn& place, const TargetKey& key,
                                        Use use) override;
+  absl::StatusOr<LocatedTarget> Locate(const TargetKey& key, Use use) override;
   bool Contains(const TargetKey& key) override;
   absl::Status Put(const TargetKey& key, const TargetSet& set, const TargetOrigin& origin,
                    const EncodedTarget& target) override;

@@ -14,6 +14,10 @@ void TargetStore::ReadMany(const std::vector<TargetKey>& keys, Use use,
   }
 }
 
+absl::StatusOr<LocatedTarget> TargetStore::Locate(const TargetKey&, Use) {
+  return absl::NotFoundError("this store keeps no files of this host");
+}
+
 std::vector<bool> TargetStore::ContainsMany(const std::vector<TargetKey>& keys) {
   std::vector<bool> contained;
   for (const TargetKey& key : keys) contained.push_back(Contains(key));

@@ -57,8 +57,11 @@ enum class Use {
   kInspection,  // leaves no trace
 };
 
-// Where a reader wants the bytes of a target, as TargetSink::Place says it; may be null.
-using PlaceFn = std::function<char*(const EncodedTarget& coming, size_t size)>;
+// A target without its bytes, and where these lie.
+struct LocatedTarget {
+  EncodedTarget coming;
+  TargetLocation location;
+};
 
 // An entry without its value.
 struct StoredEntry {
@@ -91,6 +94,10 @@ class TargetStore {
   using PlaceManyFn = std::function<char*(size_t, const EncodedTarget& coming, size_t size)>;
   virtual void ReadMany(const std::vector<TargetKey>& keys, Use use, const DeliverManyFn& deliver,
                         const PlaceManyFn& place);
+
+  // Where the bytes of a target lie in a file of this host, for a reader that verifies them itself
+  // (common/targets/located_target.h). NotFound: not stored, or in no such file: Read tells.
+  virtual absl::StatusOr<LocatedTarget> Locate(const TargetKey& key, Use use);
 
   // Whether Get would find an entry, without reading the value. False when that cannot be told.
   virtual bool Contains(const TargetKey& key) = 0;

@@ -1,6 +1,5 @@
 #include "cache/value_locations.h"
 
-#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -33,8 +32,8 @@ class SearchOnThisThread {
 // lookup ends there, and nothing has been read.
 class LocatedFile : public rocksdb::FSRandomAccessFileWrapper {
  public:
-  explicit LocatedFile(std::shared_ptr<rocksdb::FSRandomAccessFile> file)
-      : FSRandomAccessFileWrapper(file.get()), file_(std::move(file)) {}
+  LocatedFile(std::shared_ptr<rocksdb::FSRandomAccessFile> file, const std::string& path)
+      : FSRandomAccessFileWrapper(file.get()), file_(std::move(file)), path_(path) {}
 
   rocksdb::IOStatus Read(uint64_t offset, size_t size, const rocksdb::IOOptions& options,
                          rocksdb::Slice* result, char* scratch,
@@ -44,12 +43,13 @@ class LocatedFile : public rocksdb::FSRandomAccessFileWrapper {
         size > search->value_bytes + kMaxBlockOverhead) {
       return file_->Read(offset, size, options, result, scratch, debug);
     }
-    search->block = ValueLocation{file_, offset};
+    search->block = ValueLocation{file_, path_, offset};
     return rocksdb::IOStatus::Aborted("located");
   }
 
  private:
   const std::shared_ptr<rocksdb::FSRandomAccessFile> file_;
+  const std::string path_;
 };
 
 class LocatingFileSystem : public rocksdb::FileSystemWrapper {
@@ -62,7 +62,7 @@ class LocatingFileSystem : public rocksdb::FileSystemWrapper {
                                         std::unique_ptr<rocksdb::FSRandomAccessFile>* file,
                                         rocksdb::IODebugContext* debug) override {
     const rocksdb::IOStatus status = target()->NewRandomAccessFile(path, options, file, debug);
-    if (status.ok()) *file = std::make_unique<LocatedFile>(std::move(*file));
+    if (status.ok()) *file = std::make_unique<LocatedFile>(std::move(*file), path);
     return status;
   }
 };
@@ -103,27 +103,20 @@ class EntryHead {
 // Of the value, if the entry of `record` begins `block`.
 std::optional<ValueLocation> ValueIn(const ValueLocation& block, const IndexRecord& record) {
   std::array<char, kMaxBlockOverhead> head;
-  if (!block.Read(head.data(), head.size(), nullptr).ok()) return std::nullopt;
+  if (!block.Read(head.data(), 0, head.size()).ok()) return std::nullopt;
   const auto before = EntryHead({head.data(), head.size()}).SizeFor(record);
   if (!before.has_value()) return std::nullopt;
-  return ValueLocation{block.file, block.offset + *before};
+  return ValueLocation{block.file, block.path, block.offset + *before};
 }
 
 }  // namespace
 
-absl::Status ValueLocation::Read(char* out, uint64_t size, RunningChecksum* checksum) const {
-  const uint64_t piece = checksum == nullptr ? size : RunningChecksum::kPieceBytes;
-  for (uint64_t at = 0; at < size;) {
-    const uint64_t wanted = std::min(piece, size - at);
-    rocksdb::Slice read;
-    const rocksdb::Status status = file->Read(offset + at, wanted, {}, &read, out + at, nullptr);
-    REFLUX_RETURN_IF_ERROR(FromRocks(status, "cache value"));
-    if (read.size() != wanted || read.data() != out + at)
-      return absl::DataLossError("cache value: its table is cut short");
-    if (checksum != nullptr) checksum->Add({out + at, wanted});
-    at += wanted;
-  }
-  return absl::OkStatus();
+absl::Status ValueLocation::Read(char* out, uint64_t at, uint64_t size) const {
+  rocksdb::Slice read;
+  const rocksdb::Status status = file->Read(offset + at, size, {}, &read, out, nullptr);
+  REFLUX_RETURN_IF_ERROR(FromRocks(status, "cache value"));
+  if (read.size() == size && read.data() == out) return absl::OkStatus();
+  return absl::DataLossError("cache value: its table is cut short");
 }
 
 std::unique_ptr<rocksdb::Env> MakeLocatingEnv() {

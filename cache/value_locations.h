@@ -14,11 +14,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "cache/index_record.h"
 #include "cache/rocks_handles.h"
-#include "common/targets/target_checksum.h"
 
 namespace reflux {
 
@@ -27,11 +27,11 @@ inline constexpr uint64_t kLeastLocatedBytes = uint64_t{8} << 10;
 
 struct ValueLocation {
   std::shared_ptr<rocksdb::FSRandomAccessFile> file;  // stays readable when it is deleted
+  std::string path;                                   // as RocksDB names it
   uint64_t offset = 0;                                // of the value's first byte
 
-  // The value's `size` bytes to `out`, each piece added to `checksum` while it is near; null: not
-  // hashed. DataLoss for a file that ends before.
-  absl::Status Read(char* out, uint64_t size, RunningChecksum* checksum) const;
+  // `size` bytes of the value from `at` on. DataLoss for a file that ends before.
+  absl::Status Read(char* out, uint64_t at, uint64_t size) const;
 };
 
 // The default environment, whose files can be located; to be given to the database.

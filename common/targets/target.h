@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -159,15 +160,25 @@ struct FetchContext {
   absl::Status Check() const;
 };
 
+// Where the bytes of a stored target lie in a file of this host.
+struct TargetLocation {
+  std::string path;  // absolute
+  uint64_t offset = 0, size = 0;
+  bool operator==(const TargetLocation&) const = default;
+};
+
+// Memory for the `size` bytes of a target, of which `coming` says all but the bytes and their
+// owner; null: none is offered. May be null itself.
+using PlaceFn = std::function<char*(const EncodedTarget& coming, size_t size)>;
+
 // Receives the targets of one Fetch. Calls come one at a time, from any thread; what a place is
 // written with may go on beside calls for other targets.
 class TargetSink {
  public:
   virtual ~TargetSink() = default;
-  // Memory for the bytes of a target, of which `coming` says all but the bytes and their owner: a
-  // source that writes `size` bytes there spares the copy, and delivers them without an owner.
-  // Null: the source's own memory, with an owner. What a source has written counts only once the
-  // target is delivered: until then it may write again, or deliver other memory.
+  // As PlaceFn: a source that writes the bytes there spares the copy, and delivers them without an
+  // owner. Null: the source's own memory, with an owner. What a source has written counts only once
+  // the target is delivered: until then it may write again, or deliver other memory.
   virtual char* Place(size_t sample, size_t spec, const EncodedTarget& coming, size_t size) {
     static_cast<void>(sample), static_cast<void>(spec), static_cast<void>(coming);
     static_cast<void>(size);
@@ -176,6 +187,15 @@ class TargetSink {
   // Exactly once for each (sample, spec) index of the request, in any order. May block: that is the
   // back-pressure.
   virtual void Deliver(size_t sample, size_t spec, absl::StatusOr<EncodedTarget> target) = 0;
+
+  // Whether it takes a location, of which `coming` says all but the bytes, for a delivery. Who
+  // reads there must verify what it reads, and ask again when that fails.
+  virtual bool takes_locations() const { return false; }
+  virtual void DeliverLocation(size_t sample, size_t spec, const EncodedTarget& coming,
+                               const TargetLocation& location) {
+    static_cast<void>(sample), static_cast<void>(spec), static_cast<void>(coming);
+    static_cast<void>(location);
+  }
 };
 
 // Data set of the images by which a server tests itself: they are not counted as inferred.

@@ -9,8 +9,10 @@
 
 #include "cache/memory_target_store.h"
 #include "cache/rocks_target_store.h"
+#include "common/targets/located_target.h"
 #include "tests/contract/cache_fixtures.h"
 #include "tests/contract/rewrite_stored_value.h"
+#include "tests/support/fake_clock.h"
 
 namespace reflux {
 namespace {
@@ -71,6 +73,45 @@ TEST_F(CachingSourceTest, ASampleThatComesTwiceIsFetchedOnce) {
   ASSERT_TRUE(source->Fetch({}, request, sink).ok());
   ExpectAll(request, sink);
   EXPECT_EQ(teacher_.targets(), 2);
+}
+
+// Takes a location for a delivery, and reads what lies there.
+struct LocatingSink : CollectingSink {
+  bool takes_locations() const override { return true; }
+  void DeliverLocation(size_t sample, size_t spec, const EncodedTarget& coming,
+                       const TargetLocation& location) override {
+    ++located;
+    EXPECT_TRUE(coming.bytes.empty());
+    Deliver(sample, spec, ReadLocated(coming, location, nullptr));
+  }
+  int located = 0;
+};
+
+TEST_F(CachingSourceTest, TellsWhereTargetsLieToWhoReadsThem) {
+  constexpr size_t kMany = 60;
+  TemporaryFolder folder;
+  FakeClock clock;
+  auto store = RocksTargetStore::Open({.directory = folder.path() + "/cache",
+                                       .min_free_disk_bytes = 0,
+                                       .table_bytes = 256 << 10,
+                                       .clock = &clock});
+  ASSERT_TRUE(store.ok()) << store.status();
+  FakeTeacher teacher(/*elements=*/5000);  // 20 kB: some of them come to lie in tables
+  const auto source = MakeCachingSource(**store, teacher);
+  const TargetRequest request = FakeRequest(kMany);
+  LocatingSink first, second;
+  ASSERT_TRUE(source->Fetch({}, request, first).ok());
+  clock.Advance(kLeaseTerm);
+  EXPECT_FALSE((*store)->ListSets()->front().leased);
+  ASSERT_TRUE(source->Fetch({}, request, second).ok());
+  EXPECT_GT(second.located, 0);
+  ASSERT_EQ(second.size(), kMany);
+  for (size_t i = 0; i < kMany; ++i) {
+    ASSERT_TRUE(second.at(i).ok()) << second.at(i).status();
+    EXPECT_EQ(second.at(i)->bytes, teacher.Expected(request, i).bytes);
+  }
+  EXPECT_EQ(source->counts().hits, static_cast<int64_t>(kMany));
+  EXPECT_TRUE((*store)->ListSets()->front().leased) << "also by those that were only located";
 }
 
 TEST_F(CachingSourceTest, DiscardStoresAndDeliversNoBytes) {
