@@ -15,8 +15,12 @@ class RowsSink : public TargetSink {
   void Deliver(size_t sample, size_t, absl::StatusOr<EncodedTarget> target) override {
     status_.Update(target.status());
     if (!target.ok()) return;
-    std::memcpy(rows_.row(static_cast<int64_t>(sample)), target->bytes.data(),
-                target->bytes.size());
+    char* row = rows_.row(static_cast<int64_t>(sample));
+    if (target->bytes.data() != row) std::memcpy(row, target->bytes.data(), target->bytes.size());
+  }
+  char* Place(size_t sample, size_t, const EncodedTarget&, size_t size) override {
+    if (static_cast<int64_t>(size) != rows_.row_bytes()) return nullptr;
+    return rows_.row(static_cast<int64_t>(sample));
   }
   const absl::Status& status() const { return status_; }
 

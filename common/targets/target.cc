@@ -108,7 +108,9 @@ EncodedTarget EncodedTarget::FromBytes(std::string bytes, DType dtype, Codec cod
   return target;
 }
 
-absl::Status EncodedTarget::Verify() const {
+absl::Status EncodedTarget::Verify() const { return VerifyAgainst(TargetChecksum(bytes)); }
+
+absl::Status EncodedTarget::VerifyAgainst(uint64_t computed) const {
   int64_t elements = 1;
   for (int32_t side : shape) {
     if (side <= 0 || side > kMaxBytes) return absl::DataLossError("target: a side is out of range");
@@ -127,7 +129,7 @@ absl::Status EncodedTarget::Verify() const {
     return absl::DataLossError(absl::StrCat("target: ", size, " bytes, its shape needs ",
                                             IsCompressed(codec) ? "1.." : "", most));
   }
-  if (TargetChecksum(bytes) != checksum) return absl::DataLossError("target: wrong checksum");
+  if (computed != checksum) return absl::DataLossError("target: wrong checksum");
   return absl::OkStatus();
 }
 

@@ -138,6 +138,8 @@ struct EncodedTarget {
                                  std::array<int32_t, 3> shape);
   // DataLoss when the bytes do not match the checksum, or their number the shape.
   absl::Status Verify() const;
+  // The same, where the checksum of the bytes has been computed already.
+  absl::Status VerifyAgainst(uint64_t computed) const;
   static constexpr int64_t kMaxBytes = int64_t{1} << 30;
 };
 uint64_t TargetChecksum(absl::string_view bytes);
