@@ -8,9 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/mutex.h"
-#include "common/rpc/lent_memory.h"
 #include "common/rpc/status.h"
-#include "common/targets/target_part.h"
+#include "common/targets/stream_sink.h"
 #include "common/targets/wire.h"
 
 namespace reflux {
@@ -61,82 +60,6 @@ class DisconnectWatch {
   std::vector<std::pair<grpc::ServerContext*, std::shared_ptr<Cancellation>>> calls_
       REFLUX_GUARDED_BY(mutex_);
   std::thread thread_;
-};
-
-void SetError(const absl::Status& status, v1::TargetError* error) {
-  error->set_code(static_cast<int>(status.code()));
-  error->set_message(std::string(status.message()));
-  error->set_sample_needed(IsSampleNeeded(status));
-}
-
-void SetPayload(const EncodedTarget& target, v1::TargetHeader::Payload* payload) {
-  payload->set_dtype(static_cast<v1::DType>(target.dtype));
-  payload->set_codec(static_cast<v1::Codec>(target.codec));
-  for (int32_t side : target.shape) payload->add_shape(side);
-  payload->set_bytes(target.bytes.size());
-  payload->set_checksum(target.checksum);
-}
-
-using TargetWriter = grpc::ServerSplitStreamer<v1::FetchRequest, grpc::ByteBuffer>;
-
-// Writes each target to the stream, from where it lies. gRPC's flow control blocks Write: the
-// back-pressure.
-class StreamSink : public TargetSink {
- public:
-  StreamSink(TargetWriter& writer, LentMemory& lent, Cancellation& cancellation,
-             int64_t chunk_bytes, bool discard, const TargetServiceMetrics& metrics)
-      : writer_(writer),
-        lent_(lent),
-        cancellation_(cancellation),
-        chunk_bytes_(static_cast<size_t>(chunk_bytes)),
-        discard_(discard),
-        metrics_(metrics) {}
-
-  void Deliver(size_t sample, size_t spec, absl::StatusOr<EncodedTarget> target) override {
-    v1::TargetHeader header;
-    header.set_sample(sample);
-    header.set_spec(spec);
-    if (target.ok() && discard_) {
-      header.mutable_stored();
-    } else if (target.ok()) {
-      SetPayload(*target, header.mutable_payload());
-    } else {
-      SetError(target.status(), header.mutable_error());
-      metrics_.errors.Increment();
-    }
-    const bool more = header.has_payload();
-    Write(HeaderPart(std::move(header)), more);
-    if (more) WriteBytes(*std::move(target));
-  }
-
- private:
-  void WriteBytes(EncodedTarget target) {
-    const size_t size = target.bytes.size();
-    const grpc::Slice all = lent_.Lend(target.bytes, std::move(target.owner));
-    for (size_t at = 0; at < size; at += chunk_bytes_) {
-      Write(ChunkPart(all.sub(at, std::min(size, at + chunk_bytes_))), false);
-    }
-    metrics_.targets.Increment();
-    metrics_.bytes.Increment(size);
-  }
-  // `more`: it need not go out before the message that follows. The first must: gRPC would wait for
-  // the call's metadata to be sent, and not send it.
-  void Write(const grpc::ByteBuffer& message, bool more) {
-    if (broken_) return;
-    grpc::WriteOptions options;
-    if (more && begun_) options.set_buffer_hint();
-    begun_ = true;
-    broken_ = !writer_.Write(message, options);
-    if (broken_) cancellation_.Cancel();
-  }
-
-  TargetWriter& writer_;
-  LentMemory& lent_;
-  Cancellation& cancellation_;
-  const size_t chunk_bytes_;
-  const bool discard_;
-  TargetServiceMetrics metrics_;
-  bool begun_ = false, broken_ = false;
 };
 
 class Service : public v1::TargetService::Service {
@@ -190,7 +113,7 @@ class Service : public v1::TargetService::Service {
     FetchContext fetch{.deadline = Deadline(context),
                        .cancellation = std::make_shared<Cancellation>(),
                        .priority = prefill ? Priority::kPrefill : Priority::kStudent};
-    StreamSink sink(stream, lent_, *fetch.cancellation, options_.chunk_bytes, discard, metrics_);
+    StreamSink sink(stream, sent_, *fetch.cancellation, options_.chunk_bytes, discard, metrics_);
     watch_.Add(&context, fetch.cancellation);
     TargetSource& source = discard ? *options_.storing : source_;
     const absl::Status status = source.Fetch(fetch, *request, sink);
@@ -208,7 +131,7 @@ class Service : public v1::TargetService::Service {
   TargetServiceMetrics metrics_;
   std::atomic<int> running_{0};
   DisconnectWatch watch_;
-  LentMemory lent_;
+  SentMemory sent_;
 };
 
 }  // namespace
