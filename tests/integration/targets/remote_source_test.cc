@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cstring>
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -157,6 +159,26 @@ TEST(RemoteSource, WritesTargetsWhereTheCallerWantsThem) {
   }
 }
 
+TEST(RemoteSource, AWrongChecksumCostsATryAndThePlaceIsWrittenAgain) {
+  std::atomic<int> calls{0};
+  FakeSource source([&](const SampleRef& s, const TargetSpec&) {
+    EncodedTarget target = MakeTarget(s, 1000);
+    if (++calls == 2) ++target.checksum;
+    return target;
+  });
+  Served served(source);
+  const TargetRequest request = MakeRequest(3, {"logits"});
+  PlacingSink sink(6, 4000);
+  ASSERT_TRUE(MakeRemoteSource(Fast(served.server->address()))
+                  ->Fetch(Within(absl::Seconds(20)), request, sink)
+                  .ok());
+  EXPECT_EQ(sink.deliveries, 3);
+  EXPECT_EQ(sink.places, 4);
+  const EncodedTarget& again = sink.targets.at({1, 0}).value();
+  EXPECT_EQ(again.bytes.data(), sink.At(1, 0));
+  EXPECT_TRUE(again.Verify().ok());
+}
+
 TEST(RemoteSource, AnyClientOfTheProtocolReadsTheStream) {
   constexpr int32_t kElements = 1 << 20;  // two chunks
   FakeSource source([](const SampleRef& s, const TargetSpec&) { return MakeTarget(s, kElements); });
@@ -175,6 +197,27 @@ TEST(RemoteSource, AnyClientOfTheProtocolReadsTheStream) {
   EXPECT_TRUE(stream->Finish().ok());
   EXPECT_EQ(parts, (std::vector<std::string>{"header 0", "chunk 2097152", "chunk 2097152",
                                              "header 1", "chunk 2097152", "chunk 2097152"}));
+}
+
+TEST(RemoteSource, AServerThatGoesLeavesNothingOfItsTargetsBehind) {
+  std::weak_ptr<const void> sent;
+  FakeSource source([&](const SampleRef& s, const TargetSpec&) {
+    EncodedTarget target = MakeTarget(s, 16 << 20);
+    sent = target.owner;
+    return target;
+  });
+  auto served = std::make_optional<Served>(source);
+  const auto stub = v1::TargetService::NewStub(
+      grpc::CreateChannel(served->server->address(), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  const auto stream =
+      stub->Fetch(&context, ToProto(MakeRequest(1, {"logits"}), Priority::kStudent));
+  v1::FetchResponse part;
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(stream->Read(&part));
+  served.reset();  // the client reads no further
+  EXPECT_TRUE(sent.expired());
+  while (stream->Read(&part)) continue;
+  EXPECT_FALSE(stream->Finish().ok());
 }
 
 TEST(RemoteSource, RetriesOnlyWhatFailedForATime) {
