@@ -23,6 +23,11 @@ class FirstDelivery : public TargetSink {
                 const FetchContext& context)
       : samples_(samples), missing_(missing), sink_(sink), context_(context) {}
 
+  // Members are tried one after another: no two write a place at once.
+  char* Place(size_t sample, size_t spec, const EncodedTarget& coming, size_t size) override {
+    if (sample >= samples_.size() || !missing_.Has(samples_[sample], spec)) return nullptr;
+    return sink_.Place(samples_[sample], spec, coming, size);
+  }
   void Deliver(size_t sample, size_t spec, absl::StatusOr<EncodedTarget> target) override {
     if (sample >= samples_.size()) return;
     if (!target.ok() && (IsRetryable(target.status()) || TimedOut(target.status()))) {

@@ -7,16 +7,22 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/block_pool.h"
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/endpoints.h"
 #include "common/rpc/status.h"
 #include "common/targets/missing_targets.h"
+#include "common/targets/remote_try.h"
+#include "common/targets/target_assembler.h"
 #include "common/targets/wire.h"
 #include "reflux/v1/targets.grpc.pb.h"
 
 namespace reflux {
 namespace {
+
+// Of the blocks that hold targets for callers who offer no place.
+constexpr size_t kIdleBlockBytes = size_t{64} << 20;
 
 // A server that stops cancels calls which it has received and not begun: to the client, who did not
 // cancel, it is gone.
@@ -47,79 +53,18 @@ class Outage {
   absl::Time since_ = absl::InfiniteFuture();
 };
 
-// Puts the parts of one stream together into targets. One target is in memory at a time.
-class Assembler {
- public:
-  // `discard`: as the call asked.
-  explicit Assembler(bool discard) : discard_(discard) {}
+using TargetReader = grpc::ClientReader<grpc::ByteBuffer>;
 
-  // Calls `deliver(sample, spec, target)` when a target is complete. DataLoss for a stream that
-  // breaks the protocol.
-  template <typename DeliverFn>
-  absl::Status Add(v1::FetchResponse& part, DeliverFn deliver) {
-    if (part.has_header()) {
-      REFLUX_RETURN_IF_ERROR(Begin(part.header()));
-      if (header_.has_error()) {
-        pending_ = false;
-        deliver(header_.sample(), header_.spec(), ErrorOf(header_.error()));
-      } else if (header_.has_stored()) {
-        pending_ = false;
-        deliver(header_.sample(), header_.spec(), EncodedTarget());
-      }
-      return absl::OkStatus();
-    }
-    if (!pending_ ||
-        bytes_.size() + part.chunk().size() > static_cast<size_t>(header_.payload().bytes())) {
-      return absl::DataLossError("target stream: more bytes than announced");
-    }
-    bytes_.append(part.chunk());
-    if (bytes_.size() < static_cast<size_t>(header_.payload().bytes())) return absl::OkStatus();
-    pending_ = false;
-    deliver(header_.sample(), header_.spec(), Finish());
-    return absl::OkStatus();
-  }
-
- private:
-  absl::Status Begin(v1::TargetHeader header) {
-    if (pending_) return absl::DataLossError("target stream: a target was cut short");
-    header_ = std::move(header);
-    pending_ = true;
-    bytes_ = std::string();
-    if (header_.has_error() || (discard_ && header_.has_stored())) return absl::OkStatus();
-    const auto& payload = header_.payload();
-    if (!header_.has_payload() || payload.bytes() <= 0 ||
-        payload.bytes() > EncodedTarget::kMaxBytes || payload.shape_size() != 3 ||
-        payload.dtype() < v1::DTYPE_FLOAT32 || payload.dtype() > v1::DTYPE_INT8 ||
-        !IsCodec(payload.codec())) {
-      return absl::DataLossError("target stream: a header is out of bounds");
-    }
-    bytes_.reserve(payload.bytes());
-    return absl::OkStatus();
-  }
-
-  absl::StatusOr<EncodedTarget> Finish() {
-    const auto& payload = header_.payload();
-    EncodedTarget target = EncodedTarget::FromBytes(
-        std::move(bytes_), static_cast<DType>(payload.dtype()), static_cast<Codec>(payload.codec()),
-        {payload.shape(0), payload.shape(1), payload.shape(2)});
-    if (target.checksum != payload.checksum()) {
-      return absl::DataLossError("target: wrong checksum after transport");
-    }
-    REFLUX_RETURN_IF_ERROR(target.Verify());
-    return target;
-  }
-
-  static absl::Status ErrorOf(const v1::TargetError& error) {
-    if (error.code() <= 0 || error.code() > 16) return absl::UnknownError(error.message());
-    absl::Status status(static_cast<absl::StatusCode>(error.code()), error.message());
-    return error.sample_needed() ? SampleNeededError(SampleRef{}) : status;
-  }
-
-  const bool discard_;
-  v1::TargetHeader header_;
-  std::string bytes_;
-  bool pending_ = false;
-};
+// As the generated stub does it, except that messages come as they are on the wire: PartReader
+// takes them apart without a copy.
+std::unique_ptr<TargetReader> BeginFetch(grpc::Channel& channel, grpc::ClientContext& call,
+                                         const v1::FetchRequest& request) {
+  constexpr char kName[] = "/reflux.v1.TargetService/Fetch";
+  const grpc::internal::RpcMethod method(kName, grpc::internal::RpcMethod::SERVER_STREAMING);
+  return std::unique_ptr<TargetReader>(
+      grpc::internal::ClientReaderFactory<grpc::ByteBuffer>::Create(&channel, method, &call,
+                                                                    request));
+}
 
 class RemoteSource : public TargetSource {
  public:
@@ -131,21 +76,20 @@ class RemoteSource : public TargetSource {
   absl::StatusOr<TeacherInfo> GetTeacherInfo(const FetchContext& context) override;
 
  private:
-  using Stub = v1::TargetService::Stub;
-
+  struct Server {
+    std::shared_ptr<grpc::Channel> channel;
+    std::shared_ptr<v1::TargetService::Stub> stub;  // over the channel
+  };
   struct Attempt {
     absl::Status status;        // of the call
     absl::Status last_failure;  // of a retryable target
     bool supplied_images = false;
   };
 
-  absl::StatusOr<std::shared_ptr<Stub>> Connect();
+  absl::StatusOr<Server> Connect();
   Attempt TryOnce(const FetchContext& context, TargetRequest& request, MissingTargets& missing,
                   TargetSink& sink);
-  Attempt Read(grpc::ClientReader<v1::FetchResponse>& reader, const std::vector<size_t>& asked,
-               TargetRequest& request, MissingTargets& missing, TargetSink& sink);
-  bool SupplyImage(SampleRef& sample, absl::Status& failure);
-  absl::Status SupplyLabel(SampleRef& sample);
+  absl::Status ReadAll(TargetReader& reader, RemoteTry& brought);
   absl::Time TryDeadline(const FetchContext& context) const {
     return std::min(context.deadline, absl::Now() + options_.try_timeout);
   }
@@ -154,11 +98,12 @@ class RemoteSource : public TargetSource {
   RemoteSourceMetrics metrics_;
   Mutex mutex_;
   std::string connected_to_ REFLUX_GUARDED_BY(mutex_);
-  std::shared_ptr<Stub> stub_ REFLUX_GUARDED_BY(mutex_);
+  Server server_ REFLUX_GUARDED_BY(mutex_);
+  BlockPool blocks_{kIdleBlockBytes};
 };
 
 // A new channel whenever the endpoint's address changed: a restarted server may have another port.
-absl::StatusOr<std::shared_ptr<RemoteSource::Stub>> RemoteSource::Connect() {
+absl::StatusOr<RemoteSource::Server> RemoteSource::Connect() {
   absl::StatusOr<std::string> address = ResolveEndpoint(options_.endpoint);
   if (!address.ok()) {
     if (absl::IsInvalidArgument(address.status())) return address.status();
@@ -166,18 +111,19 @@ absl::StatusOr<std::shared_ptr<RemoteSource::Stub>> RemoteSource::Connect() {
         absl::StrCat("target server not announced yet: ", address.status().message()));
   }
   MutexLock lock(mutex_);
-  if (stub_ == nullptr || connected_to_ != *address) {
+  if (server_.channel == nullptr || connected_to_ != *address) {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(4 << 20);
     arguments.SetMaxSendMessageSize(-1);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    stub_ = v1::TargetService::NewStub(
-        grpc::CreateCustomChannel(*address, grpc::InsecureChannelCredentials(), arguments));
+    server_.channel =
+        grpc::CreateCustomChannel(*address, grpc::InsecureChannelCredentials(), arguments);
+    server_.stub = v1::TargetService::NewStub(server_.channel);
     connected_to_ = *address;
   }
-  return stub_;
+  return server_;
 }
 
 absl::Status RemoteSource::Fetch(const FetchContext& context, const TargetRequest& original,
@@ -227,8 +173,8 @@ absl::Status RemoteSource::Fetch(const FetchContext& context, const TargetReques
 
 RemoteSource::Attempt RemoteSource::TryOnce(const FetchContext& context, TargetRequest& request,
                                             MissingTargets& missing, TargetSink& sink) {
-  absl::StatusOr<std::shared_ptr<Stub>> stub = Connect();
-  if (!stub.ok()) return {stub.status(), absl::OkStatus()};
+  const absl::StatusOr<Server> server = Connect();
+  if (!server.ok()) return {.status = server.status()};
   const MissingTargets::Rest rest = missing.Of(request);
   grpc::ClientContext call;
   call.set_deadline(absl::ToChronoTime(TryDeadline(context)));
@@ -238,83 +184,19 @@ RemoteSource::Attempt RemoteSource::TryOnce(const FetchContext& context, TargetR
   }
   v1::FetchRequest message = ToProto(rest.request, context.priority);
   message.set_discard(options_.discard);
-  auto reader = (*stub)->Fetch(&call, message);
-  Attempt attempt = Read(*reader, rest.samples, request, missing, sink);
-  if (!attempt.status.ok()) call.TryCancel();
+  const auto reader = BeginFetch(*server->channel, call, message);
+  RemoteTry brought(options_, metrics_, rest.samples, request, missing, sink);
+  absl::Status status = ReadAll(*reader, brought);
+  if (!status.ok()) call.TryCancel();
   const absl::Status finished = AsSeen(reader->Finish(), context);
-  if (attempt.status.ok()) attempt.status = finished;
-  return attempt;
+  status.Update(finished);
+  return {status, brought.last_failure(), brought.supplied_images()};
 }
 
-RemoteSource::Attempt RemoteSource::Read(grpc::ClientReader<v1::FetchResponse>& reader,
-                                         const std::vector<size_t>& asked, TargetRequest& request,
-                                         MissingTargets& missing, TargetSink& sink) {
-  Attempt attempt;
-  Assembler assembler(options_.discard);
-  std::vector<bool> had_image;  // a server that got the image and still asks for it is refused
-  for (size_t sample : asked) had_image.push_back(request.samples[sample].image != nullptr);
-  const auto deliver = [&](size_t index, size_t spec, absl::StatusOr<EncodedTarget> target) {
-    if (index >= asked.size() || spec >= request.specs.size()) return;
-    const size_t sample = asked[index];
-    if (!missing.Has(sample, spec)) return;
-    if (!target.ok()) {
-      absl::Status failure = target.status();
-      if (IsSampleNeeded(failure) && !had_image[index] &&
-          SupplyImage(request.samples[sample], failure)) {
-        attempt.supplied_images = true;
-        return;
-      }
-      if (IsRetryable(failure)) {
-        attempt.last_failure = failure;
-        return;
-      }
-      target = failure;
-    } else {
-      metrics_.targets.Increment();
-      metrics_.bytes.Increment(target->bytes.size());
-    }
-    missing.Take(sample, spec);
-    sink.Deliver(sample, spec, std::move(target));
-  };
-  v1::FetchResponse part;
-  while (attempt.status.ok() && reader.Read(&part)) attempt.status = assembler.Add(part, deliver);
-  return attempt;
-}
-
-// True when the next try can carry the image. Otherwise `failure` says why not.
-bool RemoteSource::SupplyImage(SampleRef& sample, absl::Status& failure) {
-  failure = SampleNeededError(sample);
-  if (sample.image != nullptr) return true;  // another spec of the sample asked before
-  if (options_.read_image == nullptr) return false;
-  absl::StatusOr<std::string> image = options_.read_image(sample.locator);
-  if (!image.ok()) {
-    failure = image.status();
-    return false;
-  }
-  if (Sha256::Of(*image) != sample.digest) {
-    failure = absl::FailedPreconditionError(
-        absl::StrCat(sample.locator.path, " has changed since its digest was taken"));
-    return false;
-  }
-  if (const absl::Status label = SupplyLabel(sample); !label.ok()) {
-    failure = label;
-    return false;
-  }
-  metrics_.images_sent.Increment();
-  sample.image = std::make_shared<const std::string>(*std::move(image));
-  return true;
-}
-
-// The label beside the image, where a reduction reads it.
-absl::Status RemoteSource::SupplyLabel(SampleRef& sample) {
-  if (sample.label_digest.empty() || sample.label != nullptr) return absl::OkStatus();
-  if (options_.read_label == nullptr) return SampleNeededError(sample);
-  REFLUX_ASSIGN_OR_RETURN(LabelFile label, options_.read_label(sample.locator));
-  if (LabelDigest(label) != sample.label_digest) {
-    return absl::FailedPreconditionError(absl::StrCat("the label of ", sample.locator.path,
-                                                      " has changed since its digest was taken"));
-  }
-  sample.label = std::make_shared<const LabelFile>(std::move(label));
+absl::Status RemoteSource::ReadAll(TargetReader& reader, RemoteTry& brought) {
+  TargetAssembler assembler(brought, blocks_, options_.discard);
+  grpc::ByteBuffer message;
+  while (reader.Read(&message)) REFLUX_RETURN_IF_ERROR(assembler.Add(message));
   return absl::OkStatus();
 }
 
@@ -324,15 +206,15 @@ absl::StatusOr<TeacherInfo> RemoteSource::GetTeacherInfo(const FetchContext& con
   while (true) {
     REFLUX_RETURN_IF_ERROR(context.Check());
     absl::Status status;
-    absl::StatusOr<std::shared_ptr<Stub>> stub = Connect();
-    if (stub.ok()) {
+    const absl::StatusOr<Server> server = Connect();
+    if (server.ok()) {
       grpc::ClientContext call;
       call.set_deadline(absl::ToChronoTime(TryDeadline(context)));
       v1::TeacherInfo answer;
-      status = AsSeen((*stub)->GetTeacherInfo(&call, {}, &answer), context);
+      status = AsSeen(server->stub->GetTeacherInfo(&call, {}, &answer), context);
       if (status.ok()) return FromProto(answer);
     } else {
-      status = stub.status();
+      status = server.status();
     }
     if (options_.single_try || !IsRetryable(status) || absl::Now() + backoff >= context.deadline) {
       return status;

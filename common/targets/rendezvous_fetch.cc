@@ -30,6 +30,10 @@ class RendezvousFetch::Part : public TargetSink {
   Part(RendezvousFetch& fetch, RendezvousMember& member, const std::vector<size_t>& samples)
       : fetch_(fetch), member_(member), samples_(samples) {}
 
+  char* Place(size_t sample, size_t spec, const EncodedTarget& coming, size_t size) override {
+    if (sample >= samples_.size()) return nullptr;
+    return fetch_.Place({samples_[sample], spec}, coming, size);
+  }
   void Deliver(size_t sample, size_t spec, absl::StatusOr<EncodedTarget> target) override {
     if (sample >= samples_.size() || spec >= fetch_.request_.specs.size()) return;
     if (absl::IsUnavailable(target.status())) {  // the next round asks another member
@@ -122,6 +126,14 @@ void RendezvousFetch::AskMember(RendezvousMember& member, const std::vector<size
   if (!status.ok()) return Refused(samples, status);
   Refused(samples, absl::InternalError(
                        absl::StrCat(member.server().name, " ended without answering everything")));
+}
+
+// A round asks one member for a sample, and ends before the next begins: no two write a place at
+// once.
+char* RendezvousFetch::Place(const Index& index, const EncodedTarget& coming, size_t size) {
+  MutexLock lock(mutex_);
+  if (!missing_.contains(index)) return nullptr;
+  return sink_.Place(index.first, index.second, coming, size);
 }
 
 bool RendezvousFetch::Deliver(const Index& index, absl::StatusOr<EncodedTarget> target) {

@@ -65,6 +65,7 @@ class RendezvousFetch {
   // The missing samples by the member that is to be asked.
   std::map<size_t, std::vector<size_t>> Assign(const RendezvousMembers& members);
   void AskMember(RendezvousMember& member, const std::vector<size_t>& samples);
+  char* Place(const Index& index, const EncodedTarget& coming, size_t size);
   // False when the target was delivered before.
   bool Deliver(const Index& index, absl::StatusOr<EncodedTarget> target);
   void Failed(RendezvousMember& member, const absl::Status& why);

@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "common/base/mutex.h"
 #include "common/rpc/status.h"
+#include "common/targets/stream_sink.h"
 #include "common/targets/wire.h"
 
 namespace reflux {
@@ -61,87 +62,18 @@ class DisconnectWatch {
   std::thread thread_;
 };
 
-void SetError(const absl::Status& status, v1::TargetError* error) {
-  error->set_code(static_cast<int>(status.code()));
-  error->set_message(std::string(status.message()));
-  error->set_sample_needed(IsSampleNeeded(status));
-}
-
-void SetPayload(const EncodedTarget& target, v1::TargetHeader::Payload* payload) {
-  payload->set_dtype(static_cast<v1::DType>(target.dtype));
-  payload->set_codec(static_cast<v1::Codec>(target.codec));
-  for (int32_t side : target.shape) payload->add_shape(side);
-  payload->set_bytes(target.bytes.size());
-  payload->set_checksum(target.checksum);
-}
-
-// Writes each target to the stream. gRPC's flow control blocks Write: the back-pressure.
-class StreamSink : public TargetSink {
- public:
-  StreamSink(grpc::ServerWriter<v1::FetchResponse>& writer, Cancellation& cancellation,
-             int64_t chunk_bytes, bool discard, const TargetServiceMetrics& metrics)
-      : writer_(writer),
-        cancellation_(cancellation),
-        chunk_bytes_(chunk_bytes),
-        discard_(discard),
-        metrics_(metrics) {}
-
-  void Deliver(size_t sample, size_t spec, absl::StatusOr<EncodedTarget> target) override {
-    v1::FetchResponse response;
-    v1::TargetHeader* header = response.mutable_header();
-    header->set_sample(sample);
-    header->set_spec(spec);
-    if (target.ok() && discard_) {
-      header->mutable_stored();
-    } else if (target.ok()) {
-      SetPayload(*target, header->mutable_payload());
-    } else {
-      SetError(target.status(), header->mutable_error());
-      metrics_.errors.Increment();
-    }
-    Write(response);
-    if (!target.ok() || discard_) return;
-    for (size_t at = 0; at < target->bytes.size(); at += chunk_bytes_) {
-      const absl::string_view chunk = target->bytes.substr(at, chunk_bytes_);
-      response.set_chunk(chunk.data(), chunk.size());
-      Write(response);
-    }
-    metrics_.targets.Increment();
-    metrics_.bytes.Increment(target->bytes.size());
-  }
-
- private:
-  void Write(const v1::FetchResponse& response) {
-    if (broken_) return;
-    broken_ = !writer_.Write(response);
-    if (broken_) cancellation_.Cancel();
-  }
-
-  grpc::ServerWriter<v1::FetchResponse>& writer_;
-  Cancellation& cancellation_;
-  const int64_t chunk_bytes_;
-  const bool discard_;
-  TargetServiceMetrics metrics_;
-  bool broken_ = false;
-};
-
 class Service : public v1::TargetService::Service {
  public:
   Service(TargetSource& source, const TargetServiceOptions& options,
           const TargetServiceMetrics& metrics)
-      : source_(source), options_(options), metrics_(metrics) {}
-
-  grpc::Status Fetch(grpc::ServerContext* context, const v1::FetchRequest* message,
-                     grpc::ServerWriter<v1::FetchResponse>* writer) override {
-    const absl::Time start = absl::Now();
-    if (running_.fetch_add(1) >= options_.max_concurrent_fetches) {
-      running_.fetch_sub(1);
-      return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many fetches at once");
-    }
-    const absl::Status status = Run(*context, *message, *writer);
-    running_.fetch_sub(1);
-    metrics_.fetch_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - start));
-    return ToGrpc(status);
+      : source_(source), options_(options), metrics_(metrics) {
+    // As the generated WithSplitStreamingMethod_Fetch, except that answers are bytes which were
+    // made ready before.
+    using Handler = grpc::internal::SplitServerStreamingHandler<v1::FetchRequest, grpc::ByteBuffer>;
+    MarkMethodStreamed(kFetchMethod,
+                       new Handler([this](grpc::ServerContext* context, TargetWriter* stream) {
+                         return ServeFetch(*context, *stream);
+                       }));
   }
 
   grpc::Status GetTeacherInfo(grpc::ServerContext* context, const v1::GetTeacherInfoRequest*,
@@ -154,20 +86,36 @@ class Service : public v1::TargetService::Service {
   }
 
  private:
-  absl::Status Run(grpc::ServerContext& context, const v1::FetchRequest& message,
-                   grpc::ServerWriter<v1::FetchResponse>& writer) {
-    absl::StatusOr<TargetRequest> request = FromProto(v1::FetchRequest(message));
+  static constexpr int kFetchMethod = 0;  // by its place in targets.proto
+
+  grpc::Status ServeFetch(grpc::ServerContext& context, TargetWriter& stream) {
+    const absl::Time start = absl::Now();
+    if (running_.fetch_add(1) >= options_.max_concurrent_fetches) {
+      running_.fetch_sub(1);
+      return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many fetches at once");
+    }
+    const absl::Status status = Run(context, stream);
+    running_.fetch_sub(1);
+    metrics_.fetch_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - start));
+    return ToGrpc(status);
+  }
+
+  absl::Status Run(grpc::ServerContext& context, TargetWriter& stream) {
+    v1::FetchRequest message;
+    if (!stream.Read(&message)) return absl::InvalidArgumentError("the call has no FetchRequest");
+    const bool discard = message.discard(), prefill = message.prefill();
+    absl::StatusOr<TargetRequest> request = FromProto(std::move(message));
     if (!request.ok()) return request.status();
-    if (message.discard() && options_.storing == nullptr) {
+    if (discard && options_.storing == nullptr) {
       return absl::FailedPreconditionError(
           "discard: this server stores nothing; ask a cache server");
     }
     FetchContext fetch{.deadline = Deadline(context),
                        .cancellation = std::make_shared<Cancellation>(),
-                       .priority = message.prefill() ? Priority::kPrefill : Priority::kStudent};
-    StreamSink sink(writer, *fetch.cancellation, options_.chunk_bytes, message.discard(), metrics_);
+                       .priority = prefill ? Priority::kPrefill : Priority::kStudent};
+    StreamSink sink(stream, sent_, *fetch.cancellation, options_.chunk_bytes, discard, metrics_);
     watch_.Add(&context, fetch.cancellation);
-    TargetSource& source = message.discard() ? *options_.storing : source_;
+    TargetSource& source = discard ? *options_.storing : source_;
     const absl::Status status = source.Fetch(fetch, *request, sink);
     watch_.Remove(&context);
     return status;
@@ -183,6 +131,7 @@ class Service : public v1::TargetService::Service {
   TargetServiceMetrics metrics_;
   std::atomic<int> running_{0};
   DisconnectWatch watch_;
+  SentMemory sent_;
 };
 
 }  // namespace

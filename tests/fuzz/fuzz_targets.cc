@@ -15,6 +15,7 @@
 #include "common/spec/job_file.h"
 #include "common/targets/decode_value.h"
 #include "common/targets/target_archive.h"
+#include "common/targets/target_part.h"
 #include "common/targets/wire.h"
 #include "distill/checkpoint/pickle_reader.h"
 #include "distill/checkpoint/scripted_listing.h"
@@ -65,6 +66,31 @@ void ParseFetchRequest(absl::string_view bytes) {
 
 std::vector<std::string> FetchRequestSeeds() {
   return Serialized(ToProto(FakeRequest(2, 2), Priority::kStudent));
+}
+
+// What is read without a copy is what Protobuf reads, though the message lies in two slices.
+void ParseTargetPart(absl::string_view bytes) {
+  const size_t cut = bytes.size() / 2;
+  const grpc::Slice slices[] = {{bytes.data(), cut}, {bytes.data() + cut, bytes.size() - cut}};
+  grpc::ByteBuffer message(slices, 2);
+  v1::FetchResponse expected;
+  const bool parses = expected.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+  PartReader part(message);
+  REQUIRE_PROMISE(part.Open().ok() == parses);
+  if (!parses) return;
+  REQUIRE_PROMISE((part.header() != nullptr) == expected.has_header());
+  std::string chunk;
+  for (auto piece = part.NextPiece(); !piece.empty(); piece = part.NextPiece()) {
+    absl::StrAppend(&chunk, piece);
+  }
+  REQUIRE_PROMISE(chunk == expected.chunk());
+}
+std::vector<std::string> TargetPartSeeds() {
+  v1::FetchResponse header, chunk;
+  header.mutable_header()->mutable_payload()->set_bytes(24);
+  chunk.set_chunk(std::string(300, 'x'));
+  return {header.SerializeAsString(), chunk.SerializeAsString(),
+          header.SerializeAsString() + chunk.SerializeAsString()};
 }
 
 void ParseTeacherInfo(absl::string_view bytes) { ParseMessage<v1::TeacherInfo>(bytes); }
@@ -271,6 +297,7 @@ std::vector<std::string> TopKValueSeeds() {
 const std::vector<FuzzTarget>& FuzzTargets() {
   static const auto* const targets =
       new std::vector<FuzzTarget>{{"fetch_request", ParseFetchRequest, FetchRequestSeeds},
+                                  {"target_part", ParseTargetPart, TargetPartSeeds},
                                   {"teacher_info", ParseTeacherInfo, TeacherInfoSeeds},
                                   {"target_spec", ParseTargetSpec, TargetSpecSeeds},
                                   {"index_record", ParseIndexRecord, IndexRecordSeeds},

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstring>
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +18,7 @@
 #include "common/rpc/status.h"
 #include "common/targets/pooled_source.h"
 #include "common/targets/target_service.h"
+#include "common/targets/wire.h"
 #include "tests/integration/targets/fake_source.h"
 
 namespace reflux {
@@ -96,6 +100,124 @@ TEST(RemoteSource, CarriesAMapOf134MegabytesInChunks) {
   ASSERT_TRUE(target.ok()) << target.status();
   EXPECT_EQ(target->bytes.size(), size_t{134217728});
   EXPECT_TRUE(target->Verify().ok());
+}
+
+// Offers every target a place of its own.
+class PlacingSink : public CollectingSink {
+ public:
+  PlacingSink(size_t targets, size_t size) : memory_(targets * size), size_(size) {}
+  char* Place(size_t sample, size_t spec, const EncodedTarget&, size_t size) override {
+    ++places;
+    return size == size_ ? At(sample, spec) : nullptr;
+  }
+  char* At(size_t sample, size_t spec) { return memory_.data() + (2 * sample + spec) * size_; }
+  int places = 0;
+
+ private:
+  std::vector<char> memory_;
+  const size_t size_;
+};
+
+// A source that fills the places it is offered, and holds no memory.
+class WritingSource : public FakeSource {
+ public:
+  WritingSource() : FakeSource(Answer(), MakeRequest(1, {"a"}).teacher) {}
+  absl::Status Fetch(const FetchContext&, const TargetRequest& request, TargetSink& sink) override {
+    for (size_t i = 0; i < request.samples.size(); ++i) {
+      for (size_t j = 0; j < request.specs.size(); ++j) {
+        EncodedTarget target = MakeTarget(request.samples[i], 1000);
+        char* place = sink.Place(i, j, target, target.bytes.size());
+        if (place == nullptr) return absl::InternalError("no place");
+        std::memcpy(place, target.bytes.data(), target.bytes.size());
+        target.bytes = {place, target.bytes.size()};
+        target.owner = nullptr;
+        sink.Deliver(i, j, target);
+      }
+    }
+    return absl::OkStatus();
+  }
+};
+
+TEST(RemoteSource, WritesTargetsWhereTheCallerWantsThem) {
+  WritingSource source;
+  Served served(source);
+  const std::string address = served.server->address();
+  const TargetRequest request = MakeRequest(3, {"logits", "aspp"});
+  std::vector<std::unique_ptr<TargetSource>> remotes;
+  remotes.push_back(MakeRemoteSource(Fast(address)));
+  remotes.push_back(MakePooledRemoteSource(Fast(address), {}, {}));
+  for (const auto& remote : remotes) {
+    PlacingSink sink(6, 4000);
+    ASSERT_TRUE(remote->Fetch(Within(absl::Seconds(20)), request, sink).ok());
+    EXPECT_EQ(sink.places, 6);
+    ASSERT_EQ(sink.deliveries, 6);
+    for (const auto& [index, target] : sink.targets) {
+      ASSERT_TRUE(target.ok()) << target.status();
+      EXPECT_EQ(target->bytes.data(), sink.At(index.first, index.second));
+      EXPECT_EQ(target->bytes, MakeTarget(request.samples[index.first], 1000).bytes);
+    }
+  }
+}
+
+TEST(RemoteSource, AWrongChecksumCostsATryAndThePlaceIsWrittenAgain) {
+  std::atomic<int> calls{0};
+  FakeSource source([&](const SampleRef& s, const TargetSpec&) {
+    EncodedTarget target = MakeTarget(s, 1000);
+    if (++calls == 2) ++target.checksum;
+    return target;
+  });
+  Served served(source);
+  const TargetRequest request = MakeRequest(3, {"logits"});
+  PlacingSink sink(6, 4000);
+  ASSERT_TRUE(MakeRemoteSource(Fast(served.server->address()))
+                  ->Fetch(Within(absl::Seconds(20)), request, sink)
+                  .ok());
+  EXPECT_EQ(sink.deliveries, 3);
+  EXPECT_EQ(sink.places, 4);
+  const EncodedTarget& again = sink.targets.at({1, 0}).value();
+  EXPECT_EQ(again.bytes.data(), sink.At(1, 0));
+  EXPECT_TRUE(again.Verify().ok());
+}
+
+TEST(RemoteSource, AnyClientOfTheProtocolReadsTheStream) {
+  constexpr int32_t kElements = 1 << 20;  // two chunks
+  FakeSource source([](const SampleRef& s, const TargetSpec&) { return MakeTarget(s, kElements); });
+  Served served(source);
+  const auto stub = v1::TargetService::NewStub(
+      grpc::CreateChannel(served.server->address(), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  const auto stream =
+      stub->Fetch(&context, ToProto(MakeRequest(2, {"logits"}), Priority::kStudent));
+  v1::FetchResponse part;
+  std::vector<std::string> parts;
+  while (stream->Read(&part)) {
+    parts.push_back(part.has_header() ? absl::StrCat("header ", part.header().sample())
+                                      : absl::StrCat("chunk ", part.chunk().size()));
+  }
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_EQ(parts, (std::vector<std::string>{"header 0", "chunk 2097152", "chunk 2097152",
+                                             "header 1", "chunk 2097152", "chunk 2097152"}));
+}
+
+TEST(RemoteSource, AServerThatGoesLeavesNothingOfItsTargetsBehind) {
+  std::weak_ptr<const void> sent;
+  FakeSource source([&](const SampleRef& s, const TargetSpec&) {
+    EncodedTarget target = MakeTarget(s, 16 << 20);
+    sent = target.owner;
+    return target;
+  });
+  auto served = std::make_optional<Served>(source);
+  const auto stub = v1::TargetService::NewStub(
+      grpc::CreateChannel(served->server->address(), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  const auto stream =
+      stub->Fetch(&context, ToProto(MakeRequest(1, {"logits"}), Priority::kStudent));
+  v1::FetchResponse part;
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(stream->Read(&part));
+  served.reset();  // the client reads no further
+  EXPECT_TRUE(sent.expired());
+  while (stream->Read(&part)) continue;
+  EXPECT_FALSE(stream->Finish().ok());
 }
 
 TEST(RemoteSource, RetriesOnlyWhatFailedForATime) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstring>
 #include <map>
 
 #include "common/targets/rendezvous.h"
@@ -26,7 +27,7 @@ class Server : public TargetSource {
     for (size_t i = 0; i < request.samples.size(); ++i) {
       for (size_t j = 0; j < request.specs.size(); ++j) {
         if (left-- > 0) {
-          sink.Deliver(i, j, teacher.Expected(request, i, j));
+          sink.Deliver(i, j, Placed(sink, i, j, teacher.Expected(request, i, j)));
         } else {
           sink.Deliver(i, j, absl::UnavailableError("connection reset"));
         }
@@ -37,6 +38,16 @@ class Server : public TargetSource {
   absl::StatusOr<TeacherInfo> GetTeacherInfo(const FetchContext& context) override {
     if (down) return absl::UnavailableError("connection refused");
     return teacher.GetTeacherInfo(context);
+  }
+
+  // Written where the sink wants it, if it wants that.
+  static EncodedTarget Placed(TargetSink& sink, size_t i, size_t j, EncodedTarget target) {
+    char* place = sink.Place(i, j, target, target.bytes.size());
+    if (place == nullptr) return target;
+    std::memcpy(place, target.bytes.data(), target.bytes.size());
+    target.bytes = {place, target.bytes.size()};
+    target.owner = nullptr;
+    return target;
   }
 
   FakeTeacher teacher;
@@ -106,6 +117,32 @@ class RendezvousSourceTest : public testing::Test {
   absl::Time now_ = absl::FromUnixSeconds(1000);
   std::unique_ptr<TargetSource> source_;
 };
+
+// Wants each target in memory of its own.
+class PlacingSink : public CollectingSink {
+ public:
+  char* Place(size_t sample, size_t spec, const EncodedTarget&, size_t size) override {
+    std::string& place = places[{sample, spec}];
+    place.assign(size, '\0');
+    return place.data();
+  }
+  std::map<std::pair<size_t, size_t>, std::string> places;
+};
+
+TEST_F(RendezvousSourceTest, TargetsAreWrittenInTheirPlacesWhoeverIsAsked) {
+  const TargetRequest request = FakeRequest(30, 2);
+  for (const std::string& name : names_) servers_[name].dies_after = 100;
+  servers_["a"].dies_after = 3;
+  PlacingSink sink;
+  ASSERT_TRUE(source_->Fetch(Soon(), request, sink).ok());
+  EXPECT_EQ(sink.places.size(), 60u);
+  for (const auto& [index, place] : sink.places) {
+    const auto& [sample, spec] = index;
+    ASSERT_TRUE(sink.at(sample, spec).ok());
+    EXPECT_EQ(sink.at(sample, spec)->bytes.data(), place.data());
+    EXPECT_EQ(place, servers_["b"].teacher.Expected(request, sample, spec).bytes);
+  }
+}
 
 TEST_F(RendezvousSourceTest, EveryServerAnswersForItsOwnSamples) {
   const TargetRequest request = FakeRequest(60, 2);
