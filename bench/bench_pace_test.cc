@@ -33,15 +33,15 @@ TEST(BenchPaceTest, QuickRunFindsAPaceOfEveryRow) {
     }
   }
   std::set<std::string> expected;
-  for (const char* row : {"memory", "npy", "lmdb", "embedded", "direct", "grpc", "unchecked"}) {
+  for (const char* row : {"memory", "npy", "lmdb", "embedded", "same_host", "grpc", "unchecked"}) {
     expected.insert(std::string("logits: ") + row);
     expected.insert(std::string("c4: ") + row);
   }
   EXPECT_EQ(names, expected);
   ASSERT_EQ(result["taps"].size(), 2u);
-  EXPECT_EQ(result["taps"][1]["batch_bytes"], 2 * 2048 * (64 / 8) * (96 / 8) * 2);
+  EXPECT_EQ(result["taps"][1]["batch_bytes"], 2 * 2048 * (96 / 8) * (160 / 8) * 2);
   for (const auto& tap : result["taps"]) {
-    EXPECT_GE(tap["stored_bytes"], 3 * 3 * tap["value_bytes"].get<int64_t>());  // 3 in 3 forms
+    EXPECT_GE(tap["stored_bytes"], 5 * 3 * tap["value_bytes"].get<int64_t>());  // 3 in 5 forms
     EXPECT_GE(tap["cached_after"], 0);
     EXPECT_LE(tap["cached_after"], 1);
   }
@@ -137,7 +137,7 @@ TEST(PaceReportTest, APaceAtALimitIsNoNumber) {
                                       .rows = {{"npy", {100, 200, 300}},
                                                {"lmdb", {10, 10, 10}},
                                                {"grpc", {missed, 400, missed}},
-                                               {"direct", {50, 100, 150}}}}};
+                                               {"same_host", {50, 100, 150}}}}};
   const nlohmann::json rows = nlohmann::json::parse(PaceJson(options, taps)).at("rows");
   EXPECT_DOUBLE_EQ(rows[3]["seconds"], 0.1);
   EXPECT_DOUBLE_EQ(rows[3]["ratio_to_npy"], 0.5);

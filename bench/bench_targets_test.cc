@@ -18,7 +18,7 @@ TEST(BenchTargetsTest, MeasuresEveryRow) {
     EXPECT_GT(row["ratio_to_npy"], 0) << row;
     EXPECT_GE(row["cpu_seconds_per_gigabyte"], 0) << row;
   }
-  EXPECT_EQ(names, (std::set<std::string>{"npy", "lmdb", "store", "store_unchecked", "direct",
+  EXPECT_EQ(names, (std::set<std::string>{"npy", "lmdb", "store", "store_unchecked", "same_host",
                                           "grpc", "grpc_bare"}));
 }
 

@@ -10,7 +10,6 @@
 #include "bench/source_reader.h"
 #include "bench/store_readers.h"
 #include "cache/caching_source.h"
-#include "cache/direct_source.h"
 #include "cache/rocks_target_store.h"
 #include "common/base/status_macros.h"
 #include "common/targets/remote_source.h"
@@ -66,25 +65,6 @@ std::unique_ptr<TargetReader> MakeServedReader(std::shared_ptr<ChildProcess> cac
   return MakeSourceReader({std::move(parts), source});
 }
 
-class DirectReader : public TargetReader {
- public:
-  explicit DirectReader(std::shared_ptr<ChildProcess> cache)
-      : cache_(std::move(cache)),
-        source_(MakeDirectSource(MakeRemoteSource({.endpoint = cache_->address()}),
-                                 {.endpoint = cache_->address()})) {}
-  absl::Status Read(const std::vector<int>& order, BatchRows& rows) override {
-    REFLUX_RETURN_IF_ERROR(FetchIntoRows(*source_, order, rows));
-    const int64_t misses = source_->counts().misses;
-    if (misses == 0) return absl::OkStatus();
-    return absl::InternalError(
-        absl::StrCat(misses, " values came from the server, not from its folder"));
-  }
-
- private:
-  const std::shared_ptr<ChildProcess> cache_;
-  const std::unique_ptr<DirectSource> source_;
-};
-
 }  // namespace
 
 absl::StatusOr<std::vector<NamedReader>> OpenPaceReaders(const PaceBenchOptions& options,
@@ -109,7 +89,7 @@ absl::StatusOr<std::vector<NamedReader>> OpenPaceReaders(const PaceBenchOptions&
   add("embedded", std::move(embedded));
   REFLUX_ASSIGN_OR_RETURN(std::shared_ptr<ChildProcess> cache,
                           StartCacheProcess(options.cache_program, served));
-  add("direct", std::make_unique<DirectReader>(cache));
+  add("same_host", MakeSameHostReader(cache->address()));
   add("grpc", MakeServedReader(std::move(cache)));
   REFLUX_ASSIGN_OR_RETURN(auto faster, MakeUncheckedReader(values, unchecked));
   add("unchecked", std::move(faster));

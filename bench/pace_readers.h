@@ -16,8 +16,7 @@ namespace reflux {
 //   npy        one .npy file a value, read straight into the row
 //   lmdb       one LMDB, mapped into memory, copied into the row
 //   embedded   our store in this process behind a CachingSource, as a student alone has it
-//   direct     the folder of a reflux-cache process, by a DirectSource: a student on its host. A
-//              value that comes from the server instead is an error
+//   same_host  a reflux-cache process asked where they lie, and read there: a student on its host
 //   grpc       that process over loopback, by a RemoteSource
 //   unchecked  our store without checksums, which no job can ask for: what checking costs
 // Nothing has a teacher behind it: a miss is an error.

@@ -59,7 +59,7 @@ class TapScene {
   const std::string& path() const { return folder_->path(); }
 
   absl::Status CheckSpace() const {
-    const int forms = options_.python.empty() ? 3 : 4;
+    const int forms = options_.python.empty() ? 5 : 6;
     const int64_t wanted = forms * values_.count * (values_.value_bytes() + (1 << 16));
     std::error_code error;
     const auto space = std::filesystem::space(path(), error);

@@ -1,10 +1,13 @@
 #include "bench/source_reader.h"
 
+#include <atomic>
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
+#include "common/targets/remote_source.h"
 
 namespace reflux {
 namespace {
@@ -40,7 +43,42 @@ class SourceReader : public TargetReader {
   const std::shared_ptr<TargetSource> source_;
 };
 
+class Tally : public Counter::Sink {
+ public:
+  void Increment(double by) override { sum_ += static_cast<int64_t>(by); }
+  int64_t sum() const { return sum_; }
+
+ private:
+  std::atomic<int64_t> sum_{0};
+};
+
+class SameHostReader : public TargetReader {
+ public:
+  explicit SameHostReader(const std::string& endpoint)
+      : source_(MakeRemoteSource({.endpoint = endpoint, .reads_files = true}, Tallied())) {}
+  absl::Status Read(const std::vector<int>& order, BatchRows& rows) override {
+    REFLUX_RETURN_IF_ERROR(FetchIntoRows(*source_, order, rows));
+    if (received_.sum() == read_.sum()) return absl::OkStatus();
+    return absl::InternalError(
+        absl::StrCat(received_.sum() - read_.sum(), " values were sent by the server"));
+  }
+
+ private:
+  RemoteSourceMetrics Tallied() {
+    RemoteSourceMetrics metrics;
+    metrics.targets = Counter(&received_);
+    metrics.file_reads = Counter(&read_);
+    return metrics;
+  }
+  Tally received_, read_;
+  const std::unique_ptr<TargetSource> source_;
+};
+
 }  // namespace
+
+std::unique_ptr<TargetReader> MakeSameHostReader(const std::string& endpoint) {
+  return std::make_unique<SameHostReader>(endpoint);
+}
 
 absl::Status FetchIntoRows(TargetSource& source, const std::vector<int>& numbers, BatchRows& rows) {
   RowsSink sink(rows);

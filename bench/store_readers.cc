@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "cache/rocks_read.h"
-#include "cache/rocks_reader.h"
 #include "cache/rocks_target_store.h"
 #include "cache/value_locations.h"
 #include "common/base/status_macros.h"
@@ -103,14 +102,6 @@ absl::StatusOr<std::unique_ptr<TargetReader>> MakeUncheckedReader(const StoredVa
                                                                   const std::string& directory) {
   REFLUX_ASSIGN_OR_RETURN(std::shared_ptr<RocksHandles> handles, OpenRocks(directory));
   return std::make_unique<UncheckedReader>(std::move(handles), values.count);
-}
-
-absl::StatusOr<std::unique_ptr<TargetReader>> MakeDirectReader(const StoredValues& values,
-                                                               const std::string& directory) {
-  REFLUX_ASSIGN_OR_RETURN(std::shared_ptr<RocksReader> reader, RocksReader::Open(directory));
-  return std::make_unique<CheckedReader>(
-      [reader](const TargetKey& key, const PlaceFn& place) { return reader->Get(key, place); },
-      values.count);
 }
 
 }  // namespace reflux

@@ -16,12 +16,9 @@ absl::Status WriteStore(const StoredValues& values, const std::string& directory
 // Each may be used by any number of threads.
 //   store      RocksTargetStore::ReadTo the row, checked
 //   unchecked  the same without checksums, which no job can ask for: what checking costs
-//   direct     a folder that another process has open (cache/rocks_reader.h)
 absl::StatusOr<std::unique_ptr<TargetReader>> MakeStoreReader(const StoredValues& values,
                                                               const std::string& directory);
 absl::StatusOr<std::unique_ptr<TargetReader>> MakeUncheckedReader(const StoredValues& values,
                                                                   const std::string& directory);
-absl::StatusOr<std::unique_ptr<TargetReader>> MakeDirectReader(const StoredValues& values,
-                                                               const std::string& directory);
 
 }  // namespace reflux

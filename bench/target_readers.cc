@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "bench/cache_process.h"
 #include "bench/peer_readers.h"
+#include "bench/source_reader.h"
 #include "bench/store_readers.h"
 #include "bench/target_grpc_readers.h"
 #include "common/base/status_macros.h"
@@ -47,8 +48,7 @@ absl::StatusOr<std::vector<NamedReader>> OpenTargetReaders(const TargetBenchOpti
   REFLUX_ASSIGN_OR_RETURN(auto faster, MakeUncheckedReader(values, unchecked));
   add("store_unchecked", std::move(faster));
   REFLUX_ASSIGN_OR_RETURN(auto cache, StartCacheProcess(options.cache_program, served));
-  REFLUX_ASSIGN_OR_RETURN(auto direct, MakeDirectReader(values, served));
-  add("direct", std::move(direct));
+  add("same_host", MakeSameHostReader(cache->address()));
   add("grpc", MakeGrpcReader(options, std::move(cache)));
   REFLUX_ASSIGN_OR_RETURN(auto bare, StartBareServer(options, folder));
   add("grpc_bare", MakeBareReader(options, std::move(bare)));

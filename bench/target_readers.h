@@ -15,7 +15,7 @@ namespace reflux {
 //   lmdb             one database, mapped into memory; copied into the row
 //   store            RocksTargetStore in this process, checked; copied into the row
 //   store_unchecked  the same without checksums (no job can ask for that): what checking costs
-//   direct           the folder of a reflux-cache process, read past it (cache/rocks_reader.h)
+//   same_host        a reflux-cache process asked where they lie, and read there
 //   grpc             that process over loopback, `threads` calls of 4 values in flight
 //   grpc_bare        a process that streams the same bytes from memory, in the same messages
 absl::StatusOr<std::vector<NamedReader>> OpenTargetReaders(const TargetBenchOptions& options,

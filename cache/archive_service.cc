@@ -159,20 +159,6 @@ class Service : public v1::TargetArchiveService::Service {
         absl::StrCat(status.message(), "; ", response->stored(), " new targets have been stored")));
   }
 
-  grpc::Status GetStoreLocation(grpc::ServerContext*, const v1::GetStoreLocationRequest*,
-                                v1::StoreLocation* response) override {
-    const std::string directory = store_.stats().directory;
-    std::error_code error;
-    const std::filesystem::path path = std::filesystem::absolute(directory, error);
-    // A store in memory or on RADOS is no folder.
-    if (directory.empty() || error || !std::filesystem::is_directory(path, error)) {
-      return grpc::Status::OK;
-    }
-    response->set_directory(path.string());
-    response->set_boot_id(BootId());
-    return grpc::Status::OK;
-  }
-
  private:
   TargetStore& store_;
 };

@@ -42,6 +42,7 @@ class CacheServer {
 
   const std::string& address() const { return rpc_->address(); }
   const TargetStore& store() const { return *store_; }
+  CacheCounts counts() const { return source_->counts(); }
   // Refuses new calls, lets running ones end until `grace` has passed, then cancels them.
   void Shutdown(absl::Duration grace) { rpc_->Shutdown(grace); }
 

@@ -120,15 +120,6 @@ absl::Status CheckFormat(const std::string& directory) {
   return WriteFileAtomically(path, absl::StrCat(kCacheFormatVersion, "\n"));
 }
 
-absl::StatusOr<std::string> MakeScratchFolder() {
-  std::error_code error;
-  std::string path = std::filesystem::temp_directory_path(error).string() + "/reflux-reader-XXXXXX";
-  if (error || mkdtemp(path.data()) == nullptr) {
-    return ErrnoStatus(error ? error.value() : errno, "cannot create the folder", path);
-  }
-  return path;
-}
-
 // "process 123 (reflux-cache)" for the holder of a database's lock file.
 std::string LockHolder(const std::string& lock_file) {
   const int fd = open(lock_file.c_str(), O_RDWR | O_CLOEXEC);
@@ -212,8 +203,6 @@ RocksHandles::~RocksHandles() {
   // lost by it.
   db->Close();
   db.reset();
-  std::error_code error;
-  if (!scratch.empty()) std::filesystem::remove_all(scratch, error);
 }
 
 absl::Status RocksHandles::Recreate(rocksdb::ColumnFamilyHandle*& family) {
@@ -247,37 +236,6 @@ void RaiseDescriptorLimit() {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocksToRead(const std::string& directory) {
-  const absl::StatusOr<int> version = ReadFormat(directory);
-  if (absl::IsNotFound(version.status())) {
-    return absl::FailedPreconditionError(absl::StrCat("no cache in ", directory));
-  }
-  REFLUX_RETURN_IF_ERROR(version.status());
-  RaiseDescriptorLimit();
-  auto handles = std::make_shared<RocksHandles>();
-  REFLUX_ASSIGN_OR_RETURN(handles->scratch, MakeScratchFolder());
-  rocksdb::DBOptions options = DatabaseOptions(kDefaultTableBytes);
-  handles->env = MakeLocatingEnv();
-  options.env = handles->env.get();
-  options.create_if_missing = options.create_missing_column_families = false;
-  options.max_open_files = -1;  // the owner may delete a table that is being read
-  const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
-      {rocksdb::kDefaultColumnFamilyName, SmallOptions(nullptr)},
-      {"values", ValuesOptions(kDefaultTableBytes)},
-      {"index", SmallOptions(rocksdb::NewLRUCache(32 * kMiB))}};
-  std::vector<rocksdb::ColumnFamilyHandle*> opened;
-  rocksdb::DB* db = nullptr;
-  REFLUX_RETURN_IF_ERROR(
-      FromRocks(rocksdb::DB::OpenAsSecondary(options, directory + "/db", handles->scratch, families,
-                                             &opened, &db),
-                absl::StrCat("cannot read the cache in ", directory)));
-  handles->db.reset(db);
-  handles->meta = opened[0];
-  handles->values = opened[1];
-  handles->index = opened[2];
-  return handles;
 }
 
 absl::Status FromRocks(const rocksdb::Status& status, absl::string_view what) {

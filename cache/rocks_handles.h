@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/base/block_pool.h"
 
 namespace reflux {
 
@@ -26,9 +27,9 @@ struct RocksHandles {
   RocksHandles& operator=(const RocksHandles&) = delete;
   ~RocksHandles();
 
-  std::unique_ptr<rocksdb::Env> env;  // of `db`
+  BlockPool blocks{size_t{64} << 20};  // for values that are read to no place
+  std::unique_ptr<rocksdb::Env> env;   // of `db`
   std::unique_ptr<rocksdb::DB> db;
-  std::string scratch;  // folder that goes with the database; empty: none
   // Column families, owned here.
   rocksdb::ColumnFamilyHandle* meta = nullptr;
   rocksdb::ColumnFamilyHandle* values = nullptr;
@@ -54,14 +55,8 @@ struct RocksHandles {
 absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocks(const std::string& directory,
                                                         int64_t table_bytes = kDefaultTableBytes);
 
-// A secondary instance over the cache in `directory`, which another process may have open and
-// write: it reads, and catches up when it is told. `sets` is null. Notes of its own go into a
-// temporary folder that it removes. FailedPrecondition: no cache, or of another format version;
-// otherwise the errors of FromRocks.
-absl::StatusOr<std::shared_ptr<RocksHandles>> OpenRocksToRead(const std::string& directory);
-
 // As many open files as this process may have: every table wants a descriptor. For the whole
-// process; OpenRocksToRead does it, a server's main does it itself.
+// process; a server's main does it.
 void RaiseDescriptorLimit();
 
 // NotFound, DataLoss (corruption), ResourceExhausted (no space), else Internal: "<what>:

@@ -42,7 +42,7 @@ absl::StatusOr<EncodedTarget> ReadValue(const std::shared_ptr<RocksHandles>& han
   LocatedOrRead found = LocateOrRead(*handles, record, pinned->slice);
   if (found.location.has_value()) {
     absl::StatusOr<EncodedTarget> target = ReadInPieces(
-        WithoutBytes(record), record.size, place,
+        WithoutBytes(record), record.size, place, handles->blocks,
         [&](char* out, uint64_t at, uint64_t size) { return found.location->Read(out, at, size); });
     if (target.ok()) return target;
     // RocksDB may know better, e.g. that the table is gone; and it says what is damaged.

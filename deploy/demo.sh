@@ -125,7 +125,7 @@ train_alone() {  # NAME MODEL STUDENTS STEPS
 distil() {  # NAME SEED LOSSES
   job "$1" "teacher: {checkpoint: $teacher_file, compute: bf16, threads: 2, batch: 4}" \
     "student: {model: deeplabv3_resnet18}" "losses: $3" \
-    "targets: {cache: demo, views: \"replay: $views\", codec: fp16, read: server}" \
+    "targets: {cache: demo, views: \"replay: $views\", codec: fp16}" \
     "train: {global_batch: $batch, steps: $student_steps, precision: bf16, seed: $2, checkpoint_every: 100, log_every: 20}" \
     "run: {students: $students}"
 }

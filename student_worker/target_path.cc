@@ -6,7 +6,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cache/caching_source.h"
-#include "cache/direct_source.h"
 #include "cache/rocks_target_store.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/server_list.h"
@@ -80,17 +79,8 @@ class RemotePath : public TargetPath {
       servers.source = ConnectPool(remote, registry);
       return servers;
     }
+    remote.reads_files = spec.targets().read() != "server";
     REFLUX_ASSIGN_OR_RETURN(servers.source, ConnectServers(endpoint, remote, registry, "worker"));
-    // Fresh views are never stored; of several servers each has a part of the targets.
-    if (spec.targets().read() != "server" && spec.targets().views() != "live" &&
-        IsSingleServer(endpoint)) {
-      DirectSourceOptions folder;
-      folder.endpoint = endpoint;
-      servers.source =
-          MakeDirectSource(std::move(servers.source), folder,
-                           registry != nullptr ? DirectSourceMetrics::Register(*registry, "worker")
-                                               : DirectSourceMetrics{});
-    }
     remote.discard = true;
     REFLUX_ASSIGN_OR_RETURN(servers.storing, ConnectServers(endpoint, remote, nullptr, "worker"));
     servers.notes = MakeRemoteNotes(endpoint);

@@ -60,16 +60,18 @@ absl::Status ReadAt(int fd, char* out, uint64_t offset, uint64_t size) {
 }  // namespace
 
 absl::StatusOr<EncodedTarget> ReadLocated(const EncodedTarget& coming,
-                                          const TargetLocation& location, const PlaceFn& place) {
+                                          const TargetLocation& location, const PlaceFn& place,
+                                          BlockPool& blocks) {
   if (location.size > static_cast<uint64_t>(EncodedTarget::kMaxBytes)) {
     return absl::DataLossError("a stored target is over 1 GiB");
   }
   const OpenFile file(location.path);
   if (file.fd() < 0) return ErrnoStatus(errno, "cannot open", location.path);
   REFLUX_RETURN_IF_ERROR(CheckHolds(file.fd(), location));
-  return ReadInPieces(coming, location.size, place, [&](char* out, uint64_t at, uint64_t size) {
-    return ReadAt(file.fd(), out, location.offset + at, size);
-  });
+  return ReadInPieces(coming, location.size, place, blocks,
+                      [&](char* out, uint64_t at, uint64_t size) {
+                        return ReadAt(file.fd(), out, location.offset + at, size);
+                      });
 }
 
 }  // namespace reflux

@@ -84,11 +84,15 @@ class RemoteSource : public TargetSource {
     absl::Status status;        // of the call
     absl::Status last_failure;  // of a retryable target
     bool supplied_images = false;
+    bool files_failed = false;
   };
 
   absl::StatusOr<Server> Connect();
-  Attempt TryOnce(const FetchContext& context, TargetRequest& request, MissingTargets& missing,
-                  TargetSink& sink);
+  // `by_files`: where the server names files, they are read.
+  Attempt TryOnce(const FetchContext& context, bool by_files, TargetRequest& request,
+                  MissingTargets& missing, TargetSink& sink);
+  bool MayReadFiles();
+  void PauseReadingFiles();
   absl::Status ReadAll(TargetReader& reader, RemoteTry& brought);
   absl::Time TryDeadline(const FetchContext& context) const {
     return std::min(context.deadline, absl::Now() + options_.try_timeout);
@@ -99,6 +103,7 @@ class RemoteSource : public TargetSource {
   Mutex mutex_;
   std::string connected_to_ REFLUX_GUARDED_BY(mutex_);
   Server server_ REFLUX_GUARDED_BY(mutex_);
+  absl::Time files_again_ REFLUX_GUARDED_BY(mutex_) = absl::InfinitePast();
   BlockPool blocks_{kIdleBlockBytes};
 };
 
@@ -135,6 +140,7 @@ absl::Status RemoteSource::Fetch(const FetchContext& context, const TargetReques
   absl::Duration backoff = options_.min_backoff;
   absl::Status failure;
   Outage outage(options_.give_up_after);
+  bool by_files = MayReadFiles();
   while (!missing.empty()) {
     if (absl::Status stop = context.Check(); !stop.ok()) {
       failure = failure.ok()
@@ -144,10 +150,12 @@ absl::Status RemoteSource::Fetch(const FetchContext& context, const TargetReques
       break;
     }
     const size_t before = missing.size();
-    const Attempt attempt = TryOnce(context, request, missing, sink);
+    const Attempt attempt = TryOnce(context, by_files, request, missing, sink);
     if (missing.empty()) return absl::OkStatus();
     failure = attempt.status.ok() ? attempt.last_failure : attempt.status;
-    if (failure.ok() && attempt.supplied_images) continue;  // ask at once, with the bytes
+    by_files = by_files && !attempt.files_failed;
+    // Ask at once, with the images, or for the bytes of targets.
+    if (failure.ok() && (attempt.supplied_images || attempt.files_failed)) continue;
     if (failure.ok())
       failure = absl::DataLossError("the server ended without answering everything");
     // A try that hung is tried again while the caller has time left.
@@ -171,8 +179,19 @@ absl::Status RemoteSource::Fetch(const FetchContext& context, const TargetReques
   return absl::OkStatus();
 }
 
-RemoteSource::Attempt RemoteSource::TryOnce(const FetchContext& context, TargetRequest& request,
-                                            MissingTargets& missing, TargetSink& sink) {
+bool RemoteSource::MayReadFiles() {
+  MutexLock lock(mutex_);
+  return options_.reads_files && absl::Now() >= files_again_;
+}
+
+void RemoteSource::PauseReadingFiles() {
+  MutexLock lock(mutex_);
+  files_again_ = absl::Now() + options_.files_again_after;
+}
+
+RemoteSource::Attempt RemoteSource::TryOnce(const FetchContext& context, bool by_files,
+                                            TargetRequest& request, MissingTargets& missing,
+                                            TargetSink& sink) {
   const absl::StatusOr<Server> server = Connect();
   if (!server.ok()) return {.status = server.status()};
   const MissingTargets::Rest rest = missing.Of(request);
@@ -184,13 +203,15 @@ RemoteSource::Attempt RemoteSource::TryOnce(const FetchContext& context, TargetR
   }
   v1::FetchRequest message = ToProto(rest.request, context.priority);
   message.set_discard(options_.discard);
+  if (by_files) message.set_host(options_.host);
   const auto reader = BeginFetch(*server->channel, call, message);
-  RemoteTry brought(options_, metrics_, rest.samples, request, missing, sink);
+  RemoteTry brought(options_, metrics_, blocks_, rest.samples, request, missing, sink);
   absl::Status status = ReadAll(*reader, brought);
   if (!status.ok()) call.TryCancel();
   const absl::Status finished = AsSeen(reader->Finish(), context);
   status.Update(finished);
-  return {status, brought.last_failure(), brought.supplied_images()};
+  if (brought.files_unreadable()) PauseReadingFiles();
+  return {status, brought.last_failure(), brought.supplied_images(), brought.files_failed()};
 }
 
 absl::Status RemoteSource::ReadAll(TargetReader& reader, RemoteTry& brought) {
@@ -235,7 +256,11 @@ RemoteSourceMetrics RemoteSourceMetrics::Register(MetricRegistry& registry,
       .bytes = registry.AddCounter(prefix + "bytes_total", "Bytes of targets received."),
       .retries = registry.AddCounter(prefix + "retries_total", "Calls repeated after a failure."),
       .images_sent = registry.AddCounter(prefix + "images_sent_total",
-                                         "Images sent because the server had no such file.")};
+                                         "Images sent because the server had no such file."),
+      .file_reads = registry.AddCounter(prefix + "file_reads_total",
+                                        "Targets read from files that the server named."),
+      .file_errors = registry.AddCounter(prefix + "file_errors_total",
+                                         "Targets that could not be read there.")};
 }
 
 std::unique_ptr<TargetSource> MakeRemoteSource(const RemoteSourceOptions& options,

@@ -5,6 +5,8 @@
 #include <memory>
 #include <string>
 
+#include "absl/time/time.h"
+#include "common/base/boot_id.h"
 #include "common/metrics/registry.h"
 #include "common/targets/target.h"
 
@@ -31,10 +33,15 @@ struct RemoteSourceOptions {
   ReadLabelFn read_label;
   // Ask a cache server to store the targets and to send no bytes: they are delivered empty.
   bool discard = false;
+  // Read targets from the files that a server of this host names (TargetLocation), where it does.
+  bool reads_files = false;
+  std::string host = BootId();  // by which a server knows whether it is this host
+  // Pause after a file could not be opened: it may lie where this process cannot see it.
+  absl::Duration files_again_after = absl::Minutes(1);
 };
 
 struct RemoteSourceMetrics {
-  Counter targets, bytes, retries, images_sent;
+  Counter targets, bytes, retries, images_sent, file_reads, file_errors;
   static RemoteSourceMetrics Register(MetricRegistry& registry, const std::string& component);
 };
 

@@ -1,19 +1,23 @@
 #include "common/targets/remote_try.h"
 
+#include <spdlog/spdlog.h>
+
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/targets/located_target.h"
 
 namespace reflux {
 
 RemoteTry::RemoteTry(const RemoteSourceOptions& options, RemoteSourceMetrics& metrics,
-                     const std::vector<size_t>& asked, TargetRequest& request,
+                     BlockPool& blocks, const std::vector<size_t>& asked, TargetRequest& request,
                      MissingTargets& missing, TargetSink& sink)
     : options_(options),
       metrics_(metrics),
+      blocks_(blocks),
       asked_(asked),
       request_(request),
       missing_(missing),
@@ -42,6 +46,26 @@ void RemoteTry::Deliver(size_t index, size_t spec, absl::StatusOr<EncodedTarget>
   }
   missing_.Take(asked_[index], spec);
   sink_.Deliver(asked_[index], spec, std::move(target));
+}
+
+void RemoteTry::DeliverLocation(size_t index, size_t spec, const EncodedTarget& coming,
+                                const TargetLocation& location) {
+  if (!IsMissing(index, spec)) return;
+  const auto place = [&](const EncodedTarget& target, size_t size) {
+    return sink_.Place(asked_[index], spec, target, size);
+  };
+  absl::StatusOr<EncodedTarget> target = ReadLocated(coming, location, place, blocks_);
+  if (target.ok()) {
+    metrics_.file_reads.Increment();
+    Deliver(index, spec, std::move(target));
+    return;
+  }
+  metrics_.file_errors.Increment();
+  files_failed_ = true;
+  if (absl::IsDataLoss(target.status())) return;  // of this target alone
+  if (!std::exchange(files_unreadable_, true)) {
+    spdlog::info("stored targets are sent by the server: {}", target.status().ToString());
+  }
 }
 
 // Otherwise `failure` is what the caller is to hear.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "common/targets/target_part.h"
 
@@ -14,36 +15,25 @@ void SetError(const absl::Status& status, v1::TargetError* error) {
   error->set_sample_needed(IsSampleNeeded(status));
 }
 
-void SetPayload(const EncodedTarget& target, v1::TargetHeader::Payload* payload) {
+void SetPayload(const EncodedTarget& target, size_t bytes, v1::TargetHeader::Payload* payload) {
   payload->set_dtype(static_cast<v1::DType>(target.dtype));
   payload->set_codec(static_cast<v1::Codec>(target.codec));
   for (int32_t side : target.shape) payload->add_shape(side);
-  payload->set_bytes(static_cast<int64_t>(target.bytes.size()));
+  payload->set_bytes(static_cast<int64_t>(bytes));
   payload->set_checksum(target.checksum);
 }
 
 }  // namespace
 
-StreamSink::StreamSink(TargetWriter& writer, SentMemory& sent, Cancellation& cancellation,
-                       int64_t chunk_bytes, bool discard, const TargetServiceMetrics& metrics)
+StreamSink::StreamSink(TargetWriter& writer, LentMemory& lent, Cancellation& cancellation,
+                       const Options& options, const TargetServiceMetrics& metrics)
     : writer_(writer),
-      sent_(sent),
+      lent_(lent),
       cancellation_(cancellation),
-      chunk_bytes_(static_cast<size_t>(chunk_bytes)),
-      discard_(discard),
+      options_(options),
       metrics_(metrics) {}
 
-char* StreamSink::Place(size_t sample, size_t spec, const EncodedTarget&, size_t size) {
-  if (discard_) return nullptr;
-  auto& block = placed_[{sample, spec}] = sent_.blocks.Take(size);
-  return block.get();
-}
-
 void StreamSink::Deliver(size_t sample, size_t spec, absl::StatusOr<EncodedTarget> target) {
-  auto placed = placed_.extract({sample, spec});
-  if (!placed.empty() && target.ok() && target->owner == nullptr) {
-    target->owner = std::move(placed.mapped());
-  }
   v1::TargetHeader header = HeaderOf(target);
   header.set_sample(static_cast<uint32_t>(sample));
   header.set_spec(static_cast<uint32_t>(spec));
@@ -53,23 +43,37 @@ void StreamSink::Deliver(size_t sample, size_t spec, absl::StatusOr<EncodedTarge
   if (!target.ok()) metrics_.errors.Increment();
 }
 
+void StreamSink::DeliverLocation(size_t sample, size_t spec, const EncodedTarget& coming,
+                                 const TargetLocation& location) {
+  v1::TargetHeader header;
+  header.set_sample(static_cast<uint32_t>(sample));
+  header.set_spec(static_cast<uint32_t>(spec));
+  v1::TargetHeader::Located* located = header.mutable_located();
+  SetPayload(coming, location.size, located->mutable_payload());
+  located->set_path(location.path);
+  located->set_offset(static_cast<int64_t>(location.offset));
+  Write(HeaderPart(std::move(header)), false);
+  metrics_.targets.Increment();
+}
+
 v1::TargetHeader StreamSink::HeaderOf(const absl::StatusOr<EncodedTarget>& target) const {
   v1::TargetHeader header;
   if (!target.ok()) {
     SetError(target.status(), header.mutable_error());
-  } else if (discard_) {
+  } else if (options_.discard) {
     header.mutable_stored();
   } else {
-    SetPayload(*target, header.mutable_payload());
+    SetPayload(*target, target->bytes.size(), header.mutable_payload());
   }
   return header;
 }
 
 void StreamSink::WriteBytes(const EncodedTarget& target) {
   const size_t size = target.bytes.size();
-  const grpc::Slice all = sent_.lent.Lend(target.bytes, target.owner);
-  for (size_t at = 0; at < size; at += chunk_bytes_) {
-    Write(ChunkPart(all.sub(at, std::min(size, at + chunk_bytes_))), false);
+  const grpc::Slice all = lent_.Lend(target.bytes, target.owner);
+  const auto chunk = static_cast<size_t>(options_.chunk_bytes);
+  for (size_t at = 0; at < size; at += chunk) {
+    Write(ChunkPart(all.sub(at, std::min(size, at + chunk))), false);
   }
   metrics_.targets.Increment();
   metrics_.bytes.Increment(static_cast<double>(size));

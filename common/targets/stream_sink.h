@@ -3,11 +3,8 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <map>
-#include <memory>
-#include <utility>
+#include <cstdint>
 
-#include "common/base/block_pool.h"
 #include "common/base/cancellation.h"
 #include "common/rpc/lent_memory.h"
 #include "common/targets/target.h"
@@ -18,22 +15,22 @@ namespace reflux {
 
 using TargetWriter = grpc::ServerSplitStreamer<v1::FetchRequest, grpc::ByteBuffer>;
 
-// What the calls of one service share. Outlives its server. Thread-safe.
-struct SentMemory {
-  // For sources that read into a place: memory that was sent a moment ago.
-  BlockPool blocks{size_t{64} << 20};
-  LentMemory lent;
-};
-
 // Of one call. gRPC's flow control blocks Deliver: the back-pressure. Thread-compatible.
 class StreamSink : public TargetSink {
  public:
-  // `cancellation` is cancelled when the stream breaks. `discard`: the call asked so.
-  StreamSink(TargetWriter& writer, SentMemory& sent, Cancellation& cancellation,
-             int64_t chunk_bytes, bool discard, const TargetServiceMetrics& metrics);
+  struct Options {
+    int64_t chunk_bytes = 0;
+    bool discard = false;       // the call asked so
+    bool on_this_host = false;  // the caller reads files of this host
+  };
+  // `lent` outlives the server. `cancellation` is cancelled when the stream breaks.
+  StreamSink(TargetWriter& writer, LentMemory& lent, Cancellation& cancellation,
+             const Options& options, const TargetServiceMetrics& metrics);
 
-  char* Place(size_t sample, size_t spec, const EncodedTarget& coming, size_t size) override;
   void Deliver(size_t sample, size_t spec, absl::StatusOr<EncodedTarget> target) override;
+  bool takes_locations() const override { return options_.on_this_host && !options_.discard; }
+  void DeliverLocation(size_t sample, size_t spec, const EncodedTarget& coming,
+                       const TargetLocation& location) override;
 
  private:
   v1::TargetHeader HeaderOf(const absl::StatusOr<EncodedTarget>& target) const;
@@ -41,12 +38,10 @@ class StreamSink : public TargetSink {
   void Write(const grpc::ByteBuffer& message, bool more);
 
   TargetWriter& writer_;
-  SentMemory& sent_;
+  LentMemory& lent_;
   Cancellation& cancellation_;
-  const size_t chunk_bytes_;
-  const bool discard_;
+  const Options options_;
   TargetServiceMetrics metrics_;
-  std::map<std::pair<size_t, size_t>, std::shared_ptr<char>> placed_;  // and not yet delivered
   bool begun_ = false, broken_ = false;
 };
 

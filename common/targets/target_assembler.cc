@@ -15,6 +15,15 @@ absl::Status ErrorOf(const v1::TargetError& error) {
   return {static_cast<absl::StatusCode>(error.code()), error.message()};
 }
 
+EncodedTarget Coming(const v1::TargetHeader::Payload& payload) {
+  return {.dtype = static_cast<DType>(payload.dtype()),
+          .codec = static_cast<Codec>(payload.codec()),
+          .shape = {payload.shape(0), payload.shape(1), payload.shape(2)},
+          .checksum = payload.checksum()};
+}
+
+constexpr size_t kMaxPath = 4096;
+
 bool IsInBounds(const v1::TargetHeader::Payload& payload) {
   return payload.bytes() > 0 && payload.bytes() <= EncodedTarget::kMaxBytes &&
          payload.shape_size() == 3 && payload.dtype() >= v1::DTYPE_FLOAT32 &&
@@ -51,6 +60,7 @@ absl::Status TargetAssembler::Begin(const v1::TargetHeader& header) {
     sink_.Deliver(sample_, spec_, EncodedTarget());
     return absl::OkStatus();
   }
+  if (header.has_located()) return Locate(header.located());
   if (!header.has_payload() || !IsInBounds(header.payload())) {
     return absl::DataLossError("target stream: a header is out of bounds");
   }
@@ -58,11 +68,20 @@ absl::Status TargetAssembler::Begin(const v1::TargetHeader& header) {
   return absl::OkStatus();
 }
 
+absl::Status TargetAssembler::Locate(const v1::TargetHeader::Located& located) {
+  const bool in_bounds = IsInBounds(located.payload()) && !located.path().empty() &&
+                         located.path().size() <= kMaxPath && located.offset() >= 0;
+  if (!in_bounds || discard_) {
+    return absl::DataLossError("target stream: a location is out of bounds");
+  }
+  sink_.DeliverLocation(sample_, spec_, Coming(located.payload()),
+                        {located.path(), static_cast<uint64_t>(located.offset()),
+                         static_cast<uint64_t>(located.payload().bytes())});
+  return absl::OkStatus();
+}
+
 void TargetAssembler::Announce(const v1::TargetHeader::Payload& payload) {
-  coming_ = {.dtype = static_cast<DType>(payload.dtype()),
-             .codec = static_cast<Codec>(payload.codec()),
-             .shape = {payload.shape(0), payload.shape(1), payload.shape(2)},
-             .checksum = payload.checksum()};
+  coming_ = Coming(payload);
   size_ = static_cast<size_t>(payload.bytes());
   received_ = 0;
   checksum_ = RunningChecksum();

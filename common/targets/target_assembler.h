@@ -26,6 +26,7 @@ class TargetAssembler {
  private:
   absl::Status Begin(const v1::TargetHeader& header);
   void Announce(const v1::TargetHeader::Payload& payload);
+  absl::Status Locate(const v1::TargetHeader::Located& located);
   void Append(absl::string_view piece);
   absl::StatusOr<EncodedTarget> Finish();
 

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/boot_id.h"
 #include "common/base/mutex.h"
 #include "common/rpc/status.h"
 #include "common/targets/stream_sink.h"
@@ -104,6 +105,7 @@ class Service : public v1::TargetService::Service {
     v1::FetchRequest message;
     if (!stream.Read(&message)) return absl::InvalidArgumentError("the call has no FetchRequest");
     const bool discard = message.discard(), prefill = message.prefill();
+    const bool on_this_host = !message.host().empty() && message.host() == host_;
     absl::StatusOr<TargetRequest> request = FromProto(std::move(message));
     if (!request.ok()) return request.status();
     if (discard && options_.storing == nullptr) {
@@ -113,7 +115,10 @@ class Service : public v1::TargetService::Service {
     FetchContext fetch{.deadline = Deadline(context),
                        .cancellation = std::make_shared<Cancellation>(),
                        .priority = prefill ? Priority::kPrefill : Priority::kStudent};
-    StreamSink sink(stream, sent_, *fetch.cancellation, options_.chunk_bytes, discard, metrics_);
+    StreamSink sink(
+        stream, lent_, *fetch.cancellation,
+        {.chunk_bytes = options_.chunk_bytes, .discard = discard, .on_this_host = on_this_host},
+        metrics_);
     watch_.Add(&context, fetch.cancellation);
     TargetSource& source = discard ? *options_.storing : source_;
     const absl::Status status = source.Fetch(fetch, *request, sink);
@@ -129,9 +134,10 @@ class Service : public v1::TargetService::Service {
   TargetSource& source_;
   const TargetServiceOptions options_;
   TargetServiceMetrics metrics_;
+  const std::string host_ = BootId();
   std::atomic<int> running_{0};
   DisconnectWatch watch_;
-  SentMemory sent_;
+  LentMemory lent_;
 };
 
 }  // namespace

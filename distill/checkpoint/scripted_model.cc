@@ -141,7 +141,7 @@ TapOutputs ScriptedModel::Run(const Tensor& images) {
   } catch (const c10::Error&) {
     throw;
   } catch (const std::exception& error) {
-    TORCH_CHECK(false, "the TorchScript module: ", error.what());
+    C10_THROW_ERROR(Error, c10::str("the TorchScript module: ", error.what()));
   }
 }
 

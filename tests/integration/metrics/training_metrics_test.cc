@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include "cache/caching_source.h"
-#include "cache/direct_source.h"
 #include "common/metrics/prometheus_registry.h"
 #include "common/targets/remote_source.h"
 #include "common/targets/rendezvous_source.h"
@@ -58,7 +57,6 @@ TEST_F(TrainingMetricsTest, TheWorkersPageIsTheDocuments) {
   MetricsObserver observer(*registry_, 0);
   RemoteSourceMetrics::Register(*registry_, "worker");
   RendezvousMetrics::Register(*registry_, "worker");
-  DirectSourceMetrics::Register(*registry_, "worker");
   Observe(observer);
   const MetricLines shown = Shown({"job_id", "rank"});
   EXPECT_EQ(shown, Documented("reflux-worker"));

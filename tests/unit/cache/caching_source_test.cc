@@ -82,9 +82,10 @@ struct LocatingSink : CollectingSink {
                        const TargetLocation& location) override {
     ++located;
     EXPECT_TRUE(coming.bytes.empty());
-    Deliver(sample, spec, ReadLocated(coming, location, nullptr));
+    Deliver(sample, spec, ReadLocated(coming, location, nullptr, blocks));
   }
   int located = 0;
+  BlockPool blocks{size_t{1} << 20};
 };
 
 TEST_F(CachingSourceTest, TellsWhereTargetsLieToWhoReadsThem) {

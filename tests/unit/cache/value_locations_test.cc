@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "cache/rocks_read.h"
-#include "cache/rocks_reader.h"
 #include "cache/rocks_target_store.h"
+#include "common/targets/located_target.h"
 #include "tests/contract/cache_fixtures.h"
 
 namespace reflux {
@@ -171,16 +171,16 @@ TEST_F(ValueLocationsTest, ATableCutShortUnderAnOpenStoreIsAnError) {
   EXPECT_TRUE(ReadInto(row, 1).ok());
 }
 
-TEST_F(ValueLocationsTest, AnotherProcessReadsTheSameWay) {
+TEST_F(ValueLocationsTest, AnotherProcessIsToldWhereTheValueLies) {
+  EXPECT_TRUE(absl::IsNotFound(LocateTarget(*handles_, IndexRecord{.insertion = 77}).status()))
+      << "not there";
   Flush();
-  auto reader = RocksReader::Open(directory_);
-  ASSERT_TRUE(reader.ok()) << reader.status();
-  std::vector<char> row(kBytes);
-  const auto place = [&](const EncodedTarget&, size_t) { return row.data(); };
-  const auto target = (*reader)->Get(KeyOf(request_, 1), place);
-  ASSERT_TRUE(target.ok()) << target.status();
-  EXPECT_EQ(target->bytes.data(), row.data());
-  EXPECT_EQ(target->bytes, FakeTarget(1, kElements).bytes);
+  const auto located = LocateTarget(*handles_, Record(1));
+  ASSERT_TRUE(located.ok()) << located.status();
+  EXPECT_TRUE(std::filesystem::path(located->location.path).is_absolute());
+  const auto read = ReadLocated(located->coming, located->location, nullptr, handles_->blocks);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->bytes, FakeTarget(1, kElements).bytes);
 }
 
 }  // namespace

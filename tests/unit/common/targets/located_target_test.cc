@@ -31,24 +31,27 @@ class LocatedTargetTest : public testing::Test {
   ~LocatedTargetTest() override { std::filesystem::remove_all(folder_); }
 
   absl::Status StatusAt(const TargetLocation& location) {
-    return ReadLocated(coming_, location, nullptr).status();
+    return ReadLocated(coming_, location, nullptr, blocks_).status();
   }
 
   const std::string folder_ = testing::TempDir() + "reflux_located_target";
   const std::string path_ = folder_ + "/table";
   EncodedTarget target_, coming_;
+  BlockPool blocks_{size_t{1} << 20};
   TargetLocation location_;
 };
 
 TEST_F(LocatedTargetTest, IsReadIntoItsPlaceOrIntoMemoryOfItsOwn) {
   std::vector<char> row(location_.size);
   for (char* offered : {row.data(), static_cast<char*>(nullptr)}) {
-    const auto read =
-        ReadLocated(coming_, location_, [&](const EncodedTarget& coming, size_t size) {
+    const auto read = ReadLocated(
+        coming_, location_,
+        [&](const EncodedTarget& coming, size_t size) {
           EXPECT_EQ(coming.shape, target_.shape);
           EXPECT_EQ(size, row.size());
           return offered;
-        });
+        },
+        blocks_);
     ASSERT_TRUE(read.ok()) << read.status();
     EXPECT_EQ(read->bytes, target_.bytes);
     EXPECT_EQ(read->owner == nullptr, offered != nullptr);

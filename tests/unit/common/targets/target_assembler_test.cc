@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -27,7 +28,13 @@ class PlacingSink : public TargetSink {
   }
   std::map<Index, char*> places;
   std::map<Index, absl::StatusOr<EncodedTarget>> targets;
+  void DeliverLocation(size_t, size_t, const EncodedTarget& coming,
+                       const TargetLocation& there) override {
+    EXPECT_EQ(coming.dtype, DType::kFloat32);
+    location = there;
+  }
   size_t asked_size = 0;
+  TargetLocation location;
 };
 
 class TargetAssemblerTest : public testing::Test {
@@ -158,6 +165,25 @@ TEST_F(TargetAssemblerTest, RefusesStreamsThatBreakTheProtocol) {
   EXPECT_TRUE(absl::IsDataLoss(Add("xy")));
   EXPECT_TRUE(absl::IsDataLoss(Add(Header()))) << "cut short";
   EXPECT_TRUE(sink_.targets.empty());
+}
+
+TEST_F(TargetAssemblerTest, ALocationIsGivenOnWithinItsBounds) {
+  v1::TargetHeader header;
+  auto* located = header.mutable_located();
+  *located->mutable_payload() = Header().payload();
+  located->set_path("/table");
+  located->set_offset(22);
+  ASSERT_TRUE(Add(header).ok());
+  EXPECT_EQ(sink_.location, (TargetLocation{"/table", 22, target_.bytes.size()}));
+  const std::function<void(v1::TargetHeader::Located&)> spoils[] = {
+      [](auto& bad) { bad.clear_path(); }, [](auto& bad) { bad.set_path(std::string(5000, 'x')); },
+      [](auto& bad) { bad.set_offset(-1); }, [](auto& bad) { bad.clear_payload(); },
+      [](auto& bad) { bad.mutable_payload()->set_bytes(int64_t{1} << 40); }};
+  for (const auto& spoil : spoils) {
+    v1::TargetHeader bad = header;
+    spoil(*bad.mutable_located());
+    EXPECT_TRUE(absl::IsDataLoss(Add(bad)));
+  }
 }
 
 }  // namespace
