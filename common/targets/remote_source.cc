@@ -256,11 +256,15 @@ RemoteSourceMetrics RemoteSourceMetrics::Register(MetricRegistry& registry,
       .bytes = registry.AddCounter(prefix + "bytes_total", "Bytes of targets received."),
       .retries = registry.AddCounter(prefix + "retries_total", "Calls repeated after a failure."),
       .images_sent = registry.AddCounter(prefix + "images_sent_total",
-                                         "Images sent because the server had no such file."),
-      .file_reads = registry.AddCounter(prefix + "file_reads_total",
-                                        "Targets read from files that the server named."),
-      .file_errors = registry.AddCounter(prefix + "file_errors_total",
-                                         "Targets that could not be read there.")};
+                                         "Images sent because the server had no such file.")};
+}
+
+void RemoteSourceMetrics::AddFileReads(MetricRegistry& registry, const std::string& component) {
+  const std::string prefix = absl::StrCat("reflux_", component, "_remote_");
+  file_reads = registry.AddCounter(prefix + "file_reads_total",
+                                   "Targets read from files that the server named.");
+  file_errors =
+      registry.AddCounter(prefix + "file_errors_total", "Targets that could not be read there.");
 }
 
 std::unique_ptr<TargetSource> MakeRemoteSource(const RemoteSourceOptions& options,

@@ -41,8 +41,11 @@ struct RemoteSourceOptions {
 };
 
 struct RemoteSourceMetrics {
-  Counter targets, bytes, retries, images_sent, file_reads, file_errors;
+  Counter targets, bytes, retries, images_sent;
   static RemoteSourceMetrics Register(MetricRegistry& registry, const std::string& component);
+  // Of a source that reads files.
+  Counter file_reads, file_errors;
+  void AddFileReads(MetricRegistry& registry, const std::string& component);
 };
 
 // Thread-safe; several Fetch calls run at once. A connection that breaks in mid-answer costs a

@@ -118,6 +118,7 @@ absl::StatusOr<std::unique_ptr<TargetSource>> ConnectServers(const std::string& 
   REFLUX_RETURN_IF_ERROR(ListServers(servers).status());
   RemoteSourceMetrics metrics;
   if (registry != nullptr) metrics = RemoteSourceMetrics::Register(*registry, component);
+  if (registry != nullptr && options.reads_files) metrics.AddFileReads(*registry, component);
   RemoteSourceOptions remote = options;
   if (IsSingleServer(servers)) {
     remote.endpoint = servers;

@@ -126,6 +126,7 @@ TEST_F(SameHostTest, ReadsStraightIntoThePlace) {
 
 TEST_F(SameHostTest, WhatIsDamagedIsComputedAgainOnce) {
   for (const std::string& table : Tables()) {
+    if (fs::file_size(table) < 100'000) continue;  // of the index
     std::fstream file(table, std::ios::in | std::ios::out | std::ios::binary);
     file.seekp(10000);
     file.put('?');

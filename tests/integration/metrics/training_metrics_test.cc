@@ -55,7 +55,7 @@ TEST_F(TrainingMetricsTest, TheTeachersPageIsTheDocuments) {
 TEST_F(TrainingMetricsTest, TheWorkersPageIsTheDocuments) {
   Serve({{"job_id", "job-1"}, {"rank", "0"}});
   MetricsObserver observer(*registry_, 0);
-  RemoteSourceMetrics::Register(*registry_, "worker");
+  RemoteSourceMetrics::Register(*registry_, "worker").AddFileReads(*registry_, "worker");
   RendezvousMetrics::Register(*registry_, "worker");
   Observe(observer);
   const MetricLines shown = Shown({"job_id", "rank"});

@@ -118,31 +118,12 @@ class PlacingSink : public CollectingSink {
   const size_t size_;
 };
 
-// A source that fills the places it is offered, and holds no memory.
-class WritingSource : public FakeSource {
- public:
-  WritingSource() : FakeSource(Answer(), MakeRequest(1, {"a"}).teacher) {}
-  absl::Status Fetch(const FetchContext&, const TargetRequest& request, TargetSink& sink) override {
-    for (size_t i = 0; i < request.samples.size(); ++i) {
-      for (size_t j = 0; j < request.specs.size(); ++j) {
-        EncodedTarget target = MakeTarget(request.samples[i], 1000);
-        char* place = sink.Place(i, j, target, target.bytes.size());
-        if (place == nullptr) return absl::InternalError("no place");
-        std::memcpy(place, target.bytes.data(), target.bytes.size());
-        target.bytes = {place, target.bytes.size()};
-        target.owner = nullptr;
-        sink.Deliver(i, j, target);
-      }
-    }
-    return absl::OkStatus();
-  }
-};
-
 TEST(RemoteSource, WritesTargetsWhereTheCallerWantsThem) {
-  WritingSource source;
+  const TargetRequest request = MakeRequest(3, {"logits", "aspp"});
+  FakeSource source([](const SampleRef& s, const TargetSpec&) { return MakeTarget(s, 1000); },
+                    request.teacher);
   Served served(source);
   const std::string address = served.server->address();
-  const TargetRequest request = MakeRequest(3, {"logits", "aspp"});
   std::vector<std::unique_ptr<TargetSource>> remotes;
   remotes.push_back(MakeRemoteSource(Fast(address)));
   remotes.push_back(MakePooledRemoteSource(Fast(address), {}, {}));
