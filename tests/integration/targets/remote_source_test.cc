@@ -318,7 +318,7 @@ TEST(RemoteSource, CancellationEndsTheWait) {
 // Two real servers; one is stopped with a request half answered.
 TEST(PooledRemoteSource, AServerThatDiesInMidAnswerCostsATryAtTheOther) {
   const TeacherIdentity teacher = MakeRequest(1, {"a"}).teacher;
-  std::unique_ptr<Served> dying_server;
+  std::atomic<RpcServer*> to_stop{nullptr};
   std::atomic<int> dying_answers{0};
   std::thread stopping;
   FakeSource healthy([](const SampleRef& s, const TargetSpec&) { return MakeTarget(s, 4); },
@@ -326,16 +326,16 @@ TEST(PooledRemoteSource, AServerThatDiesInMidAnswerCostsATryAtTheOther) {
   FakeSource dying(
       [&](const SampleRef& s, const TargetSpec&) {
         if (++dying_answers == 2) {
-          stopping = std::thread([&] { dying_server->server->Shutdown(absl::ZeroDuration()); });
+          stopping = std::thread([&] { to_stop.load()->Shutdown(absl::ZeroDuration()); });
           dying.AwaitCancelled();
         }
         return MakeTarget(s, 4);
       },
       teacher);
-  dying_server = std::make_unique<Served>(dying);
-  Served other(healthy);
+  Served dying_server(dying), other(healthy);
+  to_stop = dying_server.server.get();
   const auto pool = MakePooledRemoteSource(
-      Fast(absl::StrCat(dying_server->server->address(), ",", other.server->address())), {}, {});
+      Fast(absl::StrCat(dying_server.server->address(), ",", other.server->address())), {}, {});
   const TargetRequest request = MakeRequest(4, {"a"});
   CollectingSink sink;
   ASSERT_TRUE(pool->Fetch(Within(absl::Seconds(30)), request, sink).ok());
