@@ -84,10 +84,12 @@ class JobMeter {
   absl::Status TimeTeachers();
   absl::Status MeasureSizes();
   absl::Status TimeServed();
+  absl::Status CheckNotStopped() const {
+    if (options_.stop == nullptr || !options_.stop->cancelled()) return absl::OkStatus();
+    return absl::CancelledError("stopped before everything was measured");
+  }
   absl::Status Phase(const std::string& what) {
-    if (options_.stop != nullptr && options_.stop->cancelled()) {
-      return absl::CancelledError("stopped before everything was measured");
-    }
+    REFLUX_RETURN_IF_ERROR(CheckNotStopped());
     if (options_.on_phase) options_.on_phase(what);
     return absl::OkStatus();
   }
@@ -130,7 +132,7 @@ absl::StatusOr<double> JobMeter::TimeSteps(const std::string& phase, const v1::J
       Trainer::Create({.spec = spec, .directory = folder, .sources = sources, .stop = stop},
                       communicator, {&clock}));
   REFLUX_RETURN_IF_ERROR(trainer->Run().status());
-  REFLUX_RETURN_IF_ERROR(Phase(phase));  // stopped before the last timed step
+  REFLUX_RETURN_IF_ERROR(CheckNotStopped());  // before the last timed step
   return clock.seconds();
 }
 

@@ -57,6 +57,8 @@ class Planning {
  private:
   absl::Status OpenInventories();
   absl::Status AddJob(const SweepJob& job, bool needs_nothing);
+  absl::StatusOr<JobNeeds> NeedsOf(const v1::JobSpec& spec);
+  absl::Status AddNeeds(const JobNeeds& needs, PlannedJob& planned);
   absl::StatusOr<TeacherInfo> Describe(const std::string& name, const v1::JobSpec& spec);
 
   const JobFile& file_;
@@ -91,29 +93,34 @@ absl::StatusOr<TeacherInfo> Planning::Describe(const std::string& name, const v1
 }
 
 absl::Status Planning::AddJob(const SweepJob& job, bool needs_nothing) {
-  const auto describe = [this](const std::string& name, const v1::JobSpec& spec) {
-    return Describe(name, spec);
-  };
-  REFLUX_ASSIGN_OR_RETURN(
-      const JobNeeds needs,
-      PlanJobNeeds(job.spec, describe, ManifestFolder(flags_, file_.name), hashing_.Watch(stop_)));
-  PlannedJob planned{.variant = job.variant,
-                     .spec = job.spec,
-                     .place = FindPlace(job.spec, planned_.jobs),
-                     .images = needs.images,
-                     .steps = needs.steps};
+  PlannedJob planned{
+      .variant = job.variant, .spec = job.spec, .place = FindPlace(job.spec, planned_.jobs)};
   if (!needs_nothing) {
-    REFLUX_ASSIGN_OR_RETURN(const ServersOf servers, ServersOfTeachers(flags_, job.spec));
+    REFLUX_ASSIGN_OR_RETURN(const JobNeeds needs, NeedsOf(job.spec));
+    planned.images = needs.images;
+    planned.steps = needs.steps;
     planned.views = static_cast<int64_t>(needs.samples.size());
-    needs_.Add(planned.place, needs, servers);
-    if (file_.sweep) {
-      REFLUX_ASSIGN_OR_RETURN(const Coverage coverage,
-                              MeasureCoverage(PartsOf(needs, servers), inventories_));
-      planned.targets = coverage.targets();
-      planned.held = coverage.held();
-    }
+    REFLUX_RETURN_IF_ERROR(AddNeeds(needs, planned));
   }
   planned_.jobs.push_back(std::move(planned));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<JobNeeds> Planning::NeedsOf(const v1::JobSpec& spec) {
+  const auto describe = [this](const std::string& name, const v1::JobSpec& job) {
+    return Describe(name, job);
+  };
+  return PlanJobNeeds(spec, describe, ManifestFolder(flags_, file_.name), hashing_.Watch(stop_));
+}
+
+absl::Status Planning::AddNeeds(const JobNeeds& needs, PlannedJob& planned) {
+  REFLUX_ASSIGN_OR_RETURN(const ServersOf servers, ServersOfTeachers(flags_, planned.spec));
+  needs_.Add(planned.place, needs, servers);
+  if (!file_.sweep) return absl::OkStatus();
+  REFLUX_ASSIGN_OR_RETURN(const Coverage coverage,
+                          MeasureCoverage(PartsOf(needs, servers), inventories_));
+  planned.targets = coverage.targets();
+  planned.held = coverage.held();
   return absl::OkStatus();
 }
 

@@ -150,6 +150,20 @@ TEST_F(TwoTeachersTest, AreFilledAndPlannedTogether) {
   EXPECT_EQ(Stats(root_ + "/runs/two/cache").entries, 16) << "the run asked for nothing else";
 }
 
+// A sweep over teachers: one is loaded after the other, the folder stays one cache.
+TEST_F(TwoTeachersTest, OfASweepAreFilledOneAfterTheOther) {
+  ASSERT_TRUE(
+      WriteFileAtomically("teachers.yaml",
+                          "kind: sweep\nname: teachers\nbase: job.yaml\ngrid: "
+                          "{teacher.checkpoint: [teacher.safetensors, light.safetensors]}\n")
+          .ok());
+  const ShellOutput output =
+      RunReflux("fill teachers.yaml --set targets.cache=lab --set losses.i2ckd=~");
+  EXPECT_EQ(output.exit_code, 0) << output.text;
+  EXPECT_THAT(output.text, HasSubstr("16 of 16 targets cached, 16 by this fill.\n"));
+  EXPECT_EQ(Stats(root_ + "/runs/caches/lab").entries, 16);
+}
+
 // Each teacher's targets go to its own servers.
 TEST_F(TwoTeachersTest, AreLookedForInTheirOwnCaches) {
   const auto deep = CacheServer::Start({.store = {.directory = root_ + "/deep"}}, nullptr).value();

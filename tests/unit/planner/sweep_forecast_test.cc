@@ -93,7 +93,7 @@ TEST(SweepPlanTextTest, HasEveryVariantAndTheWhole) {
        {"0 of 1600 targets cached.", "three: 9 jobs, 6 of them read a teacher",
         "9.8 KiB for 1600 targets", "8:20 for 800 views at 1.6 a second", "REPLAY EMBEDDED",
         "live             -", "from 3 students like these on; the sweep has 6",
-        "recommended:  replay embedded (one fill for 6 students"}) {
+        "recommended:   replay embedded (one fill for 6 students"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
   EXPECT_THAT(text, testing::ContainsRegex("icsd +3 +100 +1:40 +1 +2:30 +1.5 +5:00 +3 *\n"));
