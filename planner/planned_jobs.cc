@@ -127,8 +127,7 @@ absl::Status Planning::AddNeeds(const JobNeeds& needs, PlannedJob& planned) {
 absl::StatusOr<PlannedJobs> Planning::Run(bool suppose_cached) {
   REFLUX_RETURN_IF_ERROR(OpenInventories());
   for (const SweepJob& job : file_.jobs) {
-    const bool needs_nothing =
-        !NeedsTeacher(job.spec.losses()) || (!suppose_cached && !WhyUncached(job.spec).empty());
+    const bool needs_nothing = !suppose_cached && !WhyUncached(job.spec).empty();
     const absl::Status status = AddJob(job, needs_nothing);
     if (status.ok()) continue;
     if (!file_.sweep) return status;
