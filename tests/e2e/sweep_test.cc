@@ -5,13 +5,20 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cache/cache_server.h"
 #include "cache/inventory.h"
 #include "common/base/file.h"
+#include "common/spec/job_file.h"
+#include "distill/data/dataset.h"
+#include "job_plan/open_teacher.h"
+#include "teacher_server/teacher_server.h"
 #include "tests/e2e/program.h"
 #include "tests/e2e/proof_scene.h"
 
@@ -168,19 +175,37 @@ TEST_F(TwoTeachersTest, OfASweepAreFilledOneAfterTheOther) {
 }
 
 // Each teacher's targets go to its own servers.
-TEST_F(TwoTeachersTest, AreLookedForInTheirOwnCaches) {
-  const auto deep = CacheServer::Start({.store = {.directory = root_ + "/deep"}}, nullptr).value();
-  const auto light =
-      CacheServer::Start({.store = {.directory = root_ + "/light"}}, nullptr).value();
-  EXPECT_EQ(RunReflux(absl::StrCat("targets coverage two.yaml --cache deep=", deep->address(),
-                                   " --cache light=", light->address()))
-                .text,
+TEST_F(TwoTeachersTest, AreFilledIntoTheirOwnCaches) {
+  const v1::JobSpec spec = LoadJobFile("two.yaml").value();
+  OpenTeacherOptions options{.evaluate = false};
+  options.read_image = [folder = root_ + "/images"](const Locator& locator) {
+    return ReadImageFile(folder, locator);
+  };
+  std::vector<std::unique_ptr<TeacherServer>> teachers;
+  std::map<std::string, std::unique_ptr<CacheServer>> caches;
+  std::string flags;
+  for (const std::string name : {"deep", "light"}) {
+    const auto load = [&]() -> absl::StatusOr<ServedTeacher> {
+      OpenedTeacher opened = OpenTeacher(spec, name, options).value();
+      return ServedTeacher{.source = std::move(opened.source), .identity = opened.identity};
+    };
+    teachers.push_back(TeacherServer::Start(load, {}, nullptr).value());
+    caches[name] = CacheServer::Start({.store = {.directory = root_ + "/" + name},
+                                       .teacher = teachers.back()->address()},
+                                      nullptr)
+                       .value();
+    absl::StrAppend(&flags, " --cache ", name, "=", caches[name]->address());
+  }
+  EXPECT_EQ(RunReflux("targets coverage two.yaml" + flags).text,
             "0 of 16 targets cached.\n  deep: 0 of 8 targets cached.\n"
             "  light: 0 of 8 targets cached.\n");
-  const ShellOutput output =
-      RunReflux(absl::StrCat("fill two.yaml --cache deep=", deep->address()));
+  ShellOutput output = RunReflux("fill two.yaml --cache deep=" + caches["deep"]->address());
   EXPECT_EQ(output.exit_code, 1);
   EXPECT_THAT(output.text, HasSubstr("no servers for the teacher light"));
+  output = RunReflux("fill two.yaml" + flags);
+  EXPECT_EQ(output.exit_code, 0) << output.text;
+  EXPECT_THAT(output.text, HasSubstr("16 of 16 targets cached, 16 by this fill.\n"));
+  for (const auto& [name, cache] : caches) EXPECT_EQ(cache->store().stats().entries, 8) << name;
 }
 
 }  // namespace
