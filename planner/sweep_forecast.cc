@@ -58,7 +58,9 @@ const SweepMode& Best(const std::vector<SweepMode>& modes) {
 }
 
 void AddPayoff(SweepForecast& forecast) {
-  const SweepMode& cached = forecast.modes[forecast.modes[0].possible ? 0 : 1];
+  const SweepMode &embedded = forecast.modes[0], &served = forecast.modes[1];
+  const bool embed = embedded.possible && embedded.run_seconds <= served.run_seconds;
+  const SweepMode& cached = embed ? embedded : served;
   const double saved = forecast.modes.back().run_seconds - cached.run_seconds;
   if (saved <= 0 || forecast.students == 0) return;
   const double students = cached.fill_seconds * static_cast<double>(forecast.students) / saved;
@@ -66,15 +68,14 @@ void AddPayoff(SweepForecast& forecast) {
 }
 
 std::string Reason(const SweepForecast& forecast, const NeedsCost& cost) {
-  if (forecast.recommended != "live" && cost.missing_views == 0) {
-    return "everything is cached already";
+  if (forecast.recommended != "live") {
+    return cost.missing_views == 0 ? "everything is cached already"
+                                   : absl::StrCat("one fill for ", forecast.students,
+                                                  " students, and the next are warm");
   }
   if (!forecast.paying_students.has_value()) return "warm steps are no faster than live ones";
-  if (forecast.recommended == "live") {
-    return absl::StrCat("filling pays from ", *forecast.paying_students,
-                        " students on, the sweep has ", forecast.students);
-  }
-  return absl::StrCat("one fill for ", forecast.students, " students, and the next are warm");
+  return absl::StrCat("filling pays from ", *forecast.paying_students,
+                      " students on, the sweep has ", forecast.students);
 }
 
 }  // namespace

@@ -70,6 +70,15 @@ TEST(SweepForecastTest, TooFewStudentsRunLive) {
               testing::ElementsAre(HasSubstr("the disk is too small")));
 }
 
+TEST(SweepForecastTest, TheFasterCachedModeIsHeldAgainstLive) {
+  std::vector<SweepRow> rows = Rows();
+  for (SweepRow& row : rows) row.measured.warm_step = 3.2;
+  const SweepForecast forecast = MakeSweepForecast(rows, Cost());
+  EXPECT_EQ(forecast.recommended, "replay served");
+  EXPECT_EQ(forecast.paying_students, 4) << "each saves 150 s of the 500";
+  EXPECT_THAT(forecast.reason, HasSubstr("one fill for 6 students"));
+}
+
 TEST(SweepForecastTest, JobsOfSeveralStudentsNeedAServer) {
   std::vector<SweepRow> rows = Rows();
   rows[1].job.students = 2;
