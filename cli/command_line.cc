@@ -41,7 +41,7 @@ Exit codes: 0 done, 1 failed, 2 bad command line, 4 stopped before the end, 130 
 
 struct Flags {
   std::string server, cache, teacher;
-  std::string path, dir, job_id, recipe;
+  std::string path, dir, job_id, job_of_sweep, recipe;
   JobFileFlags job;
   LogFlags logs;
   SetFlags sets;
@@ -124,9 +124,13 @@ class Parser {
 
   void AddFileCommands() {
     CLI::App* validate =
-        Add(app_, "validate", "Check a job file: every problem at once, and the resolved job",
-            [this] { return Validate(terminal_, flags_.job); });
+        Add(app_, "validate",
+            "Check a job file or sweep: every problem at once, and the resolved job, or the names "
+            "of the sweep's",
+            [this] { return Validate(terminal_, flags_.job, flags_.job_of_sweep); });
     AddJobFile(validate);
+    validate->add_option("--job", flags_.job_of_sweep,
+                         "Of a sweep: print this job, as a file for `reflux run` and `submit`");
     AddJson(validate);
     CLI::App* explain = Add(app_, "explain", "Fields of a job file: type, default, unit, source",
                             [this] { return Explain(terminal_, flags_.path, flags_.markdown); });
@@ -218,7 +222,7 @@ class Parser {
     CLI::App* info = Add(*teachers, "info", "Network, digest, taps, images inferred",
                          OnEach("teacher", flags_.teacher, &TeacherInfo));
     // Run by reflux-planner (RunCommandLine).
-    targets->add_subcommand("coverage", "How many of a job's targets are cached");
+    targets->add_subcommand("coverage", "How many of a job's or a sweep's targets are cached");
     targets->add_subcommand("why-miss", "Which fields keep a job's targets from being hits");
     CLI::App* rm = Add(*targets, "rm", "Remove a target set with all its entries",
                        OnCache([this](const std::string& cache) {
@@ -324,9 +328,12 @@ class Parser {
   void AddModelHelp() {
     app_.add_subcommand("eval", "Evaluate a checkpoint (see: reflux eval --help)");
     app_.add_subcommand("data", "What is in a data set (see: reflux data check --help)");
-    app_.add_subcommand(
-        "plan", "Bytes, fill time, time a step, whether caching pays (see: reflux plan --help)");
-    app_.add_subcommand("fill", "Compute what a job's cache lacks (see: reflux fill --help)");
+    app_.add_subcommand("plan",
+                        "Bytes, fill time, time a step, whether caching pays, of a job or a sweep "
+                        "(see: reflux plan "
+                        "--help)");
+    app_.add_subcommand("fill",
+                        "Compute what a job's or a sweep's cache lacks (see: reflux fill --help)");
     app_.add_subcommand("inspect", "What a checkpoint holds (see: reflux inspect --help)");
     app_.add_subcommand("export", "Write a checkpoint as ONNX (see: reflux export --help)");
     app_.add_subcommand("import", "Take over weights of PyTorch (see: reflux import --help)");

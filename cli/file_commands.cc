@@ -7,15 +7,18 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cli/table.h"
 #include "common/base/exit_codes.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
 #include "common/spec/explain.h"
+#include "common/spec/field_options.h"
 #include "common/spec/job_file.h"
 #include "common/spec/job_teachers.h"
 #include "common/spec/recipes.h"
 #include "common/spec/run_folders.h"
+#include "common/spec/sweep_jobs.h"
 
 namespace reflux {
 namespace {
@@ -28,17 +31,54 @@ int Problems(Terminal& terminal, const absl::Status& status) {
   return kExitFailed;
 }
 
-}  // namespace
-
-int Validate(Terminal& terminal, const JobFileFlags& flags) {
-  const absl::StatusOr<v1::JobSpec> spec = LoadJobFile(flags.file, flags.overrides);
-  if (!spec.ok()) return Problems(terminal, spec.status());
+void PrintJob(Terminal& terminal, const std::string& path, const v1::JobSpec& spec) {
   if (terminal.json) {
-    terminal.out << ToJson(*spec);
+    terminal.out << ToJson(spec);
   } else {
-    terminal.out << "# " << flags.file << " is valid. The resolved job:\n" << ResolvedYaml(*spec);
+    terminal.out << "# " << path << " is valid. The resolved job:\n" << ResolvedYaml(spec);
+  }
+}
+
+int PrintSweep(Terminal& terminal, const std::string& path, const JobFile& file) {
+  nlohmann::json jobs = nlohmann::json::array();
+  std::vector<std::vector<std::string>> rows = {{"JOB", "VARIANT"}};
+  for (const SweepJob& job : file.jobs) {
+    rows.push_back({job.spec.name(), job.variant});
+    if (terminal.json) {
+      jobs.push_back({{"variant", job.variant}, {"job", nlohmann::json::parse(ToJson(job.spec))}});
+    }
+  }
+  if (terminal.json) {
+    terminal.out << nlohmann::json({{"sweep", file.name}, {"jobs", jobs}}).dump(2) << "\n";
+  } else {
+    terminal.out << path << " is valid: a sweep of " << file.jobs.size() << " jobs\n"
+                 << TableText(rows) << "`--job NAME` prints one as a job file.\n";
   }
   return kExitDone;
+}
+
+absl::Status NoJob(const JobFile& file, const std::string& path, const std::string& job) {
+  std::vector<std::string> names;
+  for (const SweepJob& known : file.jobs) names.push_back(known.spec.name());
+  const std::string nearest = NearestName(job, names);
+  return absl::NotFoundError(
+      absl::StrCat(path, ": no job `", job, "`",
+                   nearest.empty() ? absl::StrCat("; there are: ", absl::StrJoin(names, ", "))
+                                   : absl::StrCat(", did you mean `", nearest, "`?")));
+}
+
+}  // namespace
+
+int Validate(Terminal& terminal, const JobFileFlags& flags, const std::string& job) {
+  const absl::StatusOr<JobFile> file = LoadJobs(flags.file, flags.overrides);
+  if (!file.ok()) return Problems(terminal, file.status());
+  if (job.empty() && file->sweep) return PrintSweep(terminal, flags.file, *file);
+  for (const SweepJob& candidate : file->jobs) {
+    if (!job.empty() && candidate.spec.name() != job) continue;
+    PrintJob(terminal, flags.file, candidate.spec);
+    return kExitDone;
+  }
+  return Problems(terminal, NoJob(*file, flags.file, job));
 }
 
 int Explain(Terminal& terminal, const std::string& path, bool markdown) {

@@ -14,8 +14,9 @@ struct JobFileFlags {
   std::vector<std::string> overrides;  // --set
 };
 
-// Prints every problem, or the resolved job (YAML; JSON with --json).
-int Validate(Terminal& terminal, const JobFileFlags& flags);
+// Prints every problem, or the resolved job (YAML; JSON with --json): of a sweep the jobs by name,
+// or the one that `job` names.
+int Validate(Terminal& terminal, const JobFileFlags& flags, const std::string& job = "");
 
 // The fields of a block. With `markdown` every field, as docs/job_file.md has it.
 int Explain(Terminal& terminal, const std::string& path, bool markdown);

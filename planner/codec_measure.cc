@@ -57,21 +57,23 @@ absl::StatusOr<CodecMeasure> MeasureCodec(const std::string& name,
 
 }  // namespace
 
-absl::StatusOr<std::vector<CodecMeasure>> MeasureCodecs(const TargetRequest& original,
-                                                        TargetSource& source) {
-  TargetRequest request = original;
+absl::StatusOr<std::vector<CodecMeasure>> MeasureCodecs(std::vector<CodecRequest> requests) {
   bool logits_alone = true;
-  for (TargetSpec& spec : request.specs) {
-    spec.codec = Codec::kFp32;
-    logits_alone = logits_alone && spec.tap == "logits";
-  }
+  double views = 0;
   MapSink sink;
-  REFLUX_RETURN_IF_ERROR(source.Fetch({}, request, sink));
+  for (auto& [request, source] : requests) {
+    for (TargetSpec& spec : request.specs) {
+      spec.codec = Codec::kFp32;
+      logits_alone = logits_alone && spec.tap == "logits";
+    }
+    views = static_cast<double>(request.samples.size());
+    REFLUX_RETURN_IF_ERROR(source->Fetch({}, request, sink));
+  }
   REFLUX_ASSIGN_OR_RETURN(const std::vector<torch::Tensor> maps, std::move(sink).Maps());
   std::vector<CodecMeasure> measures;
   for (const std::string name : kCodecs) {
     if (name == "topk:4" && !logits_alone) continue;
-    const auto measure = MeasureCodec(name, maps, static_cast<double>(request.samples.size()));
+    const auto measure = MeasureCodec(name, maps, views);
     if (measure.ok()) measures.push_back(*measure);
   }
   return measures;

@@ -9,11 +9,17 @@
 
 namespace reflux {
 
-// Asks `source` for the samples and taps of `request` in fp32, and encodes and decodes each map
-// with every codec that may hold it (its own codecs are ignored). The numbers are means over the
-// samples, of all taps of a view together; the error is over all values of all taps. Errors: those
-// of `source`; a codec that refuses a map is left out.
-absl::StatusOr<std::vector<CodecMeasure>> MeasureCodecs(const TargetRequest& request,
-                                                        TargetSource& source);
+// Some samples of one teacher.
+struct CodecRequest {
+  TargetRequest request;
+  TargetSource* source = nullptr;
+};
+
+// Asks each source for the samples and taps of its request in fp32, and encodes and decodes each
+// map with every codec that may hold them all (their own codecs are ignored). The requests are for
+// the same number of samples. The numbers are means over the samples, of all taps of a view of all
+// teachers together; the error is over all values. Errors: those of the sources; a codec that
+// refuses a map is left out.
+absl::StatusOr<std::vector<CodecMeasure>> MeasureCodecs(std::vector<CodecRequest> requests);
 
 }  // namespace reflux

@@ -4,33 +4,33 @@
 
 #include "common/base/exit_codes.h"
 #include "common/base/status_macros.h"
-#include "common/spec/job_file.h"
 #include "planner/commands.h"
-#include "planner/coverage.h"
-#include "planner/hashing_bar.h"
-#include "planner/planner_flags.h"
-#include "planner/teacher_needs.h"
+#include "planner/planned_jobs.h"
 
 namespace reflux {
 namespace {
 
+std::string Text(const PlannedJobs& planned, const PlannerFlags& flags, bool why) {
+  if (!planned.sweep) {
+    return flags.json ? CoverageJson(planned.coverage) : CoverageText(planned.coverage, why);
+  }
+  std::vector<JobCoverage> jobs;
+  for (const PlannedJob& job : planned.jobs) {
+    jobs.push_back({.job = job.spec.name(), .targets = job.targets, .held = job.held});
+  }
+  return flags.json ? SweepCoverageJson(planned.coverage, jobs)
+                    : SweepCoverageText(planned.coverage, jobs, why);
+}
+
 absl::Status PrintCoverage(const PlannerFlags& flags, bool why) {
-  REFLUX_ASSIGN_OR_RETURN(const v1::JobSpec spec, LoadJobFile(flags.job, flags.overrides));
-  if (const std::string uncached = WhyUncached(spec); !uncached.empty()) {
+  REFLUX_ASSIGN_OR_RETURN(const JobFile file, LoadJobs(flags.job, flags.overrides));
+  if (const std::string uncached = WhyUncached(file); !uncached.empty()) {
     std::cout << (flags.json ? CoverageJson({}) : uncached + "\n");
     return absl::OkStatus();
   }
-  // First what fails at once.
-  REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<CacheInventory> inventory,
-                          OpenInventory(flags, spec));
-  REFLUX_RETURN_IF_ERROR(inventory->Stats().status());
-  HashingBar hashing;
-  REFLUX_ASSIGN_OR_RETURN(
-      const JobNeeds needs,
-      PlanJobNeeds(spec, &ReadTeacherInfo, ManifestFolder(flags, spec), hashing.Watch(nullptr)));
-  hashing.Finish();
-  REFLUX_ASSIGN_OR_RETURN(const Coverage coverage, MeasureCoverage(needs, *inventory));
-  std::cout << (flags.json ? CoverageJson(coverage) : CoverageText(coverage, why));
+  REFLUX_ASSIGN_OR_RETURN(const PlannedJobs planned,
+                          PlanJobs(file, flags, /*suppose_cached=*/false, nullptr));
+  std::cout << Text(planned, flags, why);
   return absl::OkStatus();
 }
 
@@ -48,7 +48,8 @@ void AddCommand(CLI::App& app, const std::string& name, const std::string& help,
 }  // namespace
 
 void AddCoverageCommands(CLI::App& app, int* exit_code) {
-  AddCommand(app, "coverage", "How many of the targets that a job needs are cached", false,
+  AddCommand(app, "coverage",
+             "How many of the targets that a job needs, or the jobs of a sweep, are cached", false,
              exit_code);
   AddCommand(app, "why-miss",
              "Which fields keep a job's targets from being hits in the nearest set", true,

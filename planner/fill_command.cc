@@ -5,22 +5,17 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/exit_codes.h"
 #include "common/base/progress_bar.h"
 #include "common/base/shutdown.h"
 #include "common/base/status_macros.h"
-#include "common/spec/job_file.h"
-#include "common/spec/run_folders.h"
 #include "planner/commands.h"
-#include "planner/coverage.h"
 #include "planner/fill.h"
 #include "planner/forecast.h"
-#include "planner/hashing_bar.h"
-#include "planner/planner_flags.h"
-#include "planner/teacher_needs.h"
+#include "planner/planned_jobs.h"
 #include "student_worker/target_path.h"
 
 namespace reflux {
@@ -33,6 +28,41 @@ struct FillFlags : PlannerFlags {
   FillOptions fill;
 };
 
+// What the user sees of a fill: one bar over all teachers and jobs, and a forecast each minute.
+class FillProgress {
+ public:
+  FillProgress(int64_t held, int64_t targets)
+      : before_(held),
+        bar_(std::cerr, {.label = "filling",
+                         .unit = "targets",
+                         .total = targets,
+                         .terminal = IsTerminal(STDERR_FILENO)}),
+        forecast_(targets, 0) {
+    bar_.StartAt(held);
+  }
+  ~FillProgress() { bar_.Finish(); }
+  // Of the part that is filled now, of which `held` were there before.
+  void Begin(const NeedsPart& part, int64_t held) {
+    bar_.SetLabel("filling from " + part.teacher.info.model);
+    part_ = held;
+  }
+  void Update(int64_t held_of_part) {
+    const int64_t held = before_ + held_of_part - part_;
+    bar_.Update(held);
+    if (const auto line = forecast_.Update(absl::ToDoubleSeconds(absl::Now() - begin_), held)) {
+      std::cerr << (IsTerminal(STDERR_FILENO) ? "\n" : "") << *line << std::endl;
+    }
+  }
+  void End(int64_t held_of_part) { before_ += held_of_part - part_; }
+
+ private:
+  int64_t before_;  // held of all, but for what was added to the part since Begin
+  int64_t part_ = 0;
+  ProgressBar bar_;
+  FillForecast forecast_;
+  const absl::Time begin_ = absl::Now();
+};
+
 class FillCommand {
  public:
   explicit FillCommand(const FillFlags& flags) : flags_(flags) {}
@@ -40,51 +70,58 @@ class FillCommand {
   absl::StatusOr<bool> Run();
 
  private:
-  absl::StatusOr<Coverage> MeasureBefore();
-  absl::Status OpenPath();
-  absl::StatusOr<FillReport> FillTeacher(const TeacherNeeds& teacher);
-  void Print(const Coverage& before) const;
+  absl::Status OpenPath(const NeedsPart& part);
+  absl::StatusOr<bool> FillAll();
+  absl::StatusOr<FillReport> FillPart(const NeedsPart& part, FillProgress& progress);
+  absl::StatusOr<CacheInventory*> InventoryOf(const NeedsPart& part);
+  void Print() const;
 
   const FillFlags flags_;
   const std::shared_ptr<Cancellation> stop_ = InstallShutdownSignals();
   Cancellation::Registration on_stop_ = stop_->OnCancel(
       [] { spdlog::info("stopping; resumable (the third signal ends it at once)"); });
-  v1::JobSpec spec_;
-  JobNeeds needs_;
+  JobFile file_;
+  PlannedJobs planned_;
   std::unique_ptr<TargetPath> path_;
-  std::unique_ptr<CacheInventory> inventory_;
+  std::optional<size_t> place_;  // whose path is open
+  Inventories inventories_;
   int64_t stored_ = 0;
   double seconds_ = 0;
 };
 
-// Before anything is loaded for good: often there is nothing to do.
-absl::StatusOr<Coverage> FillCommand::MeasureBefore() {
-  REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<CacheInventory> inventory,
-                          OpenInventory(flags_, spec_));
-  REFLUX_RETURN_IF_ERROR(inventory->Stats().status());
-  HashingBar hashing;
-  REFLUX_ASSIGN_OR_RETURN(needs_,
-                          PlanJobNeeds(spec_, &ReadTeacherInfo, ManifestFolder(flags_, spec_),
-                                       hashing.Watch(stop_.get())));
-  hashing.Finish();
-  return MeasureCoverage(needs_, *inventory);
-}
-
-absl::Status FillCommand::OpenPath() {
-  TargetPathOptions options{.endpoints = {},
-                            .cache_directory = RunCacheFolder(spec_, flags_.directory)};
+// Parts of one place stand together. An embedded cache has one owner: the path before is closed.
+absl::Status FillCommand::OpenPath(const NeedsPart& part) {
+  if (place_ == part.place) return absl::OkStatus();
+  inventories_.clear();
+  path_.reset();
+  const v1::JobSpec& spec = planned_.jobs[part.place].spec;
+  TargetPathOptions options;
   REFLUX_ASSIGN_OR_RETURN(options.endpoints, ParseTargetEndpoints(flags_.caches));
-  REFLUX_ASSIGN_OR_RETURN(path_, OpenTargetPath(spec_, options, nullptr, stop_));
-  if (path_->store() != nullptr) {
-    inventory_ = MakeStoreInventory(*path_->store());
+  if (options.endpoints.empty()) {
+    REFLUX_ASSIGN_OR_RETURN(options.cache_directory, CacheFolderOf(file_, flags_));
   } else {
-    REFLUX_ASSIGN_OR_RETURN(inventory_, OpenInventory(flags_, spec_));
+    REFLUX_ASSIGN_OR_RETURN(options.endpoints, ServersOfTeachers(flags_, spec));
   }
+  REFLUX_ASSIGN_OR_RETURN(path_, OpenTargetPath(spec, options, nullptr, stop_));
+  place_ = part.place;
   return absl::OkStatus();
 }
 
-absl::StatusOr<FillReport> FillCommand::FillTeacher(const TeacherNeeds& teacher) {
-  const TeacherAccess access = path_->sources().at(teacher.name);
+absl::StatusOr<CacheInventory*> FillCommand::InventoryOf(const NeedsPart& part) {
+  std::unique_ptr<CacheInventory>& inventory = inventories_[part.servers];
+  if (inventory != nullptr) return inventory.get();
+  if (path_->store() != nullptr) {
+    inventory = MakeStoreInventory(*path_->store());
+  } else {
+    REFLUX_ASSIGN_OR_RETURN(inventory, OpenInventory(part.servers, file_, flags_));
+  }
+  return inventory.get();
+}
+
+absl::StatusOr<FillReport> FillCommand::FillPart(const NeedsPart& part, FillProgress& progress) {
+  REFLUX_RETURN_IF_ERROR(OpenPath(part));
+  REFLUX_ASSIGN_OR_RETURN(CacheInventory * inventory, InventoryOf(part));
+  const TeacherAccess access = path_->sources().at(part.teacher.name);
   if (access.storing == nullptr) {
     return absl::FailedPreconditionError(
         "--cache names teacher servers, which keep nothing: name a cache server");
@@ -94,29 +131,30 @@ absl::StatusOr<FillReport> FillCommand::FillTeacher(const TeacherNeeds& teacher)
       access.source
           ->GetTeacherInfo({.deadline = absl::Now() + kTeacherStarts, .cancellation = stop_})
           .status());
-  ProgressBar bar(std::cerr,
-                  {.label = "filling from " + teacher.info.model,
-                   .unit = "targets",
-                   .total = static_cast<int64_t>(needs_.samples.size() * teacher.specs.size()),
-                   .terminal = IsTerminal(STDERR_FILENO)});
   FillOptions options = flags_.fill;
   options.stop = stop_;
-  FillForecast forecast(static_cast<int64_t>(needs_.samples.size() * teacher.specs.size()), 0);
-  const absl::Time begin = absl::Now();
-  options.on_progress = [&, begun = false](int64_t held) mutable {
-    if (!begun) bar.StartAt(held);
-    begun = true;
-    bar.Update(held);
-    if (const auto line = forecast.Update(absl::ToDoubleSeconds(absl::Now() - begin), held)) {
-      std::cerr << (IsTerminal(STDERR_FILENO) ? "\n" : "") << *line << std::endl;
-    }
-  };
-  const auto report = Fill(teacher, needs_.samples, *inventory_, *access.storing, options);
-  bar.Finish();
-  return report;
+  options.on_progress = [&](int64_t held) { progress.Update(held); };
+  return Fill(part.teacher, part.samples, *inventory, *access.storing, options);
 }
 
-void FillCommand::Print(const Coverage& before) const {
+// Teacher after teacher, each with all that the jobs want of it.
+absl::StatusOr<bool> FillCommand::FillAll() {
+  FillProgress progress(planned_.coverage.held(), planned_.coverage.targets());
+  for (size_t i = 0; i < planned_.parts.size() && !stop_->cancelled(); ++i) {
+    const PartCoverage& before = planned_.coverage.parts[i];
+    if (before.missing_samples == 0) continue;
+    progress.Begin(planned_.parts[i], before.held);
+    REFLUX_ASSIGN_OR_RETURN(const FillReport report, FillPart(planned_.parts[i], progress));
+    progress.End(report.held + report.stored);
+    stored_ += report.stored;
+    seconds_ += report.seconds;
+    if (report.stopped) return false;
+  }
+  return !stop_->cancelled();
+}
+
+void FillCommand::Print() const {
+  const Coverage& before = planned_.coverage;
   const int64_t held = before.held() + stored_;
   if (flags_.json) {
     std::cout << nlohmann::json({{"targets", before.targets()},
@@ -133,23 +171,18 @@ void FillCommand::Print(const Coverage& before) const {
 }
 
 absl::StatusOr<bool> FillCommand::Run() {
-  REFLUX_ASSIGN_OR_RETURN(spec_, LoadJobFile(flags_.job, flags_.overrides));
-  if (const std::string uncached = WhyUncached(spec_); !uncached.empty()) {
+  REFLUX_ASSIGN_OR_RETURN(file_, LoadJobs(flags_.job, flags_.overrides));
+  if (const std::string uncached = WhyUncached(file_); !uncached.empty()) {
     return absl::InvalidArgumentError(uncached);
   }
-  REFLUX_ASSIGN_OR_RETURN(const Coverage before, MeasureBefore());
-  std::cerr << CoverageText(before, /*why=*/true);
+  // Before anything is loaded for good: often there is nothing to do.
+  REFLUX_ASSIGN_OR_RETURN(planned_, PlanJobs(file_, flags_, /*suppose_cached=*/false, stop_.get()));
+  std::cerr << CoverageText(planned_.coverage, /*why=*/true);
   bool complete = true;
-  if (before.held() < before.targets()) {
-    REFLUX_RETURN_IF_ERROR(OpenPath());
-    for (const TeacherNeeds& teacher : needs_.teachers) {
-      REFLUX_ASSIGN_OR_RETURN(const FillReport report, FillTeacher(teacher));
-      stored_ += report.stored;
-      seconds_ += report.seconds;
-      complete = complete && !report.stopped;
-    }
+  if (planned_.coverage.held() < planned_.coverage.targets()) {
+    REFLUX_ASSIGN_OR_RETURN(complete, FillAll());
   }
-  Print(before);
+  Print();
   return complete;
 }
 
@@ -168,7 +201,9 @@ int RunFill(const FillFlags& flags) {
 void AddFillCommand(CLI::App& app, int* exit_code) {
   auto flags = std::make_shared<FillFlags>();
   CLI::App* command = app.add_subcommand(
-      "fill", "Compute the targets that a job needs and its cache lacks; Ctrl-C is resumable");
+      "fill",
+      "Compute the targets that a job, or a sweep, needs and its cache lacks; Ctrl-C is "
+      "resumable");
   AddPlannerFlags(*command, *flags);
   command
       ->add_option("--requests", flags->fill.requests,

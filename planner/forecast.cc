@@ -22,6 +22,12 @@ double BatchBytes(const ForecastJob& job, const Measured& m) {
   return m.view_bytes * static_cast<double>(job.global_batch);
 }
 
+// Steps that compute all their targets, worth what the missing ones cost.
+double MissingSteps(const ForecastJob& job) {
+  return static_cast<double>(job.missing_views) * job.missing_time /
+         static_cast<double>(job.global_batch);
+}
+
 bool FitsInMemory(const ForecastJob& job, const Measured& m) {
   return m.view_bytes * static_cast<double>(job.views) <= kPageCacheShare * m.memory_bytes;
 }
@@ -40,8 +46,7 @@ ModeForecast Replay(const std::string& name, double warm, const ForecastJob& job
                     const Measured& m) {
   ModeForecast mode{.name = name, .step_seconds = FromDrive(warm, job, m)};
   const double filling = Written(m.live_step + std::max(0.0, warm - m.warm_step), job, m);
-  const double filled_steps =
-      static_cast<double>(job.missing_views) / static_cast<double>(job.global_batch);
+  const double filled_steps = MissingSteps(job);
   if (job.missing_views > 0) mode.filling_seconds = filling;
   mode.run_seconds =
       filled_steps * filling +
@@ -55,9 +60,7 @@ void AddPayoff(const ForecastJob& job, const ModeForecast& replay, const Measure
   if (saved <= 0) return;
   const double extra = Written(m.live_step, job, m) - replay.step_seconds;  // a missing step
   forecast.paying_epochs = static_cast<double>(job.replay) * extra / saved;
-  const double missing_steps =
-      static_cast<double>(job.missing_views) / static_cast<double>(job.global_batch);
-  const double runs = missing_steps * extra / (saved * static_cast<double>(job.steps));
+  const double runs = MissingSteps(job) * extra / (saved * static_cast<double>(job.steps));
   forecast.paying_runs = std::max<int64_t>(1, static_cast<int64_t>(std::ceil(runs - 1e-6)));
 }
 
@@ -100,10 +103,13 @@ void Warn(const ForecastJob& job, const Measured& m, Forecast& forecast) {
 }  // namespace
 
 Forecast MakeForecast(const ForecastJob& job, const Measured& m) {
-  Forecast forecast{.cache_bytes = m.view_bytes * static_cast<double>(job.views),
-                    .missing_bytes = m.view_bytes * static_cast<double>(job.missing_views)};
-  double view_seconds = m.view_seconds;
-  if (m.drive_write > 0) view_seconds = std::max(view_seconds, m.view_bytes / m.drive_write);
+  Forecast forecast{
+      .cache_bytes = m.view_bytes * static_cast<double>(job.views),
+      .missing_bytes = m.view_bytes * static_cast<double>(job.missing_views) * job.missing_bytes};
+  double view_seconds = m.view_seconds * job.missing_time;
+  if (m.drive_write > 0) {
+    view_seconds = std::max(view_seconds, m.view_bytes * job.missing_bytes / m.drive_write);
+  }
   forecast.fill_seconds = view_seconds * static_cast<double>(job.missing_views);
   if (job.replay > 0) {
     forecast.modes.push_back(Replay("replay embedded", m.warm_step, job, m));

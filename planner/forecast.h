@@ -22,14 +22,17 @@ struct ForecastJob {
   int64_t replay = 0;         // views an image; 0: live
   int64_t views = 0;          // distinct (image, view) pairs that the run takes
   int64_t missing_views = 0;  // of these, with a target that the cache lacks
-  int64_t students = 1;       // processes of the job
+  // Shares of what a missing view lacks; below 1 where the cache has some teachers or taps of it.
+  double missing_time = 1;   // ... of its teachers' time
+  double missing_bytes = 1;  // ... of its bytes
+  int64_t students = 1;      // processes of the job
 };
 
 // Seconds and bytes; 0 for what was not measured, but for `warm_step` and `live_step`, which must
 // be.
 struct Measured {
-  double view_bytes = 0;    // all targets of one view, as stored
-  double view_seconds = 0;  // the teacher alone: one view computed and stored
+  double view_bytes = 0;    // all targets of one view, of all teachers, as stored
+  double view_seconds = 0;  // the teachers alone: one view computed by each, and stored
   double alone_step = 0;    // a step without teacher
   double live_step = 0;     // a step whose targets are computed in the process
   double warm_step = 0;     // a step whose targets are in the embedded cache, page cache warm

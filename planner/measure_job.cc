@@ -1,28 +1,16 @@
 #include "planner/measure_job.h"
 
-#include <sys/statvfs.h>
-
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <limits>
+#include <map>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "cache/cache_server.h"
-#include "cache/caching_source.h"
-#include "cache/inventory.h"
-#include "cache/rocks_target_store.h"
-#include "common/base/build_version.h"
-#include "common/base/file.h"
 #include "common/base/status_macros.h"
+#include "common/spec/job_teachers.h"
 #include "common/spec/loss_fields.h"
-#include "distill/teacher/local_source.h"
-#include "job_plan/data_plan.h"
-#include "job_plan/teacher_plan.h"
-#include "planner/codec_measure.h"
-#include "planner/fill.h"
+#include "planner/scratch_folder.h"
 #include "planner/teacher_needs.h"
 #include "student_worker/collectives/communicator.h"
 #include "student_worker/target_path.h"
@@ -81,74 +69,27 @@ v1::JobSpec MeasuredSpec(const v1::JobSpec& spec, int64_t timed_steps) {
   return measured;
 }
 
-double MemoryForPages() {
-  std::ifstream file("/proc/meminfo");
-  std::string name, unit;
-  double kib = 0;
-  while (file >> name >> kib) {
-    std::getline(file, unit);
-    if (name == "MemAvailable:") return kib * 1024;
-  }
-  return 0;
-}
-
-double FreeDisk(const std::string& folder) {
-  struct statvfs info {};
-  if (statvfs(folder.c_str(), &info) != 0) return 0;
-  return static_cast<double>(info.f_bavail) * static_cast<double>(info.f_frsize);
-}
-
-// Sizes of what is delivered.
-class SizeSink : public TargetSink {
- public:
-  explicit SizeSink(const std::vector<TargetSpec>& specs) {
-    for (const TargetSpec& spec : specs) taps_.push_back({.tap = spec.tap});
-  }
-  void Deliver(size_t, size_t spec, absl::StatusOr<EncodedTarget> target) override {
-    if (!target.ok()) {
-      status_ = target.status();
-      return;
-    }
-    taps_[spec].shape = target->shape;
-    taps_[spec].bytes += static_cast<double>(target->bytes.size());
-  }
-  absl::StatusOr<std::vector<PlanTap>> Means(size_t samples) {
-    REFLUX_RETURN_IF_ERROR(status_);
-    for (PlanTap& tap : taps_) tap.bytes /= static_cast<double>(samples);
-    return taps_;
-  }
-
- private:
-  std::vector<PlanTap> taps_;
-  absl::Status status_;
-};
-
 class JobMeter {
  public:
   JobMeter(const v1::JobSpec& spec, const MeasureOptions& options)
       : options_(options), spec_(MeasuredSpec(spec, options.timed_steps)) {}
-  ~JobMeter() {
-    caching_.reset();
-    store_.reset();
-    std::error_code ignored;
-    fs::remove_all(options_.scratch, ignored);
-  }
-
   absl::StatusOr<JobMeasurement> Run();
 
  private:
   absl::Status Prepare();
-  absl::Status OpenStore();
   absl::StatusOr<double> TimeSteps(const std::string& phase, const v1::JobSpec& spec,
-                                   TargetSource* source);
+                                   const std::map<std::string, TeacherAccess>& sources);
+  absl::StatusOr<JobMeasurement> WithoutTeachers();
   absl::Status TimeAlone();
-  absl::Status TimeTeacher();
+  absl::Status TimeTeachers();
   absl::Status MeasureSizes();
   absl::Status TimeServed();
+  absl::Status CheckNotStopped() const {
+    if (options_.stop == nullptr || !options_.stop->cancelled()) return absl::OkStatus();
+    return absl::CancelledError("stopped before everything was measured");
+  }
   absl::Status Phase(const std::string& what) {
-    if (options_.stop != nullptr && options_.stop->cancelled()) {
-      return absl::CancelledError("stopped before everything was measured");
-    }
+    REFLUX_RETURN_IF_ERROR(CheckNotStopped());
     if (options_.on_phase) options_.on_phase(what);
     return absl::OkStatus();
   }
@@ -157,50 +98,24 @@ class JobMeter {
   const v1::JobSpec spec_;
   JobMeasurement result_;
   JobNeeds needs_;
-  std::unique_ptr<TargetSource> local_;
-  std::unique_ptr<RocksTargetStore> store_;
-  std::unique_ptr<CachingSource> caching_;
+  std::unique_ptr<ScratchFolder> scratch_;
+  std::unique_ptr<MeteredTeachers> teachers_;  // in the folder
 };
 
-absl::Status JobMeter::OpenStore() {
-  REFLUX_ASSIGN_OR_RETURN(store_, RocksTargetStore::Open({.directory = options_.scratch + "/cache",
-                                                          .min_free_disk_bytes = 0}));
-  caching_ = MakeCachingSource(*store_, *local_);
-  return absl::OkStatus();
-}
-
 absl::Status JobMeter::Prepare() {
-  REFLUX_RETURN_IF_ERROR(Phase("loading the teacher"));
-  if (spec_.teachers_size() != 1) {
-    return absl::UnimplementedError("not available in this version: a plan for several teachers");
-  }
-  std::error_code error;
-  fs::remove_all(options_.scratch, error);
-  fs::create_directories(options_.scratch, error);
-  if (error) return ErrnoStatus(error.value(), "cannot create", options_.scratch);
-  REFLUX_ASSIGN_OR_RETURN(Teacher teacher,
-                          LoadTeacher(spec_.teachers().begin()->second, spec_.data()));
-  local_ = MakeLocalSource(
-      std::move(teacher),
-      [root = DataRoot(spec_.data())](const Locator& locator) {
-        return ReadImageFile(root, locator);
-      },
-      {.build_version = std::string(BuildVersion()), .read_label = PlanLabelReader(spec_.data())});
-  REFLUX_RETURN_IF_ERROR(OpenStore());
-  // Through the cache, so that it remembers the teacher when a server opens it.
-  const auto describe = [this](const std::string&, const v1::JobSpec&) {
-    return caching_->GetTeacherInfo({});
+  REFLUX_RETURN_IF_ERROR(
+      Phase(UsedTeachers(spec_).size() > 1 ? "loading the teachers" : "loading the teacher"));
+  REFLUX_ASSIGN_OR_RETURN(teachers_, MeteredTeachers::Open(spec_, options_.scratch));
+  const auto describe = [this](const std::string& name, const v1::JobSpec&) {
+    return teachers_->Describe(name);
   };
   REFLUX_ASSIGN_OR_RETURN(needs_, PlanJobNeeds(spec_, describe, options_.manifest_folder,
                                                {.stop = options_.stop.get()}));
-  if (needs_.teachers.empty()) {
-    return absl::InvalidArgumentError("No loss reads a teacher: there is nothing to plan.");
-  }
   return absl::OkStatus();
 }
 
 absl::StatusOr<double> JobMeter::TimeSteps(const std::string& phase, const v1::JobSpec& spec,
-                                           TargetSource* source) {
+                                           const std::map<std::string, TeacherAccess>& sources) {
   REFLUX_RETURN_IF_ERROR(Phase(phase));
   const std::string folder = options_.scratch + "/run";
   std::error_code error;
@@ -214,14 +129,18 @@ absl::StatusOr<double> JobMeter::TimeSteps(const std::string& phase, const v1::J
   SingleProcessCommunicator communicator;
   REFLUX_ASSIGN_OR_RETURN(
       const std::unique_ptr<Trainer> trainer,
-      Trainer::Create({.spec = spec,
-                       .directory = folder,
-                       .sources = {{spec_.teachers().begin()->first, {.source = source}}},
-                       .stop = stop},
+      Trainer::Create({.spec = spec, .directory = folder, .sources = sources, .stop = stop},
                       communicator, {&clock}));
   REFLUX_RETURN_IF_ERROR(trainer->Run().status());
-  REFLUX_RETURN_IF_ERROR(Phase(phase));  // stopped before the last timed step
+  REFLUX_RETURN_IF_ERROR(CheckNotStopped());  // before the last timed step
   return clock.seconds();
+}
+
+absl::StatusOr<JobMeasurement> JobMeter::WithoutTeachers() {
+  Measured& m = result_.measured;
+  REFLUX_ASSIGN_OR_RETURN(m.alone_step, TimeSteps("timing the student alone", spec_, {}));
+  m.live_step = m.warm_step = m.served_step = m.alone_step;
+  return result_;
 }
 
 absl::Status JobMeter::TimeAlone() {
@@ -229,78 +148,63 @@ absl::Status JobMeter::TimeAlone() {
   RemoveTeacherLosses(*alone.mutable_losses());
   if (alone.losses().ByteSizeLong() == 0) return absl::OkStatus();  // nothing to train on
   REFLUX_ASSIGN_OR_RETURN(result_.measured.alone_step,
-                          TimeSteps("timing the student alone", alone, nullptr));
+                          TimeSteps("timing the student alone", alone, {}));
   return absl::OkStatus();
 }
 
 // What the run before has not asked for.
-absl::Status JobMeter::TimeTeacher() {
-  REFLUX_RETURN_IF_ERROR(Phase("timing the teacher alone"));
-  const FillOptions options{.stop = options_.stop};
-  const auto inventory = MakeStoreInventory(*store_);
-  const TeacherNeeds& teacher = needs_.teachers[0];
-  REFLUX_ASSIGN_OR_RETURN(const FillReport report,
-                          Fill(teacher, needs_.samples, *inventory, caching_->storing(), options));
-  if (report.stopped) return absl::CancelledError("stopped before everything was measured");
-  if (report.stored > 0) {
-    result_.measured.view_seconds = report.seconds / static_cast<double>(report.stored) *
-                                    static_cast<double>(teacher.specs.size());
-  } else {  // a data set so small that the run before took all its views
-    result_.measured.view_seconds =
-        result_.measured.live_step / static_cast<double>(spec_.train().global_batch());
+absl::Status JobMeter::TimeTeachers() {
+  const bool several = needs_.teachers.size() > 1;
+  REFLUX_RETURN_IF_ERROR(Phase(several ? "timing each teacher alone" : "timing the teacher alone"));
+  REFLUX_ASSIGN_OR_RETURN(result_.teachers, teachers_->TimeAlone(needs_, options_.stop));
+  for (TeacherMeasure& teacher : result_.teachers) {
+    if (teacher.view_seconds == 0) {  // a data set so small that the run before took all its views
+      teacher.view_seconds = result_.measured.live_step /
+                             static_cast<double>(spec_.train().global_batch()) /
+                             static_cast<double>(needs_.teachers.size());
+    }
+    result_.measured.view_seconds += teacher.view_seconds;
+    if (needs_.samples.empty()) continue;
+    result_.costs.AddSeconds(teacher.identity, needs_.samples.front().view, teacher.view_seconds);
   }
   return absl::OkStatus();
 }
 
 absl::Status JobMeter::MeasureSizes() {
-  TargetRequest request{.teacher = needs_.teachers[0].info.identity,
-                        .samples = needs_.samples,
-                        .specs = needs_.teachers[0].specs};
-  request.samples.resize(std::min<size_t>(request.samples.size(), TargetRequest::kMaxSamples));
-  SizeSink sizes(request.specs);
-  REFLUX_RETURN_IF_ERROR(caching_->Fetch({}, request, sizes));
-  REFLUX_ASSIGN_OR_RETURN(result_.taps, sizes.Means(request.samples.size()));
-  for (const PlanTap& tap : result_.taps) result_.measured.view_bytes += tap.bytes;
+  REFLUX_RETURN_IF_ERROR(teachers_->MeasureSizes(needs_, result_.teachers, result_.costs));
+  for (const TeacherMeasure& teacher : result_.teachers) {
+    for (const PlanTap& tap : teacher.taps) result_.measured.view_bytes += tap.bytes;
+  }
+  if (!options_.alone_and_codecs) return absl::OkStatus();
   REFLUX_RETURN_IF_ERROR(Phase("measuring codecs on real maps"));
-  request.samples.resize(std::min<size_t>(request.samples.size(), 4));
-  REFLUX_ASSIGN_OR_RETURN(result_.codecs, MeasureCodecs(request, *local_));
+  REFLUX_ASSIGN_OR_RETURN(result_.codecs, teachers_->MeasureCodecs(needs_));
   return absl::OkStatus();
 }
 
 absl::Status JobMeter::TimeServed() {
-  caching_.reset();
-  store_.reset();  // a folder has one owner
-  REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<CacheServer> server,
-                          CacheServer::Start({.store = {.directory = options_.scratch + "/cache",
-                                                        .min_free_disk_bytes = 0}},
-                                             nullptr));
+  REFLUX_ASSIGN_OR_RETURN(const TargetEndpoints endpoints, teachers_->Serve());
+  REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<TargetPath> path,
+                          OpenTargetPath(spec_, {.endpoints = endpoints, .cache_directory = ""},
+                                         nullptr, options_.stop));
   REFLUX_ASSIGN_OR_RETURN(
-      const std::unique_ptr<TargetPath> path,
-      OpenTargetPath(spec_, {.endpoints = {{"", server->address()}}}, nullptr, options_.stop));
-  REFLUX_ASSIGN_OR_RETURN(result_.measured.served_step,
-                          TimeSteps("timing a cache server on this machine", spec_,
-                                    path->sources().begin()->second.source));
+      result_.measured.served_step,
+      TimeSteps("timing a cache server on this machine", spec_, path->sources()));
   return absl::OkStatus();
 }
 
 absl::StatusOr<JobMeasurement> JobMeter::Run() {
+  REFLUX_ASSIGN_OR_RETURN(scratch_, ScratchFolder::Create(options_.scratch));
+  if (!NeedsTeacher(spec_.losses())) return WithoutTeachers();
   REFLUX_RETURN_IF_ERROR(Prepare());
-  REFLUX_RETURN_IF_ERROR(TimeAlone());
+  if (options_.alone_and_codecs) REFLUX_RETURN_IF_ERROR(TimeAlone());
   REFLUX_ASSIGN_OR_RETURN(
       result_.measured.live_step,
-      TimeSteps("timing steps that compute and store their targets", spec_, caching_.get()));
-  REFLUX_RETURN_IF_ERROR(TimeTeacher());
+      TimeSteps("timing steps that compute and store their targets", spec_, teachers_->sources()));
+  REFLUX_RETURN_IF_ERROR(TimeTeachers());
   REFLUX_ASSIGN_OR_RETURN(result_.measured.warm_step,
-                          TimeSteps("timing steps from the cache", spec_, caching_.get()));
+                          TimeSteps("timing steps from the cache", spec_, teachers_->sources()));
   REFLUX_RETURN_IF_ERROR(MeasureSizes());
   REFLUX_RETURN_IF_ERROR(TimeServed());
-  REFLUX_RETURN_IF_ERROR(Phase("measuring the drive"));
-  REFLUX_ASSIGN_OR_RETURN(result_.drive, MeasureDriveSpeed(options_.scratch, options_.drive));
-  result_.measured.drive_write = result_.drive.write;
-  result_.measured.drive_read = result_.drive.read;
-  result_.measured.memory_bytes = MemoryForPages();
-  result_.measured.free_disk_bytes = FreeDisk(options_.scratch);
-  result_.timed_steps = options_.timed_steps;
   return result_;
 }
 

@@ -1,31 +1,19 @@
 #include "planner/plan_text.h"
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cli/table.h"
-#include "common/base/progress_bar.h"
+#include "planner/plan_figures.h"
 
 namespace reflux {
 namespace {
 
-using Rows = std::vector<std::vector<std::string>>;
-
-std::string Bytes(double bytes) { return BytesText(std::llround(bytes)); }
-std::string Rate(double bytes) { return bytes > 0 ? Bytes(bytes) + "/s" : "not measured"; }
-std::string Clock(double seconds) { return ClockText(absl::Seconds(seconds)); }
-std::string Seconds(double seconds) { return seconds > 0 ? absl::StrFormat("%.3g", seconds) : "-"; }
-
 std::string FactsText(const Plan& plan) {
   const Forecast& forecast = plan.forecast;
-  std::string taps;
-  for (const PlanTap& tap : plan.taps) {
-    absl::StrAppendFormat(&taps, "%s%s %s [%d, %d, %d] %s", taps.empty() ? "" : "; ", tap.tap,
-                          plan.codec, tap.shape[0], tap.shape[1], tap.shape[2], Bytes(tap.bytes));
-  }
-  Rows rows = {
+  const std::string taps = TapsText(plan.taps);
+  TextRows rows = {
       {"job:", absl::StrCat(plan.name, ": ", plan.job.images, " images, ", plan.job.steps,
                             " steps of ", plan.job.global_batch, ", ", plan.views)},
       {"a view:", absl::StrCat(taps, "; together ", Bytes(plan.measured.view_bytes))},
@@ -35,15 +23,13 @@ std::string FactsText(const Plan& plan) {
                        Bytes(plan.measured.free_disk_bytes))},
       {"fill:", absl::StrFormat("%s for %d views at %.3g a second", Clock(forecast.fill_seconds),
                                 plan.job.missing_views, 1 / plan.measured.view_seconds)},
-      {"drive:", absl::StrFormat("writes %s, reads %s%s", Rate(plan.measured.drive_write),
-                                 Rate(plan.measured.drive_read),
-                                 plan.drive.past_page_cache ? ", past the page cache" : "")}};
+      {"drive:", DriveText(plan.drive)}};
   if (!plan.note.empty()) rows.push_back({"note:", plan.note});
   return TableText(rows);
 }
 
 std::string ModesText(const Plan& plan) {
-  Rows rows = {{"MODE", "S/STEP", "WHILE FILLING", "RUN", ""}};
+  TextRows rows = {{"MODE", "S/STEP", "WHILE FILLING", "RUN", ""}};
   if (plan.measured.alone_step > 0) {
     rows.push_back({"student alone", Seconds(plan.measured.alone_step), "-",
                     Clock(plan.measured.alone_step * static_cast<double>(plan.job.steps)),
@@ -60,7 +46,7 @@ std::string ModesText(const Plan& plan) {
 }
 
 std::string CodecsText(const Plan& plan) {
-  Rows rows = {{"CODEC", "A VIEW", "ERROR", "ENCODE MS", "DECODE MS"}};
+  TextRows rows = {{"CODEC", "A VIEW", "ERROR", "ENCODE MS", "DECODE MS"}};
   for (const CodecMeasure& codec : plan.codecs) {
     rows.push_back({codec.name, Bytes(codec.view_bytes), absl::StrFormat("%.2g", codec.error),
                     absl::StrFormat("%.3g", 1e3 * codec.encode_seconds),
@@ -86,21 +72,7 @@ std::string AdviceText(const Plan& plan) {
 }  // namespace
 
 std::vector<std::string> PlanWarnings(const Plan& plan) {
-  std::vector<std::string> warnings;
-  if (!plan.drive.past_page_cache) {
-    warnings.emplace_back(
-        "this file system cannot be written past the page cache: the drive's real speed is not "
-        "known");
-  } else if (plan.drive.slowed) {
-    warnings.push_back(
-        absl::StrCat("the drive slows down after its own fast cache; the speed "
-                     "after that is given (",
-                     Bytes(plan.drive.bytes), " written)"));
-  } else {
-    warnings.push_back(absl::StrCat("the drive was written with ", Bytes(plan.drive.bytes),
-                                    "; a fast cache of the drive that is larger hides its real "
-                                    "speed (--drive-mib)"));
-  }
+  std::vector<std::string> warnings = {DriveWarning(plan.drive)};
   if (plan.job.students > 1) {
     warnings.push_back(absl::StrCat("one of ", plan.job.students,
                                     " students was timed, alone: neither the exchange of "
@@ -138,9 +110,7 @@ std::string PlanJson(const Plan& plan) {
                       {"warm_step", m.warm_step},       {"served_step", m.served_step},
                       {"drive_write", m.drive_write},   {"drive_read", m.drive_read},
                       {"memory_bytes", m.memory_bytes}, {"free_disk_bytes", m.free_disk_bytes}};
-  for (const PlanTap& tap : plan.taps) {
-    json["taps"].push_back({{"tap", tap.tap}, {"shape", tap.shape}, {"bytes", tap.bytes}});
-  }
+  json["taps"] = TapsJson(plan.taps);
   for (const ModeForecast& mode : forecast.modes) {
     json["modes"].push_back({{"name", mode.name},
                              {"step_seconds", mode.step_seconds},

@@ -12,7 +12,8 @@ namespace reflux {
 
 // One tap of a view, as stored: "logits fp16 [11, 45, 60] 58.0 KiB".
 struct PlanTap {
-  std::string tap;
+  std::string teacher;  // in the job
+  TargetSpec spec;
   std::array<int32_t, 3> shape = {0, 0, 0};
   double bytes = 0;
 };

@@ -4,18 +4,16 @@
 // checked. Functions are thread-safe and torch-free; only LoadJobFile reads files.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/spec/job_check.h"
+#include "common/spec/job_tree.h"
 #include "reflux/v1/config.pb.h"
 
 namespace reflux {
-
-inline constexpr int64_t kMaxJobFileBytes = int64_t{1} << 20;
 
 // Reads a .yaml job file, or a .json file as ToJson writes it. `overrides` are "path=value" as for
 // --set, the last one wins.
@@ -23,18 +21,14 @@ inline constexpr int64_t kMaxJobFileBytes = int64_t{1} << 20;
 // Errors: NotFound, PermissionDenied, ResourceExhausted (over 1 MiB); InvalidArgument with every
 // problem on its own line ("job.yaml:7: losses.icsd.tempature: unknown field, ..."); Unimplemented
 // when the file is right but uses things that are "not available in this version: ...", a line
-// each.
+// each. A sweep is such a thing: see sweep_jobs.h for who takes one.
 absl::StatusOr<v1::JobSpec> LoadJobFile(const std::string& path,
                                         const std::vector<std::string>& overrides = {});
 
-// The same for YAML text. `name` is shown in messages; relative paths and `extends` start at
-// `folder`; a job without a name gets `default_name`.
-struct JobText {
-  std::string text;
-  std::string name = "job.yaml";
-  std::string folder = ".";
-  std::string default_name = "job";
-};
+// The text of such a file; JSON as YAML.
+absl::StatusOr<JobText> ReadJobText(const std::string& path);
+
+// LoadJobFile for YAML text.
 absl::StatusOr<v1::JobSpec> ParseJob(const JobText& job,
                                      const std::vector<std::string>& overrides = {});
 

@@ -6,8 +6,12 @@ namespace reflux {
 
 namespace fs = std::filesystem;
 
+std::string RunFolder(const std::string& name, const std::string& dir) {
+  return fs::absolute(dir.empty() ? fs::path("runs") / name : fs::path(dir)).string();
+}
+
 std::string RunFolder(const v1::JobSpec& spec, const std::string& dir) {
-  return fs::absolute(dir.empty() ? fs::path("runs") / spec.name() : fs::path(dir)).string();
+  return RunFolder(spec.name(), dir);
 }
 
 std::string RunCacheFolder(const v1::JobSpec& spec, const std::string& dir) {

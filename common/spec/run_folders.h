@@ -10,6 +10,8 @@ namespace reflux {
 
 // `dir`, or runs/<job name> in the working folder when that is empty; absolute.
 std::string RunFolder(const v1::JobSpec& spec, const std::string& dir);
+// The same for a name.
+std::string RunFolder(const std::string& name, const std::string& dir);
 
 // Of the cache in the run's process: runs/caches/<name> in the working folder when the job names
 // one, which its runs then share, else cache/ in the run's folder. Absolute.

@@ -139,7 +139,7 @@ void MergeSpec(SpecNode& base, SpecNode over) {
       base.entries.push_back(std::move(entry));
     }
   }
-  // A block of a file stays where the file has it when --set changes a field of it.
+  // A block of a file stays where the file has it when --set or a grid changes a field of it.
   if (over.origin != nullptr && !over.origin->lines) return;
   base.line = over.line;
   base.origin = over.origin;
@@ -170,6 +170,26 @@ absl::Status ExpandTeacherShorthand(SpecNode& root) {
   return absl::OkStatus();
 }
 
+SpecNode NodeAtPath(absl::string_view path, SpecNode value) {
+  SpecNode place;
+  place.kind = SpecNode::Kind::kMap;
+  place.line = value.line;
+  if (value.origin != nullptr) {
+    auto origin = std::make_shared<SpecOrigin>(*value.origin);
+    origin->name = value.Where();
+    origin->lines = false;
+    place.origin = std::move(origin);
+  }
+  const std::vector<std::string> parts = absl::StrSplit(path, '.');
+  for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
+    SpecNode outer = place;
+    outer.entries.emplace_back(*part, std::move(value));
+    value = std::move(outer);
+  }
+  ExpandTeacherShorthand(value).IgnoreError();  // it fails only beside `teachers`
+  return value;
+}
+
 absl::Status ApplyOverride(SpecNode& root, const std::string& assignment) {
   const size_t equals = assignment.find('=');
   if (equals == std::string::npos || equals == 0) {
@@ -182,16 +202,7 @@ absl::Status ApplyOverride(SpecNode& root, const std::string& assignment) {
   origin->folder = std::filesystem::current_path(error).string();
   origin->lines = false;
   REFLUX_ASSIGN_OR_RETURN(SpecNode value, ParseSpecYaml(assignment.substr(equals + 1), origin));
-  std::vector<std::string> parts = absl::StrSplit(assignment.substr(0, equals), '.');
-  for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
-    SpecNode outer;
-    outer.kind = SpecNode::Kind::kMap;
-    outer.origin = origin;
-    outer.entries.emplace_back(*part, std::move(value));
-    value = std::move(outer);
-  }
-  REFLUX_RETURN_IF_ERROR(ExpandTeacherShorthand(value));
-  MergeSpec(root, std::move(value));
+  MergeSpec(root, NodeAtPath(absl::string_view(assignment).substr(0, equals), std::move(value)));
   return absl::OkStatus();
 }
 

@@ -52,6 +52,11 @@ void MergeSpec(SpecNode& base, SpecNode over);
 // the default teacher.
 absl::Status ExpandTeacherShorthand(SpecNode& root);
 
+// `value` as the field at `path` ("train.seed") of an otherwise empty tree; `teacher.` is rewritten
+// (ExpandTeacherShorthand). The blocks around it are of `value`'s place, but do not move blocks of
+// the tree that they are merged into.
+SpecNode NodeAtPath(absl::string_view path, SpecNode value);
+
 // Lays `--set PATH=VALUE` on `root`; VALUE is YAML. InvalidArgument for anything else.
 absl::Status ApplyOverride(SpecNode& root, const std::string& assignment);
 

@@ -1,27 +1,31 @@
 #include "common/spec/sweep_check.h"
 
+#include <set>
+
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "common/spec/spec_reader.h"
 #include "reflux/v1/config.pb.h"
 
 namespace reflux {
 namespace {
 
+constexpr char kNamed[] = "the jobs of a sweep are named after the sweep, the variant and the grid";
+
 // Reads one value of a grid axis as the job field that its path names.
 void CheckGridValue(const SpecNode& axis, const std::string& path, SpecNode value,
                     SpecReader& reader) {
-  const std::vector<std::string> parts = absl::StrSplit(path, '.');
-  for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
-    SpecNode outer;
-    outer.kind = SpecNode::Kind::kMap;
-    outer.origin = axis.origin;
-    outer.line = value.line = axis.line;
-    outer.entries.emplace_back(*part, std::move(value));
-    value = std::move(outer);
-  }
+  value.line = axis.line;
   v1::JobSpec scratch;
-  reader.ReadBlock(value, "", scratch);
+  reader.ReadBlock(NodeAtPath(path, std::move(value)), "", scratch);
+}
+
+// Values that are the same make the same job twice.
+void CheckGridRepeats(const SpecNode& axis, const std::string& path, SpecReader& reader) {
+  std::set<std::string> seen;
+  for (const SpecNode& value : axis.items) {
+    if (value.kind != SpecNode::Kind::kScalar || seen.insert(value.scalar).second) continue;
+    reader.Report(axis, path, absl::StrCat("`", value.scalar, "` stands there twice"));
+  }
 }
 
 void CheckGrid(const SpecNode& grid, SpecReader& reader) {
@@ -34,15 +38,25 @@ void CheckGrid(const SpecNode& grid, SpecReader& reader) {
       reader.Report(axis, absl::StrCat("grid.", path), "expected a list of values");
       continue;
     }
+    if (path == "name") reader.Report(axis, "grid.name", kNamed);
     for (const SpecNode& value : axis.items) CheckGridValue(axis, path, value, reader);
+    CheckGridRepeats(axis, absl::StrCat("grid.", path), reader);
   }
 }
 
 void CheckVariants(SpecNode& variants, SpecReader& reader) {
   for (auto& [name, variant] : variants.entries) {
+    const std::string path = absl::StrCat("variants.", name);
+    if (variant.kind == SpecNode::Kind::kNull) {
+      reader.Report(variant, path, "expected a block of fields; {} is the base as it is");
+    }
+    if (name == kBaselineVariant) {
+      reader.Report(variant, path, "the name of what `baseline: true` adds; choose another");
+    }
     if (variant.kind != SpecNode::Kind::kMap) continue;
+    if (const SpecNode* named = variant.Find("name")) reader.Report(*named, path + ".name", kNamed);
     if (const absl::Status status = ExpandTeacherShorthand(variant); !status.ok()) {
-      reader.Report(variant, absl::StrCat("variants.", name), std::string(status.message()));
+      reader.Report(variant, path, std::string(status.message()));
     }
   }
 }
@@ -61,9 +75,18 @@ SpecProblems CheckSweep(SpecNode root) {
   for (const char* required : {"name", "base"}) {
     if (root.Find(required) == nullptr) reader.Report(kind, required, "missing");
   }
+  return problems;
+}
+
+SpecProblems CheckSweepAsJob(SpecNode root) {
+  const SpecNode kind = *root.Find("kind");
+  SpecProblems problems = CheckSweep(std::move(root));
   if (problems.empty()) {
     problems.push_back(
-        {kind.Where(), "kind", "not available in this version: sweep", true, kind.line});
+        {kind.Where(), "kind",
+         "not available in this version: starting the jobs of a sweep (a later version does; "
+         "`reflux validate`, `plan`, `fill` and `targets coverage` take one)",
+         true, kind.line});
   }
   return problems;
 }

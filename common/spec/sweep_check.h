@@ -1,4 +1,4 @@
-// `kind: sweep` files are read and checked, not run in this version. Thread-safe, no I/O.
+// `kind: sweep` files by themselves, without their base. Thread-safe, no I/O.
 #pragma once
 
 #include "common/spec/spec_node.h"
@@ -6,8 +6,14 @@
 
 namespace reflux {
 
-// Unknown keys and wrong types in the sweep, its variants and its grid; without such, the one
-// problem that a sweep is not available. The base file is not read.
+// What `baseline: true` adds to the variants.
+inline constexpr char kBaselineVariant[] = "baseline";
+
+// Unknown keys and wrong types in the sweep, its variants and its grid.
 SpecProblems CheckSweep(SpecNode root);
+
+// The same where one job is wanted: a sweep that is right is the one problem that its jobs cannot
+// be started.
+SpecProblems CheckSweepAsJob(SpecNode root);
 
 }  // namespace reflux

@@ -54,6 +54,26 @@ TEST(ValidateTest, TellsEveryProblemAndWhatIsNotAvailable) {
   EXPECT_THAT(captured.err.str(), HasSubstr("not available in this version: launcher slurm\n"));
 }
 
+TEST(ValidateTest, ListsTheJobsOfASweepAndPrintsOne) {
+  const std::string base = std::filesystem::path(JobFile("base", kJob)).filename().string();
+  const std::string sweep =
+      JobFile("sweep", "kind: sweep\nname: s\nbase: " + base + "\ngrid: {train.seed: [4, 5]}\n");
+  Captured list;
+  EXPECT_EQ(Validate(list.terminal, {sweep, {}}), kExitDone);
+  EXPECT_THAT(list.out.str(), HasSubstr("a sweep of 2 jobs\n"));
+  EXPECT_THAT(list.out.str(), HasSubstr("\ns-seed-5"));
+  Captured one;
+  one.terminal.json = true;
+  EXPECT_EQ(Validate(one.terminal, {sweep, {}}, "s-seed-5"), kExitDone);
+  EXPECT_EQ(FromJson(one.out.str())->train().seed(), 5);
+  Captured none;
+  EXPECT_EQ(Validate(none.terminal, {sweep, {}}, "s-seed-6"), kExitFailed);
+  EXPECT_THAT(none.err.str(), HasSubstr("no job `s-seed-6`, did you mean `s-seed-"));
+  Captured run;
+  EXPECT_THAT(std::string(PrepareRun(run.terminal, {sweep, {}}, "").status().message()),
+              HasSubstr("not available in this version: starting the jobs of a sweep"));
+}
+
 TEST(ExplainCommandTest, TextJsonAndUnknown) {
   Captured captured;
   EXPECT_EQ(Explain(captured.terminal, "losses.kd", false), kExitDone);

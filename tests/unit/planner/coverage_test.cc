@@ -34,8 +34,9 @@ void Store(MemoryTargetStore& store, const TargetRequest& request, size_t sample
 }
 
 Coverage Measure(const JobNeeds& needs, MemoryTargetStore& store) {
-  const auto inventory = MakeStoreInventory(store);
-  return MeasureCoverage(needs, *inventory).value();
+  Inventories inventories;
+  inventories[""] = MakeStoreInventory(store);
+  return MeasureCoverage(PartsOf(needs), inventories).value();
 }
 
 TEST(CoverageTest, CountsEachTapOverMoreSamplesThanOneRequestHolds) {

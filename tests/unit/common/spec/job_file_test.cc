@@ -272,7 +272,9 @@ TEST(JobFileTest, PublishedSweepIsRightButAheadOfThisVersion) {
   const absl::Status status = LoadJobFile(DataFile("three-losses.yaml")).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << status;
   EXPECT_EQ(status.message(),
-            DataFile("three-losses.yaml") + ":1: kind: not available in this version: sweep");
+            DataFile("three-losses.yaml") +
+                ":1: kind: not available in this version: starting the jobs of a sweep (a later "
+                "version does; `reflux validate`, `plan`, `fill` and `targets coverage` take one)");
 }
 
 TEST(JobFileTest, SweepsAreCheckedForUnknownKeys) {
