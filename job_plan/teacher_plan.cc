@@ -65,7 +65,7 @@ absl::StatusOr<double> ScoreOf(const Check& check, const Preprocessing& preproce
   plan.evaluation.end = kCheckedImages;
   const auto predict = [&](const torch::Tensor& images) -> absl::StatusOr<torch::Tensor> {
     REFLUX_ASSIGN_OR_RETURN(TapOutputs outputs, RunTeacher(teacher, images, {"logits"}));
-    return outputs.at("logits");
+    return outputs.at("logits").to(torch::kCPU);
   };
   REFLUX_ASSIGN_OR_RETURN(
       const ConfusionMatrix matrix,

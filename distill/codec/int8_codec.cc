@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "common/targets/decode_value.h"
+#include "distill/codec/value_bytes.h"
 
 namespace reflux {
 namespace {
@@ -12,23 +13,21 @@ constexpr double kLevels = 127;  // on either side of the middle
 
 }  // namespace
 
-absl::StatusOr<std::string> EncodeInt8(const torch::Tensor& map) {
+absl::StatusOr<torch::Tensor> EncodeInt8(const torch::Tensor& map) {
   const torch::Tensor rows = map.detach().to(torch::kFloat64).flatten(1);
   const torch::Tensor low = rows.amin(1, /*keepdim=*/true), high = rows.amax(1, /*keepdim=*/true);
   // Rounded to what is stored before it is divided by, so that decoding undoes exactly this.
   const torch::Tensor step = ((high - low) / (2 * kLevels)).to(torch::kFloat32);
   const torch::Tensor middle = ((high + low) / 2).to(torch::kFloat32);
-  const torch::Tensor scales = torch::cat({step, middle}, 1).contiguous();
+  const torch::Tensor scales = torch::cat({step, middle}, 1);
   if (!torch::isfinite(scales).all().item<bool>())
     return absl::OutOfRangeError("codec int8 cannot hold the map's range: use fp32");
   const torch::Tensor divisor = step.to(torch::kFloat64).masked_fill(step == 0, 1);
   const torch::Tensor elements = ((rows - middle.to(torch::kFloat64)) / divisor)
                                      .round()
                                      .clamp(-kLevels, kLevels)
-                                     .to(torch::kInt8)
-                                     .contiguous();
-  std::string bytes(static_cast<const char*>(scales.data_ptr()), scales.nbytes());
-  return bytes.append(static_cast<const char*>(elements.data_ptr()), elements.nbytes());
+                                     .to(torch::kInt8);
+  return ValueBytes({scales, elements});
 }
 
 void DecodeInt8(absl::string_view bytes, torch::Tensor out) {

@@ -4,15 +4,14 @@
 
 #include <torch/torch.h>
 
-#include <string>
-
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 namespace reflux {
 
-// `map` [C,h,w], finite, on the CPU. OutOfRange when a channel's range exceeds what float32 holds.
-absl::StatusOr<std::string> EncodeInt8(const torch::Tensor& map);
+// `map` [C,h,w], finite; bytes on its device (value_bytes.h). OutOfRange when a channel's range
+// exceeds what float32 holds.
+absl::StatusOr<torch::Tensor> EncodeInt8(const torch::Tensor& map);
 
 // `bytes` are C (8 + h w); `out` is contiguous [C,h,w], float32 or float64, on the CPU.
 void DecodeInt8(absl::string_view bytes, torch::Tensor out);

@@ -1,6 +1,8 @@
 #include "distill/codec/target_codec.h"
 
+#include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -9,21 +11,26 @@
 #include "common/targets/zstd_value.h"
 #include "distill/codec/int8_codec.h"
 #include "distill/codec/topk_codec.h"
+#include "distill/codec/value_bytes.h"
 
 namespace reflux {
 namespace {
 
-absl::StatusOr<std::string> EncodeElements(const torch::Tensor& map, Codec codec) {
-  const torch::Tensor stored = map.detach().to(TorchType(StoredDType(codec))).contiguous();
+absl::StatusOr<torch::Tensor> EncodeElements(const torch::Tensor& map, Codec codec) {
+  // A copy in any case: the value outlives the map, which is a part of its batch's.
+  const torch::Tensor stored =
+      map.detach().to(TorchType(StoredDType(codec)), /*non_blocking=*/false, /*copy=*/true,
+                      at::MemoryFormat::Contiguous);
   if (!torch::isfinite(stored).all().item<bool>()) {
     return absl::OutOfRangeError(
         absl::StrCat("codec ", Name(codec), " cannot hold the map's largest value ",
                      map.abs().max().item<double>(), ": use bf16 or fp32"));
   }
-  return std::string(static_cast<const char*>(stored.data_ptr()), stored.nbytes());
+  return ValueBytes({stored});
 }
 
-absl::StatusOr<std::string> EncodePlain(const torch::Tensor& map, Codec plain) {
+// On the map's device.
+absl::StatusOr<torch::Tensor> EncodePlain(const torch::Tensor& map, Codec plain) {
   if (TopK(plain) > 0) return EncodeTopK(map, TopK(plain));
   return plain == Codec::kInt8 ? EncodeInt8(map) : EncodeElements(map, plain);
 }
@@ -87,19 +94,28 @@ torch::ScalarType TorchType(DType dtype) {
 }
 
 absl::StatusOr<EncodedTarget> EncodeMap(const torch::Tensor& map, Codec codec) {
-  if (map.dim() != 3 || !map.is_floating_point() || !map.device().is_cpu()) {
-    return absl::InvalidArgumentError("codec: a map is a floating [C,h,w] tensor on the CPU");
+  if (map.dim() != 3 || !map.is_floating_point()) {
+    return absl::InvalidArgumentError("codec: a map is a floating [C,h,w] tensor");
   }
   if (!torch::isfinite(map).all().item<bool>())
     return absl::OutOfRangeError("the teacher's map has NaN or Inf");
-  REFLUX_ASSIGN_OR_RETURN(std::string bytes, EncodePlain(map, Uncompressed(codec)));
-  if (IsCompressed(codec)) {
-    REFLUX_ASSIGN_OR_RETURN(bytes, CompressValue(bytes, BytesPerElement(StoredDType(codec))));
+  REFLUX_ASSIGN_OR_RETURN(const torch::Tensor encoded, EncodePlain(map, Uncompressed(codec)));
+  auto value = std::make_shared<const torch::Tensor>(encoded.to(torch::kCPU));
+  const DType dtype = StoredDType(codec);
+  const std::array<int32_t, 3> shape = {static_cast<int32_t>(map.size(0)),
+                                        static_cast<int32_t>(map.size(1)),
+                                        static_cast<int32_t>(map.size(2))};
+  const absl::string_view bytes = ViewBytes(*value);
+  if (!IsCompressed(codec)) {
+    return EncodedTarget{.bytes = bytes,
+                         .owner = std::move(value),
+                         .dtype = dtype,
+                         .codec = codec,
+                         .shape = shape,
+                         .checksum = TargetChecksum(bytes)};
   }
-  return EncodedTarget::FromBytes(
-      std::move(bytes), StoredDType(codec), codec,
-      {static_cast<int32_t>(map.size(0)), static_cast<int32_t>(map.size(1)),
-       static_cast<int32_t>(map.size(2))});
+  REFLUX_ASSIGN_OR_RETURN(std::string compressed, CompressValue(bytes, BytesPerElement(dtype)));
+  return EncodedTarget::FromBytes(std::move(compressed), dtype, codec, shape);
 }
 
 absl::Status DecodeMapInto(const EncodedTarget& target, torch::Tensor out) {

@@ -24,15 +24,16 @@ namespace reflux {
 // The elements of plain values.
 torch::ScalarType TorchType(DType dtype);
 
-// Encodes `map` ([C,h,w], any floating type, on the CPU). DataLoss-free: a map with NaN or Inf, or
-// with values that the codec cannot hold, is refused with OutOfRange and is never stored.
-// InvalidArgument when topk:K gets fewer than K or more than 256 channels.
+// Encodes `map` ([C,h,w], any floating type) on the device where it is: what travels to the host is
+// what is stored (of +zstd, what the host then compresses). A map with NaN or Inf, or with values
+// that the codec cannot hold, is refused with OutOfRange and is never stored. InvalidArgument when
+// topk:K gets fewer than K or more than 256 channels.
 absl::StatusOr<EncodedTarget> EncodeMap(const torch::Tensor& map, Codec codec);
 
 // Decodes into `out`, a contiguous [C,h,w] slot of the batch tensor (float32, float64, or what bf16
 // and fp16 are stored as): one pass from the stored bytes to the batch, after decompression if
-// there is any, and none for bytes that lie there already. InvalidArgument when shape or size differ, DataLoss when the bytes cannot be what
-// EncodeMap made.
+// there is any, and none for bytes that lie there already. InvalidArgument when shape or size
+// differ, DataLoss when the bytes cannot be what EncodeMap made.
 absl::Status DecodeMapInto(const EncodedTarget& target, torch::Tensor out);
 
 // An int8 target undecoded, the same way: `elements` is a contiguous [C,h,w] slot of int8, `scales`

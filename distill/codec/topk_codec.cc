@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/targets/decode_value.h"
+#include "distill/codec/value_bytes.h"
 
 namespace reflux {
 namespace {
@@ -19,7 +20,7 @@ torch::Tensor Rest(const torch::Tensor& others) {
 
 }  // namespace
 
-absl::StatusOr<std::string> EncodeTopK(const torch::Tensor& map, int64_t k) {
+absl::StatusOr<torch::Tensor> EncodeTopK(const torch::Tensor& map, int64_t k) {
   const int64_t classes = map.size(0);
   if (k > classes || classes > kMaxClasses) {
     return absl::InvalidArgumentError(
@@ -31,13 +32,10 @@ absl::StatusOr<std::string> EncodeTopK(const torch::Tensor& map, int64_t k) {
       torch::sort(map.detach().to(torch::kFloat64), std::optional<bool>(true), /*dim=*/0,
                   /*descending=*/true);
   const torch::Tensor rest = Rest(values.narrow(0, k, classes - k));
-  const torch::Tensor logits =
-      torch::cat({rest, values.narrow(0, 0, k)}).to(torch::kFloat16).contiguous();
+  const torch::Tensor logits = torch::cat({rest, values.narrow(0, 0, k)}).to(torch::kFloat16);
   if (!torch::isfinite(logits).all().item<bool>())
     return absl::OutOfRangeError("codec topk cannot hold the map's range: use bf16 or fp32");
-  const torch::Tensor kept = order.narrow(0, 0, k).to(torch::kUInt8).contiguous();
-  std::string bytes(static_cast<const char*>(logits.data_ptr()), logits.nbytes());
-  return bytes.append(static_cast<const char*>(kept.data_ptr()), kept.nbytes());
+  return ValueBytes({logits, order.narrow(0, 0, k).to(torch::kUInt8)});
 }
 
 absl::Status DecodeTopK(absl::string_view bytes, int64_t k, torch::Tensor out) {

@@ -8,17 +8,16 @@
 #include <torch/torch.h>
 
 #include <cstdint>
-#include <string>
-
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 namespace reflux {
 
-// `map` [C,h,w], finite, on the CPU, with K <= C <= 256, else InvalidArgument. Of equal logits the
-// lower class comes first. OutOfRange when float16 cannot hold a value.
-absl::StatusOr<std::string> EncodeTopK(const torch::Tensor& map, int64_t k);
+// `map` [C,h,w], finite, with K <= C <= 256, else InvalidArgument; bytes on its device
+// (value_bytes.h). Of equal logits the lower class comes first. OutOfRange when float16 cannot hold
+// a value.
+absl::StatusOr<torch::Tensor> EncodeTopK(const torch::Tensor& map, int64_t k);
 
 // `bytes` are h w (2 + 3 K); `out` is contiguous [C,h,w], float32 or float64, on the CPU. DataLoss
 // for bytes that EncodeTopK does not make (decode_value.h).

@@ -1,5 +1,7 @@
 #include "distill/models/placement.h"
 
+#include <c10/core/impl/VirtualGuardImpl.h>
+
 namespace reflux {
 namespace {
 
@@ -20,6 +22,11 @@ void PlaceModule(torch::nn::Module& module, const torch::Device& device, torch::
   for (torch::Tensor& parameter : module.parameters())
     Place(parameter, device, dtype, channels_last);
   for (torch::Tensor& buffer : module.buffers()) Place(buffer, device, dtype, channels_last);
+}
+
+void AwaitDevice(const torch::Device& device) {
+  if (device.is_cpu()) return;
+  c10::impl::VirtualGuardImpl(device.type()).getStream(device).synchronize();
 }
 
 }  // namespace reflux

@@ -12,4 +12,7 @@ namespace reflux {
 void PlaceModule(torch::nn::Module& module, const torch::Device& device, torch::ScalarType dtype,
                  bool channels_last);
 
+// Blocks until `device` has done what this thread gave it.
+void AwaitDevice(const torch::Device& device);
+
 }  // namespace reflux

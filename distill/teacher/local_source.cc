@@ -40,7 +40,7 @@ absl::Status CheckTaps(const SegmentationModel& model, const std::vector<std::st
 // concerned.
 torch::Tensor InDataSetOrder(const Teacher& teacher, const std::string& tap, torch::Tensor map) {
   if (teacher.class_order.empty() || (tap != "logits" && tap != "aux")) return map;
-  return map.index_select(1, torch::tensor(teacher.class_order, torch::kInt64));
+  return map.index_select(1, torch::tensor(teacher.class_order, torch::kInt64).to(map.device()));
 }
 
 // One forward. `images` may be shorter than the padded batch.
@@ -59,9 +59,10 @@ TapOutputs Forward(const Teacher& teacher, torch::Tensor images,
   TapOutputs outputs = teacher.model->Forward(images, taps);
   TapOutputs result;
   for (const std::string& tap : taps) {
-    torch::Tensor map = outputs.at(tap).narrow(0, 0, count).to(torch::kCPU, WeightType(numerics));
+    torch::Tensor map = outputs.at(tap).narrow(0, 0, count).to(WeightType(numerics));
     result[tap] = InDataSetOrder(teacher, tap, std::move(map)).contiguous();
   }
+  AwaitDevice(teacher.device);
   return result;
 }
 
@@ -85,10 +86,16 @@ class Slots {
   CondVar returned_;
   int free_ REFLUX_GUARDED_BY(mutex_);
 };
+
+// Reduced and encoded where the map is.
 absl::StatusOr<EncodedTarget> Encode(const torch::Tensor& map, const TargetSpec& spec,
                                      const MapLabel& label) {
-  REFLUX_ASSIGN_OR_RETURN(const torch::Tensor reduced, ReduceMap(map, spec.reduction, label));
-  return EncodeMap(reduced, spec.codec);
+  try {
+    REFLUX_ASSIGN_OR_RETURN(const torch::Tensor reduced, ReduceMap(map, spec.reduction, label));
+    return EncodeMap(reduced, spec.codec);
+  } catch (const c10::Error& error) {
+    return absl::InternalError(absl::StrCat("teacher encoding: ", error.what_without_backtrace()));
+  }
 }
 
 class LocalSource : public TargetSource {
@@ -120,6 +127,7 @@ class LocalSource : public TargetSource {
 
   absl::StatusOr<Loaded> LoadSample(const SampleRef& sample, bool with_label) const;
   absl::StatusOr<MapLabel> LoadLabel(const SampleRef& sample, cv::Size size) const;
+  absl::StatusOr<TapOutputs> ForwardGroup(const TargetRequest& request, const Group& group);
   void RunGroup(const TargetRequest& request, const Group& group, TargetSink& sink);
 
   const Teacher teacher_;
@@ -214,28 +222,37 @@ absl::StatusOr<MapLabel> LocalSource::LoadLabel(const SampleRef& sample, cv::Siz
   return result;
 }
 
-void LocalSource::RunGroup(const TargetRequest& request, const Group& group, TargetSink& sink) {
+absl::StatusOr<TapOutputs> LocalSource::ForwardGroup(const TargetRequest& request,
+                                                     const Group& group) {
   std::vector<std::string> taps;
   for (const TargetSpec& spec : request.specs) taps.push_back(spec.tap);
-  absl::StatusOr<TapOutputs> outputs = [&] {
-    runners_.Take();
-    const absl::Time start = absl::Now();
-    absl::StatusOr<TapOutputs> result = RunTeacher(teacher_, torch::stack(group.images), taps);
-    metrics_.forward_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - start));
-    runners_.Return();
-    return result;
-  }();
+  runners_.Take();
+  const absl::Time start = absl::Now();
+  absl::StatusOr<TapOutputs> outputs = RunTeacher(teacher_, torch::stack(group.images), taps);
+  metrics_.forward_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - start));
+  runners_.Return();
   const auto counted = std::count_if(group.samples.begin(), group.samples.end(), [&](size_t i) {
     return request.samples[i].locator.dataset != kCanaryDataset;
   });
   images_inferred_ += counted;
   metrics_.images_inferred.Increment(static_cast<double>(counted));
-  for (size_t j = 0; j < request.specs.size(); ++j) {
+  return outputs;
+}
+
+void LocalSource::RunGroup(const TargetRequest& request, const Group& group, TargetSink& sink) {
+  absl::StatusOr<TapOutputs> outputs = ForwardGroup(request, group);
+  std::vector<absl::StatusOr<EncodedTarget>> targets;
+  for (const TargetSpec& spec : request.specs) {
     for (size_t k = 0; k < group.samples.size(); ++k) {
-      sink.Deliver(group.samples[k], j,
-                   outputs.ok() ? Encode(outputs->at(taps[j])[k], request.specs[j], group.labels[k])
-                                : absl::StatusOr<EncodedTarget>(outputs.status()));
+      targets.push_back(outputs.ok() ? Encode(outputs->at(spec.tap)[k], spec, group.labels[k])
+                                     : absl::StatusOr<EncodedTarget>(outputs.status()));
     }
+  }
+  // The device's memory is free before a slow receiver is waited for.
+  outputs = TapOutputs();
+  for (size_t i = 0; i < targets.size(); ++i) {
+    const size_t samples = group.samples.size();
+    sink.Deliver(group.samples[i % samples], i / samples, std::move(targets[i]));
   }
 }
 

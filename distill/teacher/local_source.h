@@ -34,8 +34,8 @@ absl::StatusOr<Teacher> MakeTeacher(std::shared_ptr<SegmentationModel> model,
 
 // Taps of a batch of preprocessed images [N,3,H,W] (CPU, float32), with the teacher's numerics: in
 // exact mode in forwards of exactly numerics.batch images, the last one padded by zeros. Maps are
-// float32 (float64 for fp64) on the CPU, contiguous; logits have the data set's order of classes.
-// NotFound for an unknown tap. Thread-safe.
+// float32 (float64 for fp64) on the teacher's device, computed, contiguous; logits have the data
+// set's order of classes. NotFound for an unknown tap. Thread-safe.
 absl::StatusOr<TapOutputs> RunTeacher(const Teacher& teacher, const torch::Tensor& images,
                                       const std::vector<std::string>& taps);
 

@@ -11,7 +11,7 @@ namespace {
 // [C+1,K,1]: sums, then counts.
 torch::Tensor ClassSumsOf(const torch::Tensor& map, const MapLabel& label) {
   const torch::Tensor labels =
-      DownsampleLabels(label.classes.unsqueeze(0), map.size(1), map.size(2));
+      DownsampleLabels(label.classes.unsqueeze(0), map.size(1), map.size(2)).to(map.device());
   const ClassSums sums = SumByClass(map.to(torch::kFloat64).unsqueeze(0), labels, label.num_classes,
                                     label.ignore_index);
   return torch::cat({sums.sums[0].t(), sums.counts}).unsqueeze(2).to(map.dtype()).contiguous();
