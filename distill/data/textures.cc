@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Raised whenever the pictures change.
-constexpr int kRevision = 1;
+constexpr int kRevision = 2;
 constexpr char kMarker[] = "textures.txt";
 constexpr int kSide = 32, kTextures = 100, kDirections = 5, kPatterns = 4;
 constexpr const char* kPatternNames[kPatterns] = {"stripes", "checks", "dots", "rings"};
@@ -152,8 +152,9 @@ absl::StatusOr<bool> WriteTextures(const std::string& folder, const TextureSetOp
   if (ReadFile(marker, 4096).value_or("") == content) return false;
   REFLUX_RETURN_IF_ERROR(CheckFolder(folder));
   const int classes = IsCifar10(options) ? 10 : kTextures;
-  // Ten classes are two of the groups whose patterns are alike.
-  const auto texture = [&](int label) { return IsCifar10(options) ? label + kDirections : label; };
+  // Ten classes are ten patterns in one direction, so that a mirrored image stays in its class; of
+  // a hundred some become another's.
+  const auto texture = [&](int label) { return IsCifar10(options) ? label * kDirections : label; };
   int64_t done = 0;
   const auto write = [&](const char* name, int64_t count, uint64_t first) {
     std::string records;
