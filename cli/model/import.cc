@@ -10,6 +10,8 @@
 #include "common/base/status_macros.h"
 #include "distill/checkpoint/backbone_weights.h"
 #include "distill/checkpoint/model_checkpoint.h"
+#include "distill/checkpoint/scripted_model.h"
+#include "distill/checkpoint/weight_file.h"
 #include "distill/models/build_model.h"
 
 namespace reflux {
@@ -40,7 +42,9 @@ absl::Status ImportBackbone(const Flags& flags) {
 }
 
 absl::Status ImportNetwork(const Flags& flags) {
-  REFLUX_ASSIGN_OR_RETURN(const auto file, OpenWeightFile(flags.input, flags.layout));
+  REFLUX_ASSIGN_OR_RETURN(const auto file, IsTorchScript(flags.input)
+                                               ? OpenScriptedWeights(flags.input, flags.layout)
+                                               : OpenWeightFile(flags.input, flags.layout));
   for (const std::string& remark : file->remarks()) std::printf("%s\n", remark.c_str());
   std::printf("layout: %s\n", file->LayoutText().c_str());
   REFLUX_ASSIGN_OR_RETURN(const ModelCheckpoint checkpoint, LoadModelCheckpoint(*file));
@@ -72,8 +76,11 @@ int Import(const Flags& flags) {
 void AddImportCommand(CLI::App& app, int* exit_code) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand(
-      "import", "Turns weights of another code base (.pth, .safetensors) into a checkpoint");
-  command->add_option("FILE", flags->input, "What torch.save wrote, or a .safetensors file")
+      "import", "Turns weights of another code base (.pth, .safetensors, .pt) into a checkpoint");
+  command
+      ->add_option("FILE", flags->input,
+                   "What torch.save wrote, a .safetensors file, or a TorchScript module, of which "
+                   "the weights are read and nothing is run")
       ->required();
   command->add_option("-o,--out", flags->output, "File to write (.safetensors)")->required();
   command->add_option(

@@ -59,7 +59,7 @@ Count CountOf(const ScriptedListing& listing, Kind kind) {
   for (const ScriptedTensor& tensor : listing.tensors) {
     if (tensor.kind != kind) continue;
     int64_t numbers = 1;
-    for (const int64_t size : tensor.shape) numbers *= size;
+    for (const int64_t size : tensor.stored.shape) numbers *= size;
     ++count.tensors;
     count.numbers += numbers;
   }
@@ -106,8 +106,8 @@ std::string Text(const Facts& facts, bool names) {
                   ModelLines(facts.model.get()));
   for (const ScriptedTensor& tensor : listing.tensors) {
     if (!names) break;
-    absl::StrAppend(&text, tensor.name, "  [", absl::StrJoin(tensor.shape, ", "), "] ",
-                    Name(tensor.type), " ", Name(tensor.kind), "\n");
+    absl::StrAppend(&text, tensor.name, "  [", absl::StrJoin(tensor.stored.shape, ", "), "] ",
+                    Name(tensor.stored.type), " ", Name(tensor.kind), "\n");
   }
   return text;
 }
@@ -116,7 +116,7 @@ nlohmann::json Json(const Facts& facts) {
   nlohmann::json tensors = nlohmann::json::object();
   for (const ScriptedTensor& tensor : facts.listing.tensors) {
     tensors[tensor.name] = {
-        {"kind", Name(tensor.kind)}, {"dtype", Name(tensor.type)}, {"shape", tensor.shape}};
+        {"kind", Name(tensor.kind)}, {"dtype", Name(tensor.stored.type)}, {"shape", tensor.stored.shape}};
   }
   nlohmann::json json = {
       {"path", facts.path},

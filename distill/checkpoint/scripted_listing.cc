@@ -89,7 +89,7 @@ class Lister {
     const auto kind = made_by.parameters.count(name) > 0 ? ScriptedTensor::Kind::kParameter
                       : made_by.buffers.count(name) > 0  ? ScriptedTensor::Kind::kBuffer
                                                          : ScriptedTensor::Kind::kAttribute;
-    tensors_.push_back({full, kind, tensor.type, std::move(tensor.shape)});
+    tensors_.push_back({full, kind, std::move(tensor)});
     return absl::OkStatus();
   }
 

@@ -1,4 +1,4 @@
-// What a TorchScript file says without being run: `reflux inspect`. Torch-free.
+// What a TorchScript file says without being run: `reflux inspect` and `import`. Torch-free.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,7 @@ struct ScriptedTensor {
   enum class Kind : uint8_t { kParameter, kBuffer, kAttribute };  // the last: neither
   std::string name;                                               // "norm.weight"
   Kind kind = Kind::kAttribute;
-  ElementType type = ElementType::kF32;
-  std::vector<int64_t> shape;
+  StoredTensor stored;
 };
 
 struct ScriptedListing {

@@ -20,7 +20,6 @@ using Kind = PickleValue::Kind;
 // Where training programs put the weights, in the order in which they are looked for.
 constexpr std::array<const char*, 7> kNestings = {
     "state_dict", "model_state_dict", "model_state", "model", "network", "net", "student"};
-// What wrappers add to every name: DataParallel, torch.compile, Lightning.
 constexpr std::array<const char*, 3> kPrefixes = {"module.", "_orig_mod.", "model."};
 
 class Interpreter {
@@ -102,28 +101,6 @@ class Interpreter {
     return absl::OkStatus();
   }
 
-  static void StripPrefixes(TorchFile& file) {
-    const auto all_start_with = [&](const std::string& prefix) {
-      return std::all_of(file.tensors.begin(), file.tensors.end(), [&](const auto& item) {
-        return absl::StartsWith(item.first, prefix) && item.first.size() > prefix.size();
-      });
-    };
-    for (size_t i = 0; i < kPrefixes.size() && !file.tensors.empty();) {
-      const std::string prefix = kPrefixes[i];
-      if (!all_start_with(prefix)) {
-        ++i;
-        continue;
-      }
-      std::map<std::string, StoredTensor> stripped;
-      for (auto& [name, tensor] : file.tensors) {
-        stripped[name.substr(prefix.size())] = std::move(tensor);
-      }
-      file.tensors = std::move(stripped);
-      file.prefix += prefix;
-      i = 0;
-    }
-  }
-
   std::vector<std::string> InertClasses() const {
     static const auto* const known =
         new std::set<std::string>{"torch._utils._rebuild_tensor",
@@ -149,6 +126,28 @@ class Interpreter {
 };
 
 }  // namespace
+
+void StripPrefixes(TorchFile& file) {
+  const auto all_start_with = [&](const std::string& prefix) {
+    return std::all_of(file.tensors.begin(), file.tensors.end(), [&](const auto& item) {
+      return absl::StartsWith(item.first, prefix) && item.first.size() > prefix.size();
+    });
+  };
+  for (size_t i = 0; i < kPrefixes.size() && !file.tensors.empty();) {
+    const std::string prefix = kPrefixes[i];
+    if (!all_start_with(prefix)) {
+      ++i;
+      continue;
+    }
+    std::map<std::string, StoredTensor> stripped;
+    for (auto& [name, tensor] : file.tensors) {
+      stripped[name.substr(prefix.size())] = std::move(tensor);
+    }
+    file.tensors = std::move(stripped);
+    file.prefix += prefix;
+    i = 0;
+  }
+}
 
 uint64_t ElementBytes(ElementType type) {
   switch (type) {

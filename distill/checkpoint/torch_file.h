@@ -27,6 +27,7 @@ struct StoredTensor {
 
 struct TorchFile {
   bool zip = false;
+  bool scripted = false;  // of a TorchScript module (scripted_listing.h), not of torch.save
   // The state dict: the root itself, or the dict under a key such as "state_dict". Prefixes that
   // wrappers add to every name ("module.") are taken off.
   std::map<std::string, StoredTensor> tensors;
@@ -35,6 +36,10 @@ struct TorchFile {
   std::vector<std::string> other_keys;     // beside the state dict, or in it but no tensor
   std::vector<std::string> inert_classes;  // named by the file beyond tensors; sorted, not loaded
 };
+
+// Takes off, as long as every name begins with it, what wrappers add: DataParallel, torch.compile,
+// Lightning.
+void StripPrefixes(TorchFile& file);
 
 // Whether the bytes look like such a file (a zip file, or a pickle of the old format).
 bool LooksLikeTorchFile(const ByteSource& source);

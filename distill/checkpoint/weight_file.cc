@@ -8,6 +8,7 @@
 #include "common/base/status_macros.h"
 #include "distill/checkpoint/checkpoint_info.h"
 #include "distill/checkpoint/checkpoint_layout.h"
+#include "distill/checkpoint/scripted_listing.h"
 #include "distill/checkpoint/torch_file.h"
 
 namespace reflux {
@@ -64,6 +65,9 @@ class TorchWeights : public WeightFile {
     }
     if (layout != nullptr) SetLayout(*layout);
   }
+  void SetPreprocessing(const Preprocessing& preprocessing) {
+    for (auto& [key, value] : LayoutMetadata(preprocessing)) metadata_[key] = value;
+  }
 
   absl::StatusOr<torch::Tensor> Load(const std::string& name) const override {
     const auto found = tensors_.find(name);
@@ -83,8 +87,9 @@ class TorchWeights : public WeightFile {
 
  private:
   void Describe(const TorchFile& file) {
-    remarks_.push_back(file.zip ? "format: torch.save (zip)"
-                                : "format: torch.save (before PyTorch 1.6)");
+    remarks_.push_back(file.scripted ? "format: TorchScript, which was not run"
+                       : file.zip    ? "format: torch.save (zip)"
+                                     : "format: torch.save (before PyTorch 1.6)");
     if (!file.nested_under.empty()) {
       remarks_.push_back(absl::StrCat("state dict under: ", file.nested_under));
     }
@@ -118,6 +123,19 @@ const CheckpointLayout* LayoutByNames(const TorchFile& file) {
   std::vector<std::string> names;
   for (const auto& [name, tensor] : file.tensors) names.push_back(name);
   return RecogniseLayout(names);
+}
+
+TorchFile WeightsOf(std::vector<ScriptedTensor> tensors) {
+  TorchFile file{.zip = true, .scripted = true};
+  for (ScriptedTensor& tensor : tensors) {
+    if (tensor.kind == ScriptedTensor::Kind::kAttribute) {
+      file.other_keys.push_back(tensor.name);
+    } else {
+      file.tensors[tensor.name] = std::move(tensor.stored);
+    }
+  }
+  StripPrefixes(file);
+  return file;
 }
 
 absl::Status NotOurs(const std::string& path) {
@@ -165,6 +183,23 @@ absl::StatusOr<std::unique_ptr<WeightFile>> OpenWeightFile(const std::string& pa
   REFLUX_ASSIGN_OR_RETURN(TorchFile file, ReadTorchFile(source));
   const CheckpointLayout* const chosen = wanted != nullptr ? wanted : LayoutByNames(file);
   return std::make_unique<TorchWeights>(source, std::move(file), chosen);
+}
+
+absl::StatusOr<std::unique_ptr<WeightFile>> OpenScriptedWeights(const std::string& path,
+                                                                const std::string& layout) {
+  REFLUX_ASSIGN_OR_RETURN(const std::shared_ptr<const ByteSource> source, OpenByteSource(path));
+  REFLUX_ASSIGN_OR_RETURN(const CheckpointLayout* const wanted, WantedLayout(layout));
+  if (layout == kOwnLayout) return NotOurs(path);
+  REFLUX_ASSIGN_OR_RETURN(ScriptedListing listing, ListScriptedFile(source));
+  TorchFile file = WeightsOf(std::move(listing.tensors));
+  const CheckpointLayout* const chosen = wanted != nullptr ? wanted : LayoutByNames(file);
+  auto weights = std::make_unique<TorchWeights>(source, std::move(file), chosen);
+  if (wanted == nullptr && !listing.preprocessing.empty()) {
+    REFLUX_ASSIGN_OR_RETURN(const Preprocessing saved,
+                            ParsePreprocessing(path, listing.preprocessing));
+    weights->SetPreprocessing(saved);
+  }
+  return weights;
 }
 
 }  // namespace reflux

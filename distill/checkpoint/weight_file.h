@@ -57,4 +57,11 @@ class WeightFile {
 absl::StatusOr<std::unique_ptr<WeightFile>> OpenWeightFile(const std::string& path,
                                                            const std::string& layout = "");
 
+// The parameters and buffers of a TorchScript module, under its names, without running it: whether
+// a network of ours with the same names computes what its program does is not looked at. The
+// preprocessing is the layout's, if one is named, else what was saved with the module, else that
+// of the layout that its names have. Errors as ListScriptedFile and of an unknown layout.
+absl::StatusOr<std::unique_ptr<WeightFile>> OpenScriptedWeights(const std::string& path,
+                                                                const std::string& layout = "");
+
 }  // namespace reflux

@@ -38,8 +38,8 @@ TEST(ScriptedListingTest, TellsParametersBuffersAndWhatIsNeither) {
   EXPECT_THAT(Names(*listing, ScriptedTensor::Kind::kBuffer),
               ElementsAre("norm.running_mean", "norm.running_var", "norm.num_batches_tracked"));
   EXPECT_THAT(Names(*listing, ScriptedTensor::Kind::kAttribute), ElementsAre("offset"));
-  EXPECT_THAT(listing->tensors[1].shape, ElementsAre(4, 3, 1, 1));
-  EXPECT_EQ(listing->tensors[6].type, ElementType::kI64);
+  EXPECT_THAT(listing->tensors[1].stored.shape, ElementsAre(4, 3, 1, 1));
+  EXPECT_EQ(listing->tensors[6].stored.type, ElementType::kI64);
   EXPECT_EQ(listing->code_digest.size(), 64U);
   EXPECT_THAT(listing->preprocessing, testing::HasSubstr("\"BGR\""));
 }
