@@ -44,17 +44,19 @@ absl::Status RadosRepair::MendHead(const TargetKey& key, const TargetSetId& set,
   if (!absl::IsNotFound(named) && !absl::IsDataLoss(named)) return named;
   const absl::StatusOr<RadosHeader> header = ReadHeader(*space, key);
   absl::StatusOr<EncodedTarget> target = header.status();
-  if (header.ok()) target = ValueRead::Start(space, key, set, header->size).Await();
+  RadosEntry entry;
+  if (header.ok()) {
+    entry = {.size = header->size, .set = set, .origin = header->origin, .form = header->form};
+    target = ValueRead::Start(space, key, entry, nullptr, blocks_).Await();
+  }
   if (absl::IsNotFound(target.status())) return absl::OkStatus();  // gone since it was listed
   if (absl::IsDataLoss(target.status()) || !usage_.Knows(set)) {
     return RemoveObject(HeadName(key), *space);
   }
   REFLUX_RETURN_IF_ERROR(target.status());
   if (absl::IsDataLoss(named)) REFLUX_RETURN_IF_ERROR(index_.Erase(key).status());
-  REFLUX_ASSIGN_OR_RETURN(
-      const bool inserted,
-      index_.Insert(
-          key, {.size = header->size, .stamp = stamp_(), .set = set, .origin = header->origin}));
+  entry.stamp = stamp_();
+  REFLUX_ASSIGN_OR_RETURN(const bool inserted, index_.Insert(key, entry));
   if (inserted) ++report_.taken_in;
   return absl::OkStatus();
 }

@@ -10,6 +10,7 @@
 #include "cache/rados/rados_index.h"
 #include "cache/rados/rados_namespace.h"
 #include "cache/set_usage.h"
+#include "common/base/block_pool.h"
 
 namespace reflux {
 
@@ -45,6 +46,7 @@ class RadosRepair {
   RadosIndex& index_;
   SetUsage& usage_;
   const std::function<uint64_t()> stamp_;
+  BlockPool blocks_{size_t{64} << 20};  // for values that are verified
   std::set<TargetKey> heads_;
   RepairReport report_;
 };
