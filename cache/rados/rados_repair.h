@@ -40,6 +40,10 @@ class RadosRepair {
  private:
   absl::Status MendHead(const TargetKey& key, const TargetSetId& set,
                         const std::shared_ptr<RadosNamespace>& space);
+  // What the index should have of a value, without a stamp; reads and verifies it. NotFound: none.
+  // DataLoss: not whole.
+  absl::StatusOr<RadosEntry> WholeValue(const TargetKey& key, const TargetSetId& set,
+                                        const std::shared_ptr<RadosNamespace>& space);
   absl::Status MendPart(const std::string& object, RadosNamespace& space);
   absl::Status RemoveObject(const std::string& object, RadosNamespace& space);
 
