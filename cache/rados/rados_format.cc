@@ -12,9 +12,12 @@ namespace reflux {
 namespace {
 
 constexpr absl::string_view kMagic = "RFLXTGT1";
-constexpr uint64_t kEntryVersion = 1;
+constexpr uint64_t kEntryVersion = 2;
+constexpr uint64_t kEntryVersionWithoutForm = 1;
 constexpr uint64_t kCountVersion = 1;
-constexpr size_t kEntrySize = 49 + kTargetOriginSize;
+constexpr size_t kKindSize = 16;
+constexpr size_t kEntrySizeWithoutForm = 49 + kTargetOriginSize;
+constexpr size_t kEntrySize = kEntrySizeWithoutForm + kKindSize + 8;
 constexpr size_t kCountSize = 25;
 constexpr char kCountPrefix = '#';
 
@@ -34,18 +37,65 @@ absl::Status CheckSize(absl::string_view bytes, size_t size, absl::string_view w
   return absl::DataLossError(absl::StrCat(what, ": ", bytes.size(), " bytes instead of ", size));
 }
 
+// A form but its checksum, which stands elsewhere in a header than in an entry.
+void AppendKind(std::string& out, const RadosForm& form) {
+  AppendBigEndian(out, static_cast<uint8_t>(form.dtype), 1);
+  AppendBigEndian(out, static_cast<uint8_t>(form.codec), 1);
+  AppendBigEndian(out, 0, 2);
+  for (int32_t side : form.shape) AppendBigEndian(out, static_cast<uint32_t>(side), 4);
+}
+
+// False: a field is out of range.
+bool TakeKind(absl::string_view& bytes, RadosForm& form) {
+  const uint64_t dtype = TakeBigEndian(bytes, 1);
+  const uint64_t codec = TakeBigEndian(bytes, 1);
+  TakeBigEndian(bytes, 2);
+  for (int32_t& side : form.shape) side = static_cast<int32_t>(TakeBigEndian(bytes, 4));
+  if (dtype < 1 || dtype > 4 || !IsCodec(static_cast<int64_t>(codec))) return false;
+  form.dtype = static_cast<DType>(dtype);
+  form.codec = static_cast<Codec>(codec);
+  return true;
+}
+
+// What follows the version of an entry.
+absl::StatusOr<RadosEntry> TakeEntry(absl::string_view bytes, bool with_form) {
+  REFLUX_RETURN_IF_ERROR(
+      CheckSize(bytes, (with_form ? kEntrySize : kEntrySizeWithoutForm) - 1, "index entry"));
+  RadosEntry entry;
+  entry.size = TakeBigEndian(bytes, 8);
+  entry.stamp = TakeBigEndian(bytes, 8);
+  entry.set.digest = TakeDigest(bytes);
+  const auto origin = DecodeTargetOrigin(bytes.substr(0, kTargetOriginSize));
+  bytes.remove_prefix(kTargetOriginSize);
+  RadosForm form;
+  bool fits = origin.ok() && entry.size <= static_cast<uint64_t>(EncodedTarget::kMaxBytes);
+  if (with_form) {
+    fits = TakeKind(bytes, form) && fits;
+    form.checksum = TakeBigEndian(bytes, 8);
+    entry.form = form;
+  }
+  if (!fits) return absl::DataLossError("index entry: a field is out of range");
+  entry.origin = *origin;
+  return entry;
+}
+
 }  // namespace
+
+RadosForm RadosForm::Of(const EncodedTarget& target) {
+  return {target.dtype, target.codec, target.shape, target.checksum};
+}
+
+EncodedTarget RadosForm::WithoutBytes() const {
+  return {.dtype = dtype, .codec = codec, .shape = shape, .checksum = checksum};
+}
 
 std::string EncodeRadosHeader(const RadosHeader& header) {
   std::string out(kMagic);
   AppendBigEndian(out, header.size, 8);
-  AppendBigEndian(out, header.checksum, 8);
+  AppendBigEndian(out, header.form.checksum, 8);
   AppendDigest(out, header.key.digest);
   AppendDigest(out, header.set.digest);
-  AppendBigEndian(out, static_cast<uint8_t>(header.dtype), 1);
-  AppendBigEndian(out, static_cast<uint8_t>(header.codec), 1);
-  AppendBigEndian(out, 0, 2);
-  for (int32_t side : header.shape) AppendBigEndian(out, static_cast<uint32_t>(side), 4);
+  AppendKind(out, header.form);
   AppendBigEndian(out, header.nonce, 8);
   out += EncodeTargetOrigin(header.origin);
   out.resize(kRadosHeaderSize - 8);
@@ -60,13 +110,10 @@ absl::StatusOr<RadosHeader> DecodeRadosHeader(absl::string_view bytes) {
   bytes.remove_prefix(kMagic.size());
   RadosHeader header;
   header.size = TakeBigEndian(bytes, 8);
-  header.checksum = TakeBigEndian(bytes, 8);
+  header.form.checksum = TakeBigEndian(bytes, 8);
   header.key.digest = TakeDigest(bytes);
   header.set.digest = TakeDigest(bytes);
-  const uint64_t dtype = TakeBigEndian(bytes, 1);
-  const uint64_t codec = TakeBigEndian(bytes, 1);
-  TakeBigEndian(bytes, 2);
-  for (int32_t& side : header.shape) side = static_cast<int32_t>(TakeBigEndian(bytes, 4));
+  const bool known = TakeKind(bytes, header.form);
   header.nonce = TakeBigEndian(bytes, 8);
   const absl::StatusOr<TargetOrigin> origin =
       DecodeTargetOrigin(bytes.substr(0, kTargetOriginSize));
@@ -74,43 +121,36 @@ absl::StatusOr<RadosHeader> DecodeRadosHeader(absl::string_view bytes) {
   if (TakeBigEndian(bytes, 8) != checksum) {
     return absl::DataLossError("object header: wrong checksum");
   }
-  if (dtype < 1 || dtype > 4 || !IsCodec(static_cast<int64_t>(codec)) ||
-      header.size > static_cast<uint64_t>(EncodedTarget::kMaxBytes) || !origin.ok()) {
+  if (!known || header.size > static_cast<uint64_t>(EncodedTarget::kMaxBytes) || !origin.ok()) {
     return absl::DataLossError("object header: a field is out of range");
   }
   header.origin = *origin;
-  header.dtype = static_cast<DType>(dtype);
-  header.codec = static_cast<Codec>(codec);
   return header;
 }
 
 std::string EncodeRadosEntry(const RadosEntry& entry) {
   std::string out;
-  AppendBigEndian(out, kEntryVersion, 1);
+  AppendBigEndian(out, entry.form.has_value() ? kEntryVersion : kEntryVersionWithoutForm, 1);
   AppendBigEndian(out, entry.size, 8);
   AppendBigEndian(out, entry.stamp, 8);
   AppendDigest(out, entry.set.digest);
-  return out + EncodeTargetOrigin(entry.origin);
+  out += EncodeTargetOrigin(entry.origin);
+  if (!entry.form.has_value()) return out;
+  AppendKind(out, *entry.form);
+  AppendBigEndian(out, entry.form->checksum, 8);
+  return out;
 }
 
 absl::StatusOr<RadosEntry> DecodeRadosEntry(absl::string_view bytes) {
-  REFLUX_RETURN_IF_ERROR(CheckSize(bytes, kEntrySize, "index entry"));
-  if (TakeBigEndian(bytes, 1) != kEntryVersion) {
-    return absl::DataLossError("index entry: unknown version");
+  if (bytes.empty()) return absl::DataLossError("index entry: empty");
+  switch (TakeBigEndian(bytes, 1)) {
+    case kEntryVersion:
+      return TakeEntry(bytes, /*with_form=*/true);
+    case kEntryVersionWithoutForm:
+      return TakeEntry(bytes, /*with_form=*/false);
+    default:
+      return absl::DataLossError("index entry: unknown version");
   }
-  RadosEntry entry;
-  entry.size = TakeBigEndian(bytes, 8);
-  entry.stamp = TakeBigEndian(bytes, 8);
-  entry.set.digest = TakeDigest(bytes);
-  const absl::StatusOr<TargetOrigin> origin = DecodeTargetOrigin(bytes);
-  if (!origin.ok()) {
-    return absl::DataLossError(absl::StrCat("index entry: ", origin.status().message()));
-  }
-  entry.origin = *origin;
-  if (entry.size > static_cast<uint64_t>(EncodedTarget::kMaxBytes)) {
-    return absl::DataLossError("index entry: the size is out of range");
-  }
-  return entry;
 }
 
 std::string EncodeRadosCount(const RadosCount& count) {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -12,20 +13,31 @@
 
 namespace reflux {
 
-inline constexpr int kRadosFormatVersion = 1;
+inline constexpr int kRadosFormatVersion = 2;
+// A store of this version becomes one of the newest when it is opened: its entries have no form.
+inline constexpr int kOldestRadosFormatVersion = 1;
 // Of a value, in one object. RADOS takes 90 MB in one write and 128 MiB in one object.
 inline constexpr int64_t kRadosPartBytes = int64_t{64} << 20;
 inline constexpr int kRadosShards = 64;  // of the index
 
-// What stands before a value in its object.
-struct RadosHeader {
-  uint64_t size = 0;      // bytes of the value
-  uint64_t checksum = 0;  // XXH3-64 of the value
-  TargetKey key;
-  TargetSetId set;
+// What a value is, without its bytes.
+struct RadosForm {
   DType dtype = DType::kFloat32;
   Codec codec = Codec::kFp32;
   std::array<int32_t, 3> shape = {0, 0, 0};
+  uint64_t checksum = 0;  // XXH3-64 of the value
+  bool operator==(const RadosForm&) const = default;
+
+  static RadosForm Of(const EncodedTarget& target);
+  EncodedTarget WithoutBytes() const;
+};
+
+// What stands before a value in its object.
+struct RadosHeader {
+  uint64_t size = 0;  // bytes of the value
+  TargetKey key;
+  TargetSetId set;
+  RadosForm form;
   uint64_t nonce = 0;   // names the parts of a value that is larger than kRadosPartBytes
   TargetOrigin origin;  // what the target was made of: an index can be rebuilt from headers
   bool operator==(const RadosHeader&) const = default;
@@ -41,8 +53,11 @@ struct RadosEntry {
   uint64_t stamp = 0;  // microseconds since 1970 when it was put, ascending within a server
   TargetSetId set;
   TargetOrigin origin;  // what the target was made of
+  // Gives the value its place before it is read; absent when version 1 stored the entry.
+  std::optional<RadosForm> form;
   bool operator==(const RadosEntry&) const = default;
 };
+// As version 1 had it when there is no form.
 std::string EncodeRadosEntry(const RadosEntry& entry);
 absl::StatusOr<RadosEntry> DecodeRadosEntry(absl::string_view bytes);
 

@@ -1,5 +1,6 @@
 // Index entries as they were last seen, the newest of them: what spares a read its question to the
-// index. Entries never change, they only go; a location that is no longer true leads to no object.
+// index. Entries never change, they only go and come anew; an entry that is no longer true leads to
+// no object, or to one that it does not describe, which whoever reads it notices.
 // Thread-safe.
 #pragma once
 

@@ -12,10 +12,8 @@ namespace reflux {
 namespace {
 
 using WriteOp = std::unique_ptr<void, void (*)(rados_write_op_t)>;
-using ReadOp = std::unique_ptr<void, void (*)(rados_read_op_t)>;
 
 WriteOp MakeWriteOp() { return {rados_create_write_op(), &rados_release_write_op}; }
-ReadOp MakeReadOp() { return {rados_create_read_op(), &rados_release_read_op}; }
 
 // A full pool refuses instead of letting the caller wait.
 constexpr int kWriteFlags = LIBRADOS_OPERATION_FULL_TRY;
@@ -77,7 +75,7 @@ absl::Status RadosNamespace::Remove(const std::string& object) {
 
 absl::StatusOr<std::string> RadosNamespace::ReadStart(const std::string& object, size_t size) {
   std::string bytes(size, '\0');
-  REFLUX_ASSIGN_OR_RETURN(const size_t read, StartRead(object, bytes.data(), size).Await());
+  REFLUX_ASSIGN_OR_RETURN(const size_t read, StartRead(object, {{bytes.data(), size}}).Await());
   bytes.resize(read);
   return bytes;
 }
@@ -91,30 +89,9 @@ absl::StatusOr<RadosNamespace::ObjectInfo> RadosNamespace::Stat(const std::strin
   return ObjectInfo{.size = static_cast<int64_t>(size), .modified = absl::FromTimeT(modified)};
 }
 
-RadosNamespace::Reading RadosNamespace::StartRead(const std::string& object, char* buffer,
-                                                  size_t size) {
-  Reading reading(cluster_);
-  reading.failed_ = cluster_->Ready();
-  if (!reading.failed_.ok()) return reading;
-  rados_aio_create_completion2(nullptr, nullptr, &reading.completion_);
-  reading.failed_ = Translate(
-      rados_aio_read(io_, object.c_str(), reading.completion_, buffer, size, 0), object, "read");
-  return reading;
-}
-
-RadosNamespace::Reading::~Reading() {
-  if (completion_ == nullptr) return;
-  // librados writes into the caller's memory until then.
-  if (failed_.ok()) rados_aio_wait_for_complete(completion_);
-  rados_aio_release(completion_);
-}
-
-absl::StatusOr<size_t> RadosNamespace::Reading::Await() {
-  REFLUX_RETURN_IF_ERROR(failed_);
-  rados_aio_wait_for_complete(completion_);
-  const int result = rados_aio_get_return_value(completion_);
-  REFLUX_RETURN_IF_ERROR(cluster_->Translate(result, "read"));
-  return static_cast<size_t>(result);
+RadosReading RadosNamespace::StartRead(const std::string& object,
+                                       const std::vector<RadosReading::Memory>& into) {
+  return RadosReading(cluster_, io_, object, into);
 }
 
 absl::Status RadosNamespace::ChangeMap(const std::string& object, const MapChange& change) {
@@ -191,7 +168,7 @@ class RadosNamespace::MapReading {
 
  private:
   const MapQuery& query_;
-  const ReadOp op_ = MakeReadOp();
+  const RadosReadOp op_ = MakeRadosReadOp();
   std::vector<const char*> pointers_;
   std::vector<size_t> sizes_;
   rados_omap_iter_t entries_ = nullptr;

@@ -16,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "cache/rados/rados_cluster.h"
+#include "cache/rados/rados_reading.h"
 
 namespace reflux {
 
@@ -41,26 +42,9 @@ class RadosNamespace {
   };
   absl::StatusOr<ObjectInfo> Stat(const std::string& object);
 
-  // A read under way, into memory that must outlive it.
-  class Reading {
-   public:
-    Reading(Reading&& other) noexcept : cluster_(std::move(other.cluster_)) {
-      std::swap(completion_, other.completion_);
-      std::swap(failed_, other.failed_);
-    }
-    Reading& operator=(Reading&&) = delete;
-    ~Reading();
-    // Bytes read: fewer than asked for at the object's end. Once.
-    absl::StatusOr<size_t> Await();
-
-   private:
-    friend class RadosNamespace;
-    explicit Reading(std::shared_ptr<RadosCluster> cluster) : cluster_(std::move(cluster)) {}
-    std::shared_ptr<RadosCluster> cluster_;
-    rados_completion_t completion_ = nullptr;
-    absl::Status failed_;
-  };
-  Reading StartRead(const std::string& object, char* buffer, size_t size);
+  // Begins to read an object from its beginning into these pieces of memory one after the other,
+  // which must outlive the read.
+  RadosReading StartRead(const std::string& object, const std::vector<RadosReading::Memory>& into);
 
   // Key-value maps of an object. `expected`: the change is made only if these keys have these
   // values, "" meaning none; else Aborted. All of a change happens or nothing.

@@ -37,24 +37,29 @@ absl::Status RadosRepair::MendSet(const FetchContext& context, const TargetSetId
   return absl::OkStatus();
 }
 
+absl::StatusOr<RadosEntry> RadosRepair::WholeValue(const TargetKey& key, const TargetSetId& set,
+                                                   const std::shared_ptr<RadosNamespace>& space) {
+  REFLUX_ASSIGN_OR_RETURN(const RadosHeader header, ReadHeader(*space, key));
+  const RadosEntry entry{
+      .size = header.size, .set = set, .origin = header.origin, .form = header.form};
+  REFLUX_RETURN_IF_ERROR(ValueRead::Start(space, key, entry, nullptr, blocks_).Await().status());
+  return entry;
+}
+
 absl::Status RadosRepair::MendHead(const TargetKey& key, const TargetSetId& set,
                                    const std::shared_ptr<RadosNamespace>& space) {
   const absl::Status named = index_.Find(key).status();
   if (named.ok()) return absl::OkStatus();
   if (!absl::IsNotFound(named) && !absl::IsDataLoss(named)) return named;
-  const absl::StatusOr<RadosHeader> header = ReadHeader(*space, key);
-  absl::StatusOr<EncodedTarget> target = header.status();
-  if (header.ok()) target = ValueRead::Start(space, key, set, header->size).Await();
-  if (absl::IsNotFound(target.status())) return absl::OkStatus();  // gone since it was listed
-  if (absl::IsDataLoss(target.status()) || !usage_.Knows(set)) {
+  absl::StatusOr<RadosEntry> entry = WholeValue(key, set, space);
+  if (absl::IsNotFound(entry.status())) return absl::OkStatus();  // gone since it was listed
+  if (absl::IsDataLoss(entry.status()) || !usage_.Knows(set)) {
     return RemoveObject(HeadName(key), *space);
   }
-  REFLUX_RETURN_IF_ERROR(target.status());
+  REFLUX_RETURN_IF_ERROR(entry.status());
   if (absl::IsDataLoss(named)) REFLUX_RETURN_IF_ERROR(index_.Erase(key).status());
-  REFLUX_ASSIGN_OR_RETURN(
-      const bool inserted,
-      index_.Insert(
-          key, {.size = header->size, .stamp = stamp_(), .set = set, .origin = header->origin}));
+  entry->stamp = stamp_();
+  REFLUX_ASSIGN_OR_RETURN(const bool inserted, index_.Insert(key, *entry));
   if (inserted) ++report_.taken_in;
   return absl::OkStatus();
 }

@@ -10,6 +10,7 @@
 #include "cache/rados/rados_index.h"
 #include "cache/rados/rados_namespace.h"
 #include "cache/set_usage.h"
+#include "common/base/block_pool.h"
 
 namespace reflux {
 
@@ -39,12 +40,17 @@ class RadosRepair {
  private:
   absl::Status MendHead(const TargetKey& key, const TargetSetId& set,
                         const std::shared_ptr<RadosNamespace>& space);
+  // What the index should have of a value, without a stamp; reads and verifies it. NotFound: none.
+  // DataLoss: not whole.
+  absl::StatusOr<RadosEntry> WholeValue(const TargetKey& key, const TargetSetId& set,
+                                        const std::shared_ptr<RadosNamespace>& space);
   absl::Status MendPart(const std::string& object, RadosNamespace& space);
   absl::Status RemoveObject(const std::string& object, RadosNamespace& space);
 
   RadosIndex& index_;
   SetUsage& usage_;
   const std::function<uint64_t()> stamp_;
+  BlockPool blocks_{size_t{64} << 20};  // for values that are verified
   std::set<TargetKey> heads_;
   RepairReport report_;
 };

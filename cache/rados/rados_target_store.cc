@@ -3,7 +3,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <deque>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,9 +14,6 @@ namespace {
 
 constexpr char kFormatObject[] = "format";
 constexpr char kMetaObject[] = "meta";
-// Of the reads that one caller has under way.
-constexpr int64_t kMaxBytesUnderWay = int64_t{64} << 20;
-constexpr size_t kMaxUnderWay = 32;
 
 }  // namespace
 
@@ -42,17 +38,23 @@ RadosTargetStore::RadosTargetStore(const RadosStoreOptions& options,
       sets_(*control_, usage_, *options.clock) {}
 
 absl::Status RadosTargetStore::Load() {
+  REFLUX_RETURN_IF_ERROR(CheckFormat());
+  return RefreshOlderThan(absl::ZeroDuration());
+}
+
+absl::Status RadosTargetStore::CheckFormat() {
   const std::string format = absl::StrCat(kRadosFormatVersion, "\n");
   const absl::Status created = control_->Create(kFormatObject, format, "");
-  if (!created.ok() && !absl::IsAlreadyExists(created)) return created;
+  if (!absl::IsAlreadyExists(created)) return created;
   REFLUX_ASSIGN_OR_RETURN(const std::string there, control_->ReadStart(kFormatObject, 16));
-  if (there != format) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the store ", options_.name, " in pool ", options_.pool, " has format ",
-                     there.substr(0, there.find('\n')), ", this program reads format ",
-                     kRadosFormatVersion, ": choose another name"));
+  if (there == format) return absl::OkStatus();
+  if (there == absl::StrCat(kOldestRadosFormatVersion, "\n")) {
+    return control_->Replace(kFormatObject, format, "");
   }
-  return RefreshOlderThan(absl::ZeroDuration());
+  return absl::FailedPreconditionError(
+      absl::StrCat("the store ", options_.name, " in pool ", options_.pool, " has format ",
+                   there.substr(0, there.find('\n')), ", this program reads format ",
+                   kRadosFormatVersion, ": choose another name"));
 }
 
 absl::Status RadosTargetStore::RefreshOlderThan(absl::Duration age) {
@@ -76,80 +78,6 @@ absl::StatusOr<std::shared_ptr<RadosNamespace>> RadosTargetStore::SpaceOf(const 
                             RadosNamespace::Open(cluster_, SetNamespace(options_.name, set)));
   }
   return space;
-}
-
-absl::StatusOr<RadosEntry> RadosTargetStore::Locate(const TargetKey& key) {
-  if (const auto known = locations_.Find(key)) return *known;
-  REFLUX_ASSIGN_OR_RETURN(const RadosEntry entry, index_.Find(key));
-  locations_.Remember(key, entry);
-  return entry;
-}
-
-absl::StatusOr<EncodedTarget> RadosTargetStore::ReadTo(const PlaceFn&, const TargetKey& key,
-                                                       Use use) {
-  return FinishRead(StartRead(key), key, use);
-}
-
-bool RadosTargetStore::Contains(const TargetKey& key) { return ContainsMany({key}).front(); }
-
-std::vector<bool> RadosTargetStore::ContainsMany(const std::vector<TargetKey>& keys) {
-  std::vector<bool> contained(keys.size(), false);
-  if (!cluster_->Ready().ok()) return contained;  // what lies there cannot be read now
-  std::vector<TargetKey> unknown;
-  std::vector<size_t> places;
-  for (size_t i = 0; i < keys.size(); ++i) {
-    contained[i] = locations_.Find(keys[i]).has_value();
-    if (contained[i]) continue;
-    unknown.push_back(keys[i]);
-    places.push_back(i);
-  }
-  if (unknown.empty()) return contained;
-  const auto found = index_.FindMany(unknown);
-  if (!found.ok()) return contained;  // cannot be told
-  for (size_t i = 0; i < unknown.size(); ++i) {
-    if (!found->at(i).has_value()) continue;
-    contained[places[i]] = true;
-    locations_.Remember(unknown[i], *found->at(i));
-  }
-  return contained;
-}
-
-absl::StatusOr<ValueRead> RadosTargetStore::StartRead(const TargetKey& key) {
-  REFLUX_ASSIGN_OR_RETURN(const RadosEntry entry, Locate(key));
-  REFLUX_ASSIGN_OR_RETURN(const auto space, SpaceOf(entry.set));
-  return ValueRead::Start(space, key, entry.set, entry.size);
-}
-
-absl::StatusOr<EncodedTarget> RadosTargetStore::FinishRead(absl::StatusOr<ValueRead> read,
-                                                           const TargetKey& key, Use use) {
-  REFLUX_RETURN_IF_ERROR(read.status());
-  absl::StatusOr<EncodedTarget> target = read->Await();
-  if (absl::IsNotFound(target.status())) {
-    // Removed by another server, or its entry lost its value.
-    locations_.Forget(key);
-    REFLUX_RETURN_IF_ERROR(index_.Find(key).status());
-    return absl::DataLossError("rados store: an index entry without its value");
-  }
-  if (target.ok() && use == Use::kTraining) sets_.Touch(read->set());
-  return target;
-}
-
-void RadosTargetStore::ReadMany(const std::vector<TargetKey>& keys, Use use,
-                                const DeliverManyFn& deliver, const PlaceManyFn&) {
-  std::deque<absl::StatusOr<ValueRead>> under_way;
-  int64_t bytes = 0;
-  size_t started = 0;
-  for (size_t i = 0; i < keys.size(); ++i) {
-    while (started < keys.size() &&
-           (under_way.empty() || (bytes < kMaxBytesUnderWay && under_way.size() < kMaxUnderWay))) {
-      under_way.push_back(StartRead(keys[started++]));
-      if (under_way.back().ok()) bytes += static_cast<int64_t>(under_way.back()->size());
-    }
-    if (under_way.front().ok()) bytes -= static_cast<int64_t>(under_way.front()->size());
-    absl::StatusOr<EncodedTarget> target = FinishRead(std::move(under_way.front()), keys[i], use);
-    under_way.pop_front();
-    if (!deliver(i, std::move(target))) return;
-  }
 }
 
 absl::Status RadosTargetStore::Put(const TargetKey& key, const TargetSet& set,
@@ -211,14 +139,12 @@ absl::Status RadosTargetStore::Write(const TargetKey& key, const TargetSet& set,
                                      const TargetOrigin& origin, const EncodedTarget& target) {
   const TargetSetId id = MakeTargetSetId(set);
   const RadosHeader header{.size = target.bytes.size(),
-                           .checksum = target.checksum,
                            .key = key,
                            .set = id,
-                           .dtype = target.dtype,
-                           .codec = target.codec,
-                           .shape = target.shape,
+                           .form = RadosForm::Of(target),
                            .origin = origin};
-  const RadosEntry entry{.size = header.size, .stamp = NextStamp(), .set = id, .origin = origin};
+  const RadosEntry entry{
+      .size = header.size, .stamp = NextStamp(), .set = id, .origin = origin, .form = header.form};
   REFLUX_RETURN_IF_ERROR(sets_.Describe(id, set));
   REFLUX_ASSIGN_OR_RETURN(const auto space, SpaceOf(id));
   REFLUX_RETURN_IF_ERROR(WriteValue(*space, header, target.bytes));

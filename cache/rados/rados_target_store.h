@@ -16,6 +16,7 @@
 #include "cache/rados/rados_values.h"
 #include "cache/set_usage.h"
 #include "cache/target_store.h"
+#include "common/base/block_pool.h"
 
 namespace reflux {
 
@@ -24,7 +25,7 @@ class RadosTargetStore : public TargetStore {
  public:
   RadosTargetStore(const RadosStoreOptions& options, std::shared_ptr<RadosCluster> cluster,
                    std::shared_ptr<RadosNamespace> control);
-  // Checks or writes the format, learns sets and counts.
+  // Checks the format, writes it where there is none or an older one, learns sets and counts.
   absl::Status Load();
 
   absl::StatusOr<EncodedTarget> ReadTo(const PlaceFn& place, const TargetKey& key,
@@ -52,9 +53,13 @@ class RadosTargetStore : public TargetStore {
   absl::StatusOr<std::shared_ptr<RadosNamespace>> SpaceOf(const TargetSetId& set);
   // From memory, else from the index.
   absl::StatusOr<RadosEntry> Locate(const TargetKey& key);
-  absl::StatusOr<ValueRead> StartRead(const TargetKey& key);
+  absl::StatusOr<ValueRead> StartRead(const TargetKey& key, const PlaceFn& place);
+  absl::StatusOr<ValueRead> StartRead(const TargetKey& key, const RadosEntry& entry,
+                                      const PlaceFn& place);
+  // Also while the target is removed and put again by others.
   absl::StatusOr<EncodedTarget> FinishRead(absl::StatusOr<ValueRead> read, const TargetKey& key,
-                                           Use use);
+                                           const PlaceFn& place, Use use);
+  absl::Status CheckFormat();
   // Learns sets and counts of the other servers, when what is known is older than `age`.
   absl::Status RefreshOlderThan(absl::Duration age);
   absl::Status MakeRoom(int64_t bytes);
@@ -72,6 +77,7 @@ class RadosTargetStore : public TargetStore {
   RadosIndex index_;
   RadosSets sets_;
   RadosLocations locations_;
+  BlockPool blocks_{size_t{64} << 20};  // for values that are read to no place
   KeyLocks writers_;
   Mutex eviction_;  // one at a time
   mutable Mutex mutex_;

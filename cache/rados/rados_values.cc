@@ -35,6 +35,12 @@ absl::Status RemoveParts(RadosNamespace& space, const RadosHeader& header) {
   return absl::OkStatus();
 }
 
+// Null: no place is offered, or what comes is not known well enough to ask for one.
+char* AskFor(const PlaceFn& place, const RadosEntry& entry) {
+  if (place == nullptr || !entry.form.has_value()) return nullptr;
+  return place(entry.form->WithoutBytes(), entry.size);
+}
+
 }  // namespace
 
 absl::StatusOr<RadosHeader> ReadHeader(RadosNamespace& space, const TargetKey& key) {
@@ -60,41 +66,57 @@ absl::Status WriteValue(RadosNamespace& space, const RadosHeader& given, absl::s
 }
 
 ValueRead ValueRead::Start(std::shared_ptr<RadosNamespace> space, const TargetKey& key,
-                           const TargetSetId& set, uint64_t size) {
-  auto bytes = std::make_shared_for_overwrite<char[]>(kRadosHeaderSize + size);
-  RadosNamespace::Reading head = space->StartRead(
-      HeadName(key), bytes.get(), kRadosHeaderSize + PartSize(static_cast<int64_t>(size), 0));
-  return ValueRead(std::move(space), key, set, size, std::move(bytes), std::move(head));
+                           const RadosEntry& entry, const PlaceFn& place, BlockPool& blocks) {
+  return ValueRead(std::move(space), key, entry, place, blocks);
+}
+
+ValueRead::ValueRead(std::shared_ptr<RadosNamespace> space, const TargetKey& key,
+                     const RadosEntry& entry, const PlaceFn& place, BlockPool& blocks)
+    : space_(std::move(space)),
+      key_(key),
+      entry_(entry),
+      value_(AskFor(place, entry)),
+      block_(value_ == nullptr ? blocks.Take(entry.size) : nullptr),
+      head_(std::make_unique<std::array<char, kRadosHeaderSize>>()),
+      reading_(space_->StartRead(HeadName(key), HeadAndFirst())) {}
+
+std::vector<RadosReading::Memory> ValueRead::HeadAndFirst() {
+  if (value_ == nullptr) value_ = block_.get();
+  const auto first = static_cast<size_t>(PartSize(static_cast<int64_t>(entry_.size), 0));
+  return {{head_->data(), head_->size()}, {value_, first}};
 }
 
 absl::StatusOr<EncodedTarget> ValueRead::Await() {
-  REFLUX_ASSIGN_OR_RETURN(const size_t read, head_.Await());
-  if (read != kRadosHeaderSize + PartSize(static_cast<int64_t>(size_), 0)) {
-    return absl::DataLossError("rados store: an object has another size than its index entry");
-  }
-  REFLUX_ASSIGN_OR_RETURN(const RadosHeader header,
-                          DecodeRadosHeader({bytes_.get(), kRadosHeaderSize}));
-  if (header.key != key_ || header.set != set_ || header.size != size_) {
-    return absl::DataLossError("rados store: an object holds another target than its name says");
-  }
+  REFLUX_ASSIGN_OR_RETURN(const RadosHeader header, AwaitHeader());
   REFLUX_RETURN_IF_ERROR(ReadParts(header));
-  EncodedTarget target{.bytes = {bytes_.get() + kRadosHeaderSize, size_},
-                       .owner = bytes_,
-                       .dtype = header.dtype,
-                       .codec = header.codec,
-                       .shape = header.shape,
-                       .checksum = header.checksum};
+  EncodedTarget target = header.form.WithoutBytes();
+  target.bytes = {value_, entry_.size};
+  target.owner = block_;
   REFLUX_RETURN_IF_ERROR(target.Verify());
   return target;
 }
 
+absl::StatusOr<RadosHeader> ValueRead::AwaitHeader() {
+  REFLUX_ASSIGN_OR_RETURN(const size_t read, reading_.Await());
+  if (read != kRadosHeaderSize + PartSize(static_cast<int64_t>(entry_.size), 0)) {
+    return absl::DataLossError("rados store: an object has another size than its index entry");
+  }
+  REFLUX_ASSIGN_OR_RETURN(const RadosHeader header,
+                          DecodeRadosHeader({head_->data(), head_->size()}));
+  const bool expected = header.key == key_ && header.set == entry_.set &&
+                        header.size == entry_.size &&
+                        header.form == entry_.form.value_or(header.form);
+  if (expected) return header;
+  return absl::DataLossError("rados store: an object holds another target than its name says");
+}
+
 absl::Status ValueRead::ReadParts(const RadosHeader& header) {
-  const auto size = static_cast<int64_t>(size_);
-  std::vector<RadosNamespace::Reading> parts;
+  const auto size = static_cast<int64_t>(entry_.size);
+  std::vector<RadosReading> parts;
   for (int64_t part = 1; part < PartCount(size); ++part) {
-    parts.push_back(space_->StartRead(PartName(key_, header.nonce, part),
-                                      bytes_.get() + kRadosHeaderSize + part * kRadosPartBytes,
-                                      PartSize(size, part)));
+    parts.push_back(space_->StartRead(
+        PartName(key_, header.nonce, part),
+        {{value_ + part * kRadosPartBytes, static_cast<size_t>(PartSize(size, part))}}));
   }
   for (size_t i = 0; i < parts.size(); ++i) {
     const absl::StatusOr<size_t> read = parts[i].Await();

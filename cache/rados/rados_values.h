@@ -2,11 +2,15 @@
 // is beyond 64 MiB in further ones. Functions, thread-safe.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cache/rados/rados_format.h"
 #include "cache/rados/rados_namespace.h"
+#include "common/base/block_pool.h"
+#include "common/targets/target.h"
 
 namespace reflux {
 
@@ -15,34 +19,31 @@ namespace reflux {
 // stays if it holds the same value, else it is replaced.
 absl::Status WriteValue(RadosNamespace& space, const RadosHeader& header, absl::string_view value);
 
-// A value on its way straight into the memory that its target will own.
+// A value on its way straight to its place: the memory that `place` names, or a block of `blocks`.
 class ValueRead {
  public:
-  // `size`: of the value, as the index has it.
+  // `entry` as the index has it. `place` is asked here, if the entry says what to ask it.
   static ValueRead Start(std::shared_ptr<RadosNamespace> space, const TargetKey& key,
-                         const TargetSetId& set, uint64_t size);
-  // Verified. NotFound: no such object. DataLoss: not the target that was put. Once.
+                         const RadosEntry& entry, const PlaceFn& place, BlockPool& blocks);
+  // Verified; without an owner where `place` said. NotFound: no such object. DataLoss: not the
+  // target that was put, or not the one of the entry. Once.
   absl::StatusOr<EncodedTarget> Await();
-  uint64_t size() const { return size_; }
-  const TargetSetId& set() const { return set_; }
+  const RadosEntry& entry() const { return entry_; }
 
  private:
-  ValueRead(std::shared_ptr<RadosNamespace> space, const TargetKey& key, const TargetSetId& set,
-            uint64_t size, std::shared_ptr<char[]> bytes, RadosNamespace::Reading head)
-      : space_(std::move(space)),
-        key_(key),
-        set_(set),
-        size_(size),
-        bytes_(std::move(bytes)),
-        head_(std::move(head)) {}
+  ValueRead(std::shared_ptr<RadosNamespace> space, const TargetKey& key, const RadosEntry& entry,
+            const PlaceFn& place, BlockPool& blocks);
+  std::vector<RadosReading::Memory> HeadAndFirst();
+  absl::StatusOr<RadosHeader> AwaitHeader();
   absl::Status ReadParts(const RadosHeader& header);
 
   std::shared_ptr<RadosNamespace> space_;
   TargetKey key_;
-  TargetSetId set_;
-  uint64_t size_;
-  std::shared_ptr<char[]> bytes_;  // header and value
-  RadosNamespace::Reading head_;   // goes first: it writes into `bytes_`
+  RadosEntry entry_;
+  char* value_;
+  std::shared_ptr<char> block_;  // where the value is, unless it was given a place
+  std::unique_ptr<std::array<char, kRadosHeaderSize>> head_;  // does not move
+  RadosReading reading_;  // goes first: it writes into the others
 };
 
 absl::StatusOr<RadosHeader> ReadHeader(RadosNamespace& space, const TargetKey& key);

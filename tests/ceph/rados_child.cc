@@ -10,7 +10,7 @@
 
 int main(int argc, char** argv) {
   using namespace reflux;
-  if (argc != 3) return 2;
+  if (argc < 3) return 2;  // StoreChild adds an empty argument
   const auto store = OpenRadosStore({.pool = "reflux", .name = argv[2], .configuration = argv[1]});
   if (!store.ok()) return 1;
   for (int32_t i = 0;; ++i) {

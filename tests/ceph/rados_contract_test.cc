@@ -22,7 +22,7 @@ std::string WhyNoCeph() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Rados, TargetStoreContract,
-                         testing::Values(StoreFactory{&OpenOnCeph, &WhyNoCeph}));
+                         testing::Values(StoreFactory{&OpenOnCeph, &WhyNoCeph, /*places=*/true}));
 
 }  // namespace
 }  // namespace reflux

@@ -1,10 +1,9 @@
-// The store on Ceph beside other servers, after crashes, and with damaged objects.
+// The store on Ceph beside other servers and after crashes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
 
-#include <functional>
 #include <thread>
 #include <vector>
 
@@ -14,52 +13,12 @@
 #include "cache/rados/rados_namespace.h"
 #include "cache/rados/rados_values.h"
 #include "cache/verify_store.h"
-#include "tests/ceph/shared_cluster.h"
-#include "tests/contract/cache_fixtures.h"
+#include "tests/ceph/rados_store_fixture.h"
 #include "tests/contract/store_child.h"
 #include "tests/support/fake_clock.h"
 
 namespace reflux {
 namespace {
-
-class RadosStoreTest : public testing::Test {
- protected:
-  void SetUp() override { REFLUX_NEEDS_CEPH(); }
-
-  std::unique_ptr<TargetStore> Open(RadosStoreOptions options) {
-    auto store = OpenRadosStore(options);
-    EXPECT_TRUE(store.ok()) << store.status();
-    return store.ok() ? *std::move(store) : nullptr;
-  }
-  std::unique_ptr<TargetStore> Open() { return Open(StoreOptions(name_)); }
-  absl::Status Put(TargetStore& store, size_t sample, size_t spec = 0) {
-    return store.Put(KeyOf(request_, sample, spec), SetOf(request_, spec),
-                     OriginOf(request_, sample), FakeTarget(static_cast<int>(sample), 20));
-  }
-  TargetKey Key(size_t sample, size_t spec = 0) { return KeyOf(request_, sample, spec); }
-  TargetSetId IdOf(size_t spec) { return MakeTargetSetId(SetOf(request_, spec)); }
-  // The namespace with the objects of a set, past the store.
-  std::shared_ptr<RadosNamespace> Space(const std::string& name) {
-    auto cluster = RadosCluster::Connect(StoreOptions(name_));
-    EXPECT_TRUE(cluster.ok()) << cluster.status();
-    auto space = RadosNamespace::Open(*cluster, name);
-    EXPECT_TRUE(space.ok()) << space.status();
-    return *space;
-  }
-  std::vector<std::string> Objects(RadosNamespace& space) {
-    std::vector<std::string> objects;
-    EXPECT_TRUE(space
-                    .List([&](const std::string& object) {
-                      objects.push_back(object);
-                      return absl::OkStatus();
-                    })
-                    .ok());
-    return objects;
-  }
-
-  const std::string name_ = FreshStoreName();
-  const TargetRequest request_ = FakeRequest(100, 2);
-};
 
 TEST_F(RadosStoreTest, ServersShareTargetsCountsAndMeta) {
   const auto a = Open(), b = Open();
@@ -156,65 +115,6 @@ TEST_F(RadosStoreTest, ALeaseAndAPinOfOneServerBindTheOthers) {
   EXPECT_TRUE(absl::IsNotFound(a->Get(Key(0)).status())) << "the oldest went";
 }
 
-TEST_F(RadosStoreTest, ADamagedObjectIsDataLossUntilItIsDropped) {
-  const auto store = Open();
-  const auto space = Space(SetNamespace(name_, IdOf(0)));
-  ASSERT_TRUE(Put(*store, 1).ok());
-  const std::string other = *space->ReadStart(HeadName(Key(1)), 1000);
-  ASSERT_EQ(other.size(), kRadosHeaderSize + 80);
-  const std::vector<std::function<std::string(std::string)>> damages = {
-      [](std::string bytes) { return bytes[kRadosHeaderSize + 7] ^= 1, bytes; },  // in the value
-      [](std::string bytes) { return bytes[30] ^= 1, bytes; },                    // in the header
-      [](std::string bytes) { return bytes.substr(0, bytes.size() - 1); },        // cut
-      [](std::string bytes) { return bytes.substr(0, 100); },  // cut in the header
-      [](std::string bytes) { return bytes + "x"; },
-      [](std::string) { return std::string("x"); },
-      [&](std::string) { return other; },  // another target, whole
-  };
-  for (size_t i = 0; i < damages.size(); ++i) {
-    ASSERT_TRUE(Put(*store, 0).ok());
-    const std::string whole = *space->ReadStart(HeadName(Key(0)), 1000);
-    ASSERT_TRUE(space->Replace(HeadName(Key(0)), damages[i](whole), "").ok());
-    const auto read = store->Get(Key(0));
-    if (i == 4) {  // what lies behind a value is not read
-      EXPECT_EQ(read->bytes, FakeTarget(0, 20).bytes);
-    } else {
-      EXPECT_TRUE(absl::IsDataLoss(read.status())) << i << ": " << read.status();
-    }
-    ASSERT_TRUE(store->Drop(Key(0)).ok());
-    EXPECT_TRUE(absl::IsNotFound(store->Get(Key(0)).status()));
-  }
-  ASSERT_TRUE(Put(*store, 0).ok());
-  ASSERT_TRUE(space->Replace(HeadName(Key(0)), "x", "").ok());
-  const auto report = VerifyStore(*store, {});
-  ASSERT_TRUE(report.ok()) << report.status();
-  EXPECT_EQ(report->entries, 2);
-  EXPECT_EQ(report->corrupted, 1);
-  EXPECT_EQ(Open()->stats().entries, 1);
-}
-
-TEST_F(RadosStoreTest, AValueOf134MegabytesLiesInSeveralObjects) {
-  const auto store = Open();
-  const EncodedTarget target = FakeTarget(5, 2048 * 128 * 128);
-  ASSERT_TRUE(store->Put(Key(0), SetOf(request_), OriginOf(request_, 0), target).ok());
-  const auto space = Space(SetNamespace(name_, IdOf(0)));
-  EXPECT_EQ(Objects(*space).size(), 2u);
-  {
-    const auto read = store->Get(Key(0));
-    ASSERT_TRUE(read.ok()) << read.status();
-    EXPECT_EQ(read->bytes, target.bytes);
-  }
-  for (const std::string& object : Objects(*space)) {
-    if (object == HeadName(Key(0))) continue;
-    ASSERT_TRUE(space->Remove(object).ok());
-  }
-  EXPECT_TRUE(absl::IsDataLoss(store->Get(Key(0)).status()));
-  ASSERT_TRUE(store->Drop(Key(0)).ok());
-  ASSERT_TRUE(store->Put(Key(0), SetOf(request_), OriginOf(request_, 0), target).ok());
-  ASSERT_TRUE(store->Drop(Key(0)).ok());
-  EXPECT_EQ(Objects(*space).size(), 0u);
-}
-
 TEST_F(RadosStoreTest, TheIndexIsRebuiltFromAListing) {
   auto store = Open();
   for (size_t i = 0; i < 20; ++i) ASSERT_TRUE(Put(*store, i, i % 2).ok());
@@ -254,12 +154,9 @@ TEST_F(RadosStoreTest, ReclaimMendsWhatACrashLeft) {
   const EncodedTarget target = FakeTarget(7, 20);
   ASSERT_TRUE(WriteValue(*space,
                          {.size = target.bytes.size(),
-                          .checksum = target.checksum,
                           .key = Key(7),
                           .set = IdOf(0),
-                          .dtype = target.dtype,
-                          .codec = target.codec,
-                          .shape = target.shape,
+                          .form = RadosForm::Of(target),
                           .origin = OriginOf(request_, 7)},
                          target.bytes)
                   .ok());
@@ -320,7 +217,7 @@ TEST_F(RadosStoreTest, SaysWhyItCannotOpen) {
   options = StoreOptions(name_);
   options.configuration = "/no/such/file";
   EXPECT_TRUE(absl::IsInvalidArgument(OpenRadosStore(options).status()));
-  ASSERT_TRUE(Space(name_)->Replace("format", "2\n", "").ok());
+  ASSERT_TRUE(Space(name_)->Replace("format", "3\n", "").ok());
   const auto newer = OpenRadosStore(StoreOptions(name_));
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
 }

@@ -24,6 +24,8 @@ struct StoreFactory {
   std::unique_ptr<TargetStore> (*open)(const StoreSetup&);
   // Why there can be no such store here; empty when there can.
   std::string (*absent)() = [] { return std::string(); };
+  // Whether it reads every value that it has just stored into the memory that it is offered.
+  bool places = false;
 };
 
 class TargetStoreContract : public testing::TestWithParam<StoreFactory> {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "cache/rados/rados_store.h"
 
 namespace reflux {
@@ -17,12 +18,12 @@ Digest DigestOf(uint8_t first) {
 
 RadosHeader AHeader() {
   return {.size = 0x0102030405,
-          .checksum = 0x1112131415161718,
           .key = {DigestOf(0x20)},
           .set = {DigestOf(0x60)},
-          .dtype = DType::kFloat16,
-          .codec = Codec::kFp16,
-          .shape = {11, 45, 60},
+          .form = {.dtype = DType::kFloat16,
+                   .codec = Codec::kFp16,
+                   .shape = {11, 45, 60},
+                   .checksum = 0x1112131415161718},
           .nonce = 0xA1A2A3A4A5A6A7A8,
           .origin = {.sample = DigestOf(0xb0),
                      .view = {.resized_height = 9,
@@ -77,26 +78,41 @@ TEST(RadosFormat, AHeaderWithAFieldOutOfRangeIsDataLossThoughItsChecksumFits) {
       << "4 GiB and more";
   for (int dtype : {0, 5, 255}) {
     RadosHeader header = Sized(1);
-    header.dtype = static_cast<DType>(dtype);
+    header.form.dtype = static_cast<DType>(dtype);
     EXPECT_TRUE(absl::IsDataLoss(DecodeRadosHeader(EncodeRadosHeader(header)).status()));
   }
   RadosHeader header = Sized(1);
-  header.codec = static_cast<Codec>(0);
+  header.form.codec = static_cast<Codec>(0);
   EXPECT_TRUE(absl::IsDataLoss(DecodeRadosHeader(EncodeRadosHeader(header)).status()));
 }
 
-TEST(RadosFormat, IndexBytesArePinned) {
+RadosEntry AnEntry() {
   RadosEntry entry{.size = 0x0102, .stamp = 0x030405, .set = {DigestOf(0x60)}};
   entry.origin.sample.bytes.fill(0xcd);
   entry.origin.view = {.resized_height = 9, .resized_width = 8, .crop_height = 7, .crop_width = 6};
+  return entry;
+}
+constexpr char kEntryBytesAfterItsVersion[] =
+    "0000000000000102"
+    "0000000000030405"
+    "606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f"
+    "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"
+    "00000009000000080000000000000000000000070000000600"
+    "0000000000000000000000000000000000000000000000000000000000000000";
+
+TEST(RadosFormat, IndexBytesArePinned) {
+  RadosEntry entry = AnEntry();
   EXPECT_EQ(absl::BytesToHexString(EncodeRadosEntry(entry)),
-            "01"
-            "0000000000000102"
-            "0000000000030405"
-            "606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f"
-            "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"
-            "00000009000000080000000000000000000000070000000600"
-            "0000000000000000000000000000000000000000000000000000000000000000");
+            absl::StrCat("01", kEntryBytesAfterItsVersion))
+      << "as version 1 had it";
+  EXPECT_EQ(*DecodeRadosEntry(EncodeRadosEntry(entry)), entry);
+  entry.form = AHeader().form;
+  EXPECT_EQ(absl::BytesToHexString(EncodeRadosEntry(entry)),
+            absl::StrCat("02", kEntryBytesAfterItsVersion,
+                         "0303"
+                         "0000"
+                         "0000000b0000002d0000003c"
+                         "1112131415161718"));
   EXPECT_EQ(*DecodeRadosEntry(EncodeRadosEntry(entry)), entry);
   const RadosCount count{.revision = 1, .entries = 2, .bytes = 0x0300};
   EXPECT_EQ(absl::BytesToHexString(EncodeRadosCount(count)),
@@ -109,12 +125,19 @@ TEST(RadosFormat, IndexBytesArePinned) {
 }
 
 TEST(RadosFormat, DamagedIndexBytesAreDataLoss) {
-  const std::string entry = EncodeRadosEntry({.size = 5, .set = {DigestOf(1)}});
+  const RadosForm form = AHeader().form;
+  const std::string plain = EncodeRadosEntry({.size = 5, .set = {DigestOf(1)}});
+  const std::string entry = EncodeRadosEntry({.size = 5, .set = {DigestOf(1)}, .form = form});
   const std::string count = EncodeRadosCount({.revision = 5});
   for (const std::string& bytes :
-       {std::string(), entry.substr(1), entry + "x", "\x02" + entry.substr(1),
-        EncodeRadosEntry({.size = uint64_t{1} << 40})}) {
-    EXPECT_TRUE(absl::IsDataLoss(DecodeRadosEntry(bytes).status()));
+       {std::string(), std::string("\x02"), entry.substr(1), entry + "x", "\x01" + entry.substr(1),
+        "\x03" + entry.substr(1), plain.substr(1), plain + "x", "\x02" + plain.substr(1),
+        EncodeRadosEntry({.size = uint64_t{1} << 40}),
+        EncodeRadosEntry({.size = uint64_t{1} << 40, .form = form}),
+        EncodeRadosEntry({.form = RadosForm{.dtype = static_cast<DType>(5)}}),
+        EncodeRadosEntry({.form = RadosForm{.codec = static_cast<Codec>(0)}})}) {
+    EXPECT_TRUE(absl::IsDataLoss(DecodeRadosEntry(bytes).status()))
+        << absl::BytesToHexString(bytes);
   }
   for (const std::string& bytes : {count.substr(1), count + "x", "\x02" + count.substr(1)}) {
     EXPECT_TRUE(absl::IsDataLoss(DecodeRadosCount(bytes).status()));
