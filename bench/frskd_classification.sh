@@ -7,7 +7,7 @@
 set -euo pipefail
 export bin=$(realpath "$1") steps=${3:-300} device=${DEVICE:-cpu}
 mkdir -p "$2" && cd "$2"
-"$bin/reflux-scenes" --format cifar10 --out textures --train 2000 --val 500 --seed 0
+"$bin/reflux-scenes" --format cifar10 --out textures --train 500 --val 1000 --seed 0
 
 run() {  # NAME SEED LOSSES
   [ ! -e "$1-$2/student.safetensors" ] || return 0
@@ -17,7 +17,7 @@ data: {format: cifar10, root: textures}
 student: {model: wrn16x2}
 losses: $3
 targets: {views: live}
-train: {global_batch: 32, steps: $steps, learning_rate: 0.05, lr_schedule: step, seed: $2,
+train: {global_batch: 32, steps: $steps, learning_rate: 0.05, lr_schedule: poly, seed: $2,
         threads: 1, loader_threads: 1, device: $device, log_every: 50}
 YAML
   nice -n 19 "$bin/reflux-worker" --standalone --job "$1-$2.yaml" --dir "$1-$2" >"$1-$2.log" 2>&1
