@@ -102,26 +102,30 @@ class Interpreter {
     return absl::OkStatus();
   }
 
-  static void StripPrefixes(TorchFile& file) {
-    const auto all_start_with = [&](const std::string& prefix) {
-      return std::all_of(file.tensors.begin(), file.tensors.end(), [&](const auto& item) {
-        return absl::StartsWith(item.first, prefix) && item.first.size() > prefix.size();
+  // What wrappers put before every name. No name is copied: a hostile one may begin with a million
+  // of them.
+  static std::string CommonPrefix(const std::map<std::string, StoredTensor>& tensors) {
+    std::string common;
+    for (size_t i = 0; i < kPrefixes.size() && !tensors.empty();) {
+      const absl::string_view prefix = kPrefixes[i];
+      const bool all = std::all_of(tensors.begin(), tensors.end(), [&](const auto& item) {
+        const absl::string_view rest = absl::string_view(item.first).substr(common.size());
+        return absl::StartsWith(rest, prefix) && rest.size() > prefix.size();
       });
-    };
-    for (size_t i = 0; i < kPrefixes.size() && !file.tensors.empty();) {
-      const std::string prefix = kPrefixes[i];
-      if (!all_start_with(prefix)) {
-        ++i;
-        continue;
-      }
-      std::map<std::string, StoredTensor> stripped;
-      for (auto& [name, tensor] : file.tensors) {
-        stripped[name.substr(prefix.size())] = std::move(tensor);
-      }
-      file.tensors = std::move(stripped);
-      file.prefix += prefix;
-      i = 0;
+      if (all) absl::StrAppend(&common, prefix);
+      i = all ? 0 : i + 1;
     }
+    return common;
+  }
+
+  static void StripPrefixes(TorchFile& file) {
+    file.prefix = CommonPrefix(file.tensors);
+    if (file.prefix.empty()) return;
+    std::map<std::string, StoredTensor> stripped;
+    for (auto& [name, tensor] : file.tensors) {
+      stripped[name.substr(file.prefix.size())] = std::move(tensor);
+    }
+    file.tensors = std::move(stripped);
   }
 
   std::vector<std::string> InertClasses() const {
