@@ -64,6 +64,8 @@ void ParseSweep(absl::string_view bytes) {
       new SpecNode(ParseJobTree({.text = JobFileSeeds()[0], .folder = "/nowhere"}).value());
   const auto sweep = ParseJobTree({.text = std::string(bytes), .folder = "/nowhere"});
   if (!sweep.ok()) return;
+  const auto kind = KindOf(*sweep);
+  if (!kind.ok() || *kind != FileKind::kSweep) return;
   const auto jobs = ExpandSweep(*sweep, *base);
   if (jobs.ok()) REQUIRE_PROMISE(!jobs->jobs.empty());
 }
