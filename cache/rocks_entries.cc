@@ -34,7 +34,7 @@ absl::Status RocksEntries::Count() {
   };
   std::map<TargetSetId, Sum> sums;
   MutexLock lock(mutex_);
-  REFLUX_RETURN_IF_ERROR(EachInOrder({}, [&](const Entry& entry) {
+  REFLUX_RETURN_IF_ERROR(EachInOrder({}, [&](const Entry& entry) REFLUX_REQUIRES(mutex_) {
     Sum& sum = sums[entry.record.set];
     ++sum.entries;
     sum.bytes += static_cast<int64_t>(entry.record.size);

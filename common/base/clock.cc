@@ -15,7 +15,8 @@ class MachineClock : public Clock {
     clock_gettime(CLOCK_BOOTTIME, &now);
     return absl::DurationFromTimespec(now);
   }
-  void WaitUntil(CondVar& condition, Mutex& mutex, absl::Time deadline) const override {
+  void WaitUntil(CondVar& condition, Mutex& mutex, absl::Time deadline) const override
+      REFLUX_REQUIRES(mutex) {
     condition.WaitUntil(mutex, deadline);
   }
 };

@@ -21,7 +21,7 @@ struct SpecOrigin {
 
 struct SpecNode {
   enum class Kind { kNull, kScalar, kList, kMap };
-  using Entry = std::pair<std::string, SpecNode>;
+  struct Entry;
 
   Kind kind = Kind::kNull;
   std::string scalar;
@@ -37,6 +37,12 @@ struct SpecNode {
   void Erase(absl::string_view key);
   // "job.yaml:7", or the origin's name alone.
   std::string Where() const;
+};
+
+// Not a std::pair, which asks of SpecNode what cannot be known before it is complete.
+struct SpecNode::Entry {
+  std::string first;  // the key
+  SpecNode second;
 };
 
 // Parses one YAML document. InvalidArgument "file:line: ..." for bad YAML and keys given twice;

@@ -1,4 +1,4 @@
-// `kind: sweep` files by themselves, without their base. Thread-safe, no I/O.
+// `kind: sweep` files (KindOf) by themselves, without their base. Thread-safe, no I/O.
 #pragma once
 
 #include "common/spec/spec_node.h"

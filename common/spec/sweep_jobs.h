@@ -37,7 +37,7 @@ struct JobFile {
 absl::StatusOr<JobFile> LoadJobs(const std::string& path,
                                  const std::vector<std::string>& overrides = {});
 
-// The same for trees that were read (ParseJobTree). No I/O.
+// The same for trees that were read (ParseJobTree) and are a sweep and a job (KindOf). No I/O.
 absl::StatusOr<JobFile> ExpandSweep(const SpecNode& sweep, SpecNode base,
                                     const std::vector<std::string>& overrides = {});
 

@@ -136,7 +136,18 @@ class Machine {
   absl::Status PopToMark() { return PopMark().status(); }
   absl::Status Dup() {
     REFLUX_ASSIGN_OR_RETURN(const PickleId top, Top());
-    return PushId(top);
+    return Repeat(top);
+  }
+  // A text that is used again costs those who read the graph as much as one that stands there
+  // again.
+  absl::Status ChargeText(PickleId id) {
+    repeated_ += values()[id].text.size();
+    return repeated_ <= kMaxPickleBytes ? absl::OkStatus()
+                                        : Broken("long texts used again and again");
+  }
+  absl::Status Repeat(PickleId id) {
+    REFLUX_RETURN_IF_ERROR(ChargeText(id));
+    return PushId(id);
   }
 
   absl::Status None() { return PushId(0); }
@@ -237,7 +248,7 @@ class Machine {
     REFLUX_ASSIGN_OR_RETURN(const Slot slot, TakeNumber<Slot>());
     const auto found = memo_.find(slot);
     if (found == memo_.end()) return Broken("it refers to a value that it does not have");
-    return PushId(found->second);
+    return Repeat(found->second);
   }
 
   absl::Status Global() {
@@ -267,7 +278,10 @@ class Machine {
     for (const PickleId pair : values()[tuple.items[0]].items) {
       if (values()[pair].items.size() != 2) return Broken("a dict of something other than pairs");
       if (++pairs_ > kMaxPickleValues) return Broken("a list of pairs used again and again");
-      dict.items.insert(dict.items.end(), values()[pair].items.begin(), values()[pair].items.end());
+      for (const PickleId id : values()[pair].items) {
+        REFLUX_RETURN_IF_ERROR(ChargeText(id));
+        dict.items.push_back(id);
+      }
     }
     return absl::OkStatus();
   }
@@ -312,7 +326,8 @@ class Machine {
   std::vector<PickleId> stack_;
   std::vector<size_t> marks_;
   std::unordered_map<uint64_t, PickleId> memo_;
-  size_t pairs_ = 0;  // copied by AddPairs: the one thing that could grow beyond the bytes read
+  size_t pairs_ = 0;     // copied by AddPairs: the one thing that could grow beyond the bytes read
+  size_t repeated_ = 0;  // letters of texts that were used again
 };
 
 const std::array<Machine::Instruction, 256>& Machine::Instructions() {

@@ -60,7 +60,8 @@ constexpr size_t kMaxPickleValues = size_t{1} << 20;
 
 // The pickle at the start of `bytes`. DataLoss when it is truncated or breaks the format;
 // Unimplemented for an instruction not read here; ResourceExhausted above kMaxPickleValues. Takes
-// memory and time in proportion to the bytes read.
+// memory and time in proportion to the bytes read. Texts that are used again have at most
+// kMaxPickleBytes letters in all, so that who spells each use out is bounded too.
 absl::StatusOr<PickleGraph> ReadPickle(absl::string_view bytes);
 
 }  // namespace reflux

@@ -21,6 +21,8 @@ using Kind = PickleValue::Kind;
 constexpr int kMaxDepth = 100;
 // A module that stands in several places is listed in each, so that a few may make very many.
 constexpr size_t kMaxModules = size_t{1} << 16, kMaxTensors = size_t{1} << 18;
+// So may a few long names; and a class's file is unpacked for each class of it.
+constexpr size_t kMaxListedBytes = size_t{64} << 20, kMaxCodeBytes = size_t{256} << 20;
 
 // What the code says of a class.
 struct ModuleClass {
@@ -61,10 +63,13 @@ class Lister {
   }
 
  private:
+  absl::Status Exhausted(absl::string_view why) const {
+    return absl::ResourceExhaustedError(absl::StrCat(source_.name(), ": ", why));
+  }
+
   absl::Status ListModule(PickleId id, const std::string& prefix, int depth) {
     if (depth > kMaxDepth || ++modules_ > kMaxModules || tensors_.size() > kMaxTensors) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat(source_.name(), ": its modules are too many or nested too deep"));
+      return Exhausted("its modules are too many or nested too deep");
     }
     const PickleValue& object = graph_[id];
     REFLUX_ASSIGN_OR_RETURN(const ModuleClass* const made_by, ClassOf(object.text));
@@ -83,6 +88,8 @@ class Lister {
   absl::Status ListAttribute(const ModuleClass& made_by, const std::string& prefix,
                              const std::string& name, PickleId value, int depth) {
     const std::string full = prefix + name;
+    listed_bytes_ += sizeof(ScriptedTensor) + full.size();
+    if (listed_bytes_ > kMaxListedBytes) return Exhausted("its attributes are too many");
     if (IsModule(value)) return ListModule(value, full + ".", depth + 1);
     if (!reader_.IsTensor(value) && !reader_.IsForeign(value)) return absl::OkStatus();
     REFLUX_ASSIGN_OR_RETURN(StoredTensor tensor, reader_.Read(full, value));
@@ -113,6 +120,8 @@ class Lister {
     ModuleClass found;
     if (archive_.Contains(file)) {
       REFLUX_ASSIGN_OR_RETURN(const std::string code, archive_.Content(file));
+      code_bytes_ += code.size();
+      if (code_bytes_ > kMaxCodeBytes) return Exhausted("its classes have too much code");
       found = ParseClass(code, parts.second);
     }
     return &classes_.emplace(qualified, std::move(found)).first->second;
@@ -124,7 +133,7 @@ class Lister {
   const TensorReader reader_;
   std::map<std::string, ModuleClass> classes_;
   std::vector<ScriptedTensor> tensors_;
-  size_t modules_ = 0;
+  size_t modules_ = 0, listed_bytes_ = 0, code_bytes_ = 0;
 };
 
 }  // namespace

@@ -22,6 +22,22 @@ constexpr std::array<const char*, 7> kNestings = {
     "state_dict", "model_state_dict", "model_state", "model", "network", "net", "student"};
 constexpr std::array<const char*, 3> kPrefixes = {"module.", "_orig_mod.", "model."};
 
+// What wrappers put before every name. No name is copied: a hostile one may begin with a million
+// of them.
+std::string CommonPrefix(const std::map<std::string, StoredTensor>& tensors) {
+  std::string common;
+  for (size_t i = 0; i < kPrefixes.size() && !tensors.empty();) {
+    const absl::string_view prefix = kPrefixes[i];
+    const bool all = std::all_of(tensors.begin(), tensors.end(), [&](const auto& item) {
+      const absl::string_view rest = absl::string_view(item.first).substr(common.size());
+      return absl::StartsWith(rest, prefix) && rest.size() > prefix.size();
+    });
+    if (all) absl::StrAppend(&common, prefix);
+    i = all ? 0 : i + 1;
+  }
+  return common;
+}
+
 class Interpreter {
  public:
   Interpreter(const ByteSource& source, TorchStorages& storages)
@@ -128,25 +144,13 @@ class Interpreter {
 }  // namespace
 
 void StripPrefixes(TorchFile& file) {
-  const auto all_start_with = [&](const std::string& prefix) {
-    return std::all_of(file.tensors.begin(), file.tensors.end(), [&](const auto& item) {
-      return absl::StartsWith(item.first, prefix) && item.first.size() > prefix.size();
-    });
-  };
-  for (size_t i = 0; i < kPrefixes.size() && !file.tensors.empty();) {
-    const std::string prefix = kPrefixes[i];
-    if (!all_start_with(prefix)) {
-      ++i;
-      continue;
-    }
-    std::map<std::string, StoredTensor> stripped;
-    for (auto& [name, tensor] : file.tensors) {
-      stripped[name.substr(prefix.size())] = std::move(tensor);
-    }
-    file.tensors = std::move(stripped);
-    file.prefix += prefix;
-    i = 0;
+  file.prefix = CommonPrefix(file.tensors);
+  if (file.prefix.empty()) return;
+  std::map<std::string, StoredTensor> stripped;
+  for (auto& [name, tensor] : file.tensors) {
+    stripped[name.substr(file.prefix.size())] = std::move(tensor);
   }
+  file.tensors = std::move(stripped);
 }
 
 uint64_t ElementBytes(ElementType type) {

@@ -103,6 +103,18 @@ absl::Status ZipArchive::ReadDirectory() {
   for (uint64_t i = 0; i < place.entries; ++i) {
     REFLUX_RETURN_IF_ERROR(ParseEntry(directory, position));
   }
+  return CheckSizes();
+}
+
+// Entries that lie over one another would be read again and again.
+absl::Status ZipArchive::CheckSizes() const {
+  uint64_t left = source_->size();
+  for (const auto& [name, entry] : entries_) {
+    if (entry.stored_bytes > left) {
+      return Broken(*source_, "its entries have more bytes than it has itself");
+    }
+    left -= entry.stored_bytes;
+  }
   return absl::OkStatus();
 }
 

@@ -29,7 +29,8 @@ class ZipArchive {
     uint64_t stored_bytes = 0, bytes = 0, header = 0;  // `header`: offset of its local header
   };
 
-  // DataLoss for a file that breaks the format, is truncated, or names an entry twice.
+  // DataLoss for a file that breaks the format, is truncated, names an entry twice, or whose
+  // entries have more bytes together than the file.
   static absl::StatusOr<ZipArchive> Open(std::shared_ptr<const ByteSource> source);
 
   const std::map<std::string, Entry>& entries() const { return entries_; }
@@ -43,6 +44,7 @@ class ZipArchive {
  private:
   absl::Status ReadDirectory();
   absl::Status ParseEntry(absl::string_view directory, uint64_t& position);
+  absl::Status CheckSizes() const;
 
   std::shared_ptr<const ByteSource> source_;
   std::map<std::string, Entry> entries_;

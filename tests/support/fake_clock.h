@@ -19,7 +19,8 @@ class FakeClock : public Clock {
   }
   // Returns for no reason after 2 ms of the machine's time, so that nobody need be woken who may be
   // gone by then: who waits looks at this clock again.
-  void WaitUntil(CondVar& condition, Mutex& mutex, absl::Time deadline) const override {
+  void WaitUntil(CondVar& condition, Mutex& mutex, absl::Time deadline) const override
+      REFLUX_REQUIRES(mutex) {
     {
       MutexLock lock(mutex_);
       if (now_ >= deadline) return;

@@ -89,6 +89,13 @@ TEST(PickleReaderTest, MemoryIsBounded) {
   program += "e\x85q\x02";
   for (int i = 0; i < 2000; ++i) program += "h\x01h\x02R0";
   EXPECT_THAT(Error(program + "."), HasSubstr("again and again"));
+  // A text of a million letters, used a thousand times.
+  const std::string text = std::string("X\0\0\x10\0", 5) + std::string(1 << 20, 'x') + "q\x01";
+  for (const char* use : {"h\x01", "2"}) {
+    program = text;
+    for (int i = 0; i < 1000; ++i) program += use;
+    EXPECT_THAT(Error(program + "."), HasSubstr("again and again"));
+  }
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ namespace reflux {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 
 absl::StatusOr<ScriptedListing> List(const std::string& bytes) {
   return ListScriptedFile(BytesInMemory("module.pt", bytes));
@@ -41,7 +42,7 @@ TEST(ScriptedListingTest, TellsParametersBuffersAndWhatIsNeither) {
   EXPECT_THAT(listing->tensors[1].stored.shape, ElementsAre(4, 3, 1, 1));
   EXPECT_EQ(listing->tensors[6].stored.type, ElementType::kI64);
   EXPECT_EQ(listing->code_digest.size(), 64U);
-  EXPECT_THAT(listing->preprocessing, testing::HasSubstr("\"BGR\""));
+  EXPECT_THAT(listing->preprocessing, HasSubstr("\"BGR\""));
 }
 
 TEST(ScriptedListingTest, CutDamagedAndForeignFilesAreErrors) {
@@ -114,6 +115,29 @@ TEST(ScriptedListingTest, HostileModulesAreErrors) {
                    .ok());
   EXPECT_TRUE(absl::IsUnimplemented(
       List(Module(object + "X\1\0\0\0actorch._utils\n_rebuild_qtensor\n)Rsb."s)).status()));
+}
+
+// Twenty modules, each twice in the next under a long name: a million names of megabytes.
+TEST(ScriptedListingTest, LongNamesOfModulesUsedAgainAreErrors) {
+  using namespace std::string_literals;  // NOLINT: literals with zero bytes
+  std::string pickle =
+      "\x80\x02"
+      "c__torch__\nN\nq\0X\0\0\4\0"s +
+      std::string(1 << 18, 'x') + "q\1h\0)\x81}bq\2"s;
+  for (int i = 0; i < 20; ++i) pickle += "h\0)\x81}h\1h\2sh\1h\2sbq\2"s;
+  const absl::Status status = List(Module(pickle + ".")).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("attributes are too many"));
+}
+
+TEST(ScriptedListingTest, EntriesOverOneAnotherAreErrors) {
+  std::string file = Zip({{"m/data.pkl", std::string(10000, '.')}, {"m/constants.pkl", ""}});
+  const size_t first = file.find("PK\1\2"), second = file.rfind("PK\1\2");
+  file.replace(second + 16, 12, file, first + 16, 12);  // checksum and sizes
+  file.replace(second + 42, 4, file, first + 42, 4);    // place
+  const absl::Status status = List(file).status();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("more bytes than it has"));
 }
 
 }  // namespace

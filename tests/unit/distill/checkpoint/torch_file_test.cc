@@ -123,6 +123,33 @@ TEST(TorchFileErrorTest, AWholeModuleIsRefusedByName) {
   EXPECT_THAT(std::string(file.status().message()), HasSubstr("torch.nn.modules.linear.Linear"));
 }
 
+std::string Text(const std::string& text) {
+  const auto length = static_cast<uint32_t>(text.size());
+  return "X" + std::string(reinterpret_cast<const char*>(&length), 4) + text;
+}
+
+// Of the old format, with one number of that name.
+std::string OneNumber(const std::string& name) {
+  using namespace std::string_literals;  // NOLINT: literals with zero bytes
+  return "\x80\x02\x8a\x0al\xfc\x9c"
+         "F\xf9 j\xa8P\x19."
+         "\x80\x02M\xe9\x03."
+         "\x80\x02}"s +
+         Text("little_endian") + "\x88s.\x80\x02}" + Text(name) +
+         "ctorch._utils\n_rebuild_tensor_v2\n((" + Text("storage") + "ctorch\nFloatStorage\n" +
+         Text("key") + Text("cpu") + "K\1NtQK\0))\x89NtRs.\x80\x02]"s + Text("key") + "a." +
+         "\1\0\0\0\0\0\0\0\0\0\x80\x3f"s;
+}
+
+TEST(TorchFileErrorTest, ManyPrefixesOfANameTakeNoLonger) {
+  std::string name;
+  for (int i = 0; i < 100000; ++i) name += "module.";
+  const auto file = Read(OneNumber(name + "weight"));
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->tensors.count("weight"), 1U);
+  EXPECT_EQ(file->prefix, name);
+}
+
 TEST(TorchFileErrorTest, OtherFilesAreRefused) {
   EXPECT_EQ(Read("").status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Read(std::string(1000, 'x')).status().code(), absl::StatusCode::kInvalidArgument);

@@ -1,0 +1,170 @@
+// Job files and sweeps, images, and what PyTorch writes.
+#include <google/protobuf/util/message_differencer.h>
+
+#include <cstdlib>
+#include <opencv2/imgcodecs.hpp>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/file.h"
+#include "common/spec/job_file.h"
+#include "common/spec/sweep_jobs.h"
+#include "distill/checkpoint/pickle_reader.h"
+#include "distill/checkpoint/scripted_listing.h"
+#include "distill/checkpoint/torch_file.h"
+#include "distill/data/image_header.h"
+#include "distill/data/png_palette.h"
+#include "distill/data/ppm.h"
+#include "tests/fuzz/target_list.h"
+
+namespace reflux {
+namespace {
+
+// A job that is accepted says the same when it is spelt out.
+void ParseJobFile(absl::string_view bytes) {
+  const auto spec = ParseJob({.text = std::string(bytes), .folder = "/nowhere"});
+  if (!spec.ok()) return;
+  const auto again = ParseJob({.text = ResolvedYaml(*spec), .folder = "/nowhere"});
+  REQUIRE_PROMISE(again.ok());
+  REQUIRE_PROMISE(google::protobuf::util::MessageDifferencer::Equals(*again, *spec));
+}
+std::vector<std::string> JobFileSeeds() {
+  return {
+      R"(name: r18
+data: {format: camvid, root: /d, crop: [96, 128], scale: [0.5, 2.0]}
+teacher: {checkpoint: /t.safetensors, expect_miou: 60}
+student: {model: deeplabv3_resnet18}
+losses: {kd: {temperature: 2}, i2ckd: {tap: aspp}, icsd: {schedule: alw}}
+targets: {cache: lab, views: "replay: 8", codec: fp16}
+train: {global_batch: 16, steps: 40000, precision: bf16}
+run: {students: 2}
+)",
+      "extends: recipes/afdcd-camvid-r18\ndata: {root: d}\nteacher: {checkpoint: t}\n",
+      "data: {format: folders, root: d, classes: [a, b], label_map: {7: 0, 11: 1}, ignore: 0}\n"
+      "losses: {frskd: {taps: [c3, c4]}}\nstudent: {model: psp_resnet18}\ntrain: {epochs: 2}\n"};
+}
+
+// A job as a client sends it.
+void ParseJobMessage(absl::string_view bytes) {
+  v1::JobSpec message;
+  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return;
+  const auto spec = ResolveJob(message);
+  if (!spec.ok()) return;
+  const auto again = ResolveJob(*spec);
+  REQUIRE_PROMISE(again.ok());
+  REQUIRE_PROMISE(google::protobuf::util::MessageDifferencer::Equals(*again, *spec));
+}
+std::vector<std::string> JobMessageSeeds() {
+  return {ParseJob({.text = JobFileSeeds()[0], .folder = "/nowhere"}).value().SerializeAsString()};
+}
+
+// A sweep over the first seed's job.
+void ParseSweep(absl::string_view bytes) {
+  static const auto* const base =
+      new SpecNode(ParseJobTree({.text = JobFileSeeds()[0], .folder = "/nowhere"}).value());
+  const auto sweep = ParseJobTree({.text = std::string(bytes), .folder = "/nowhere"});
+  if (!sweep.ok()) return;
+  const auto kind = KindOf(*sweep);
+  if (!kind.ok() || *kind != FileKind::kSweep) return;
+  const auto jobs = ExpandSweep(*sweep, *base);
+  if (jobs.ok()) REQUIRE_PROMISE(!jobs->jobs.empty());
+}
+std::vector<std::string> SweepSeeds() {
+  return {
+      "kind: sweep\nname: s\nbase: job.yaml\nbaseline: true\n"
+      "variants: {kd: {losses: {kd: {temperature: 4}}}, ce: {losses: {kd: null}}}\n"
+      "grid: {train.seed: [1, 2], train.steps: [100, 200]}\n"};
+}
+
+void ParseImage(absl::string_view bytes) {
+  const auto header = ReadImageHeader(bytes);
+  if (!header.ok()) return;
+  REQUIRE_PROMISE(header->height > 0 && header->width > 0);
+  int bits = 0;
+  if (IsPalettePng(bytes, &bits)) {
+    REQUIRE_PROMISE(ReadImageHeader(GreyFromPalettePng(bytes)).ok());
+  }
+}
+std::vector<std::string> ImageSeeds() {
+  const cv::Mat grey(4, 5, CV_8UC1, cv::Scalar(2));
+  std::vector<std::string> seeds = {
+      EncodePalettePng(grey, {{0, 0, 0}, {1, 2, 3}, {4, 5, 6}}).value()};
+  for (const char* kind : {".png", ".jpg"}) {
+    std::vector<uint8_t> bytes;
+    cv::imencode(kind, grey, bytes);
+    seeds.emplace_back(bytes.begin(), bytes.end());
+  }
+  return seeds;
+}
+
+void ParsePpm(absl::string_view bytes) {
+  const auto image = DecodePpm(bytes);
+  if (!image.ok()) return;
+  REQUIRE_PROMISE(3 * image->total() < bytes.size());
+}
+std::vector<std::string> PpmSeeds() { return {PpmFromPlanes("redgreblu", 1, 3)}; }
+
+void ParsePickle(absl::string_view bytes) {
+  const auto graph = ReadPickle(bytes);
+  if (!graph.ok()) return;
+  REQUIRE_PROMISE(graph->bytes <= bytes.size());
+  REQUIRE_PROMISE(graph->root >= 0 && graph->root < static_cast<PickleId>(graph->values.size()));
+  for (const PickleValue& value : graph->values) {
+    for (const PickleId id : value.items) {
+      REQUIRE_PROMISE(id >= 0 && id < static_cast<PickleId>(graph->values.size()));
+    }
+  }
+}
+// {"a": (1, 2.5, None)} by protocol 2, and an object of a class that does not exist.
+std::vector<std::string> PickleSeeds() {
+  using namespace std::string_literals;  // NOLINT: literals with zero bytes
+  return {
+      "\x80\x02}q\0U\x01"
+      "a"
+      "K\x01G@\x04\0\0\0\0\0\0N\x87s."s,
+      "\x80\x02"
+      "cmymodule\nMyClass\nq\0)\x81q\x01}q\x02U\x01xK\x07sb."s};
+}
+
+void ParseTorchFile(absl::string_view bytes) {
+  const auto source = BytesInMemory("fuzzed.pth", std::string(bytes));
+  if (!LooksLikeTorchFile(*source)) return;
+  const auto file = ReadTorchFile(source);
+  if (file.ok()) REQUIRE_PROMISE(!file->tensors.empty());
+}
+// What torch.save wrote, of both formats.
+std::vector<std::string> TorchFileSeeds() {
+  const std::string folder =
+      absl::StrCat(std::getenv("REFLUX_SOURCE"), "/tests/unit/distill/checkpoint/data/");
+  std::vector<std::string> seeds;
+  for (const char* file : {"zip.pth", "legacy.pth", "protocol4.pth", "whole_module.pth"}) {
+    seeds.push_back(ReadFile(folder + file, 1 << 20).value());
+  }
+  return seeds;
+}
+
+void ParseScriptedFile(absl::string_view bytes) {
+  const auto listing = ListScriptedFile(BytesInMemory("fuzzed.pt", std::string(bytes)));
+  if (listing.ok()) REQUIRE_PROMISE(!listing->module_class.empty());
+}
+std::vector<std::string> ScriptedFileSeeds() {
+  return {ReadFile(absl::StrCat(std::getenv("REFLUX_SOURCE"),
+                                "/tests/unit/distill/checkpoint/data/scripted.pt"),
+                   1 << 20)
+              .value()};
+}
+
+}  // namespace
+
+std::vector<FuzzTarget> FileTargets() {
+  return {{"job_file", ParseJobFile, JobFileSeeds},
+          {"job_message", ParseJobMessage, JobMessageSeeds},
+          {"sweep", ParseSweep, SweepSeeds},
+          {"image", ParseImage, ImageSeeds},
+          {"ppm", ParsePpm, PpmSeeds},
+          {"pickle", ParsePickle, PickleSeeds},
+          {"torch_file", ParseTorchFile, TorchFileSeeds},
+          {"scripted_file", ParseScriptedFile, ScriptedFileSeeds}};
+}
+
+}  // namespace reflux
