@@ -36,8 +36,11 @@ NaiveInputs Fresh(const NaiveInputs& inputs) {
 }
 
 double GradientNorm(const NaiveInputs& inputs) {
-  double squares = inputs.student.grad().square().sum().item<double>();
-  for (const auto& [name, map] : inputs.maps) squares += map.grad().square().sum().item<double>();
+  const auto squares_of = [](const Tensor& map) {
+    return map.grad().to(torch::kFloat64).square().sum().item<double>();
+  };
+  double squares = squares_of(inputs.student);
+  for (const auto& [name, map] : inputs.maps) squares += squares_of(map);
   return std::sqrt(squares);
 }
 
