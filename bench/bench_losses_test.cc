@@ -23,7 +23,10 @@ TEST(BenchLossesTest, EveryLossAgreesWithItsFormulaAndIsMeasured) {
     EXPECT_GT(row.at("naive_bytes"), 0) << name;
   }
   EXPECT_THAT(names, testing::ElementsAre("kd", "icsd", "cwd", "csd", "i2ckd", "skd", "at",
-                                          "fitnet", "ifvd", "cirkd", "contrast"));
+                                          "fitnet", "ifvd", "cirkd", "contrast", "contrast_spatial",
+                                          "contrast_channel", "afdcd_omni", "afdcd_spatial",
+                                          "afdcd_channel", "afdcd_bottleneck", "cirkd_memory",
+                                          "frskd", "frskd_fitnet", "frskd_overhaul"));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "bench/module_loss_cases.h"
 #include "distill/losses/channel_wise_loss.h"
 #include "distill/losses/cross_image_loss.h"
 #include "distill/losses/dense_contrast.h"
@@ -24,15 +25,22 @@ TapLossOptions Tap(const std::string& tap, const NaiveInputs& inputs) {
           .teacher_channels = inputs.teacher.size(1)};
 }
 
-// One step of `loss` as the trainer takes it, on one rank.
-std::function<Tensor(const NaiveInputs&)> ByLibrary(const std::string& tap,
-                                                    std::shared_ptr<Loss> loss) {
-  return [tap, loss = std::move(loss)](const NaiveInputs& inputs) {
-    LossInputs of_loss{.labels = inputs.labels};
-    of_loss.student[tap] = inputs.student;
-    of_loss.teacher[tap] = inputs.teacher;
-    return loss->Finish(loss->Local(of_loss));
+// Af-DCD's contrast alone.
+std::vector<LossCase> ContrastCases(const NaiveInputs& inputs) {
+  using Negatives = DenseContrastOptions::Negatives;
+  std::vector<LossCase> cases;
+  const auto add = [&](const std::string& name, Negatives negatives) {
+    cases.push_back({name, inputs,
+                     [negatives](const NaiveInputs& in) {
+                       return DenseContrastSum(in.student, in.teacher, {.negatives = negatives}) /
+                              static_cast<double>(in.student.size(0));
+                     },
+                     [name](const NaiveInputs& in) { return NaiveLoss(name, in); }});
   };
+  add("contrast", Negatives::kOmni);
+  add("contrast_spatial", Negatives::kSpatialPatch);
+  add("contrast_channel", Negatives::kChannel);
+  return cases;
 }
 
 I2ckdOptions I2ckdOf(const NaiveInputs& inputs) {
@@ -59,18 +67,33 @@ absl::Status LossBenchOptions::Validate() const {
   return absl::OkStatus();
 }
 
+NaiveInputs RandomInputs(const LossBenchOptions& options, int64_t student_channels,
+                         int64_t teacher_channels) {
+  const auto map = [&](int64_t channels) {
+    return torch::randn({options.batch, channels, options.height, options.width});
+  };
+  NaiveInputs inputs;
+  inputs.student = map(student_channels);
+  inputs.teacher = map(teacher_channels);
+  inputs.labels =
+      torch::randint(0, options.classes, {options.batch, options.height, options.width});
+  inputs.num_classes = options.classes;
+  return inputs;
+}
+
+std::function<Tensor(const NaiveInputs&)> ByLibrary(const std::string& tap,
+                                                    std::shared_ptr<Loss> loss) {
+  return [tap, loss = std::move(loss)](const NaiveInputs& inputs) {
+    LossInputs of_loss{.student = inputs.maps, .labels = inputs.labels};
+    of_loss.student[tap] = inputs.student;
+    if (inputs.teacher.defined()) of_loss.teacher[tap] = inputs.teacher;
+    return loss->Finish(loss->Local(of_loss));
+  };
+}
+
 std::vector<LossCase> MakeLossCases(const LossBenchOptions& options) {
   torch::manual_seed(options.seed);
-  const auto inputs = [&](int64_t channels) {
-    const auto map = [&] {
-      return torch::randn({options.batch, channels, options.height, options.width});
-    };
-    return NaiveInputs{.student = map(),
-                       .teacher = map(),
-                       .labels = torch::randint(0, options.classes,
-                                                {options.batch, options.height, options.width}),
-                       .num_classes = options.classes};
-  };
+  const auto inputs = [&](int64_t channels) { return RandomInputs(options, channels, channels); };
   const NaiveInputs logits = inputs(options.classes), features = inputs(options.feature_channels),
                     deep = inputs(options.contrast_channels);
   std::vector<LossCase> cases;
@@ -95,12 +118,8 @@ std::vector<LossCase> MakeLossCases(const LossBenchOptions& options) {
       std::make_shared<IfvdLoss>(IfvdOptions{.tap = aspp, .num_classes = options.classes}));
   add("cirkd", features, "aspp",
       std::make_shared<CrossImageLoss>(CrossImageOptions{.tap = aspp, .pool = 2}));
-  cases.push_back({"contrast", deep,
-                   [](const NaiveInputs& in) {
-                     return DenseContrastSum(in.student, in.teacher, DenseContrastOptions()) /
-                            static_cast<double>(in.student.size(0));
-                   },
-                   [](const NaiveInputs& in) { return NaiveLoss("contrast", in); }});
+  for (LossCase& one : ContrastCases(deep)) cases.push_back(std::move(one));
+  for (LossCase& one : MakeModuleCases(options, features)) cases.push_back(std::move(one));
   return cases;
 }
 

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -29,9 +30,20 @@ struct LossCase {
   std::string name;
   NaiveInputs inputs;
   std::function<torch::Tensor(const NaiveInputs&)> library, naive;
+  // Before each run of the library: back to the state that `inputs` describes.
+  std::function<void()> reset = [] {};
+  int64_t kept_bytes = 0;  // parameters and buffers of the loss, which stay between steps
 };
 
 // Random maps and labels of every class, a function of the options alone. Float32.
 std::vector<LossCase> MakeLossCases(const LossBenchOptions& options);
+
+// Maps of these channels and labels at their size.
+NaiveInputs RandomInputs(const LossBenchOptions& options, int64_t student_channels,
+                         int64_t teacher_channels);
+
+// One step of `loss`, which reads `tap`, as the trainer takes it on one rank.
+std::function<torch::Tensor(const NaiveInputs&)> ByLibrary(const std::string& tap,
+                                                           std::shared_ptr<Loss> loss);
 
 }  // namespace reflux

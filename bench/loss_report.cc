@@ -10,21 +10,25 @@ namespace {
 
 std::string Cell(const Quartiles& value) { return QuartilesCell(value, 2); }
 
-double MiB(int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
+std::string MiB(int64_t bytes) {
+  return absl::StrFormat("%.1f", static_cast<double>(bytes) / (1 << 20));
+}
 
 }  // namespace
 
 std::string LossTable(const std::vector<LossSeries>& all) {
   std::string table =
-      "| loss | library ms | naive to library | Python to library | library MiB | naive MiB |\n"
-      "|---|---|---|---|---|---|\n";
+      "| loss | library ms | naive to library | Python to library | library MiB | naive MiB | "
+      "Python MiB | kept MiB |\n"
+      "|---|---|---|---|---|---|---|---|\n";
   for (const LossSeries& series : all) {
-    absl::StrAppendFormat(
-        &table, "| %s | %.2f | %s | %s | %.1f | %.1f |\n", series.name,
-        1e3 * QuartilesOf(series.library).median,
-        Cell(RatioQuartiles(series.naive, series.library)),
-        series.python.empty() ? "-" : Cell(RatioQuartiles(series.python, series.library)),
-        MiB(series.library_bytes), MiB(series.naive_bytes));
+    const bool python = !series.python.empty();
+    absl::StrAppendFormat(&table, "| %s | %.2f | %s | %s | %s | %s | %s | %s |\n", series.name,
+                          1e3 * QuartilesOf(series.library).median,
+                          Cell(RatioQuartiles(series.naive, series.library)),
+                          python ? Cell(RatioQuartiles(series.python, series.library)) : "-",
+                          MiB(series.library_bytes), MiB(series.naive_bytes),
+                          python ? MiB(series.python_bytes) : "-", MiB(series.kept_bytes));
   }
   return table;
 }
@@ -39,9 +43,12 @@ std::string LossJson(const LossBenchOptions& options, const std::vector<LossSeri
                           {"seconds", QuartilesOf(series.library).median},
                           {"ratio_naive", RatioQuartiles(series.naive, series.library).median},
                           {"bytes", series.library_bytes},
-                          {"naive_bytes", series.naive_bytes}};
-    if (!series.python.empty())
+                          {"naive_bytes", series.naive_bytes},
+                          {"kept_bytes", series.kept_bytes}};
+    if (!series.python.empty()) {
       row["ratio_python"] = RatioQuartiles(series.python, series.library).median;
+      row["python_bytes"] = series.python_bytes;
+    }
     json["rows"].push_back(std::move(row));
   }
   return json.dump(2) + "\n";

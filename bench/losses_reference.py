@@ -6,9 +6,12 @@ import argparse
 import json
 import struct
 import time
+import types
 
 import torch
 import torch.nn.functional as F
+
+from losses_reference_modules import MODULE_LOSSES, contrast, kl
 
 DTYPES = {"F32": torch.float32, "I64": torch.int64}
 
@@ -24,10 +27,6 @@ def read_safetensors(path):
         flat = torch.frombuffer(body, dtype=torch.uint8)[begin:end].clone()
         tensors[name] = flat.view(DTYPES[entry["dtype"]]).view(entry["shape"])
     return tensors, metadata
-
-
-def kl(p, q, dim):
-    return (p * (p.log() - q.log())).sum(dim)
 
 
 def kd(s, t, labels, classes):
@@ -109,35 +108,56 @@ def cirkd(s, t, labels, classes):
     return total / s.shape[0] ** 2
 
 
-def contrast(s, t, labels, classes, groups=16, patch=4):
-    def cells(features):
-        pooled = F.max_pool2d(features, 4)
-        rows, columns = pooled.shape[2] // patch, pooled.shape[3] // patch
-        cut = pooled[:, :, :rows * patch, :columns * patch]
-        split = cut.reshape(cut.shape[0], groups, -1, rows, patch, columns, patch)
-        return split.permute(0, 3, 5, 4, 6, 1, 2).reshape(-1, patch * patch * groups, split.shape[2])
-    of_s, of_t = cells(s), cells(t)
-    similarity = (of_s[:, :, None] - of_t[:, None]).abs().sum(3) / -0.07
-    group = torch.arange(of_s.shape[1]) % groups
-    kept = (group[:, None] != group[None]) | torch.eye(of_s.shape[1], dtype=torch.bool)
-    every = similarity.masked_fill(~kept, -1e30).logsumexp(2)
-    positive = similarity.diagonal(0, 1, 2)
-    return (every - positive).sum() / (of_s.shape[0] * patch * patch)
+LOSSES = {loss.__name__: loss for loss in [kd, icsd, cwd, csd, i2ckd, skd, at, fitnet, ifvd, cirkd, contrast]}
+LOSSES |= MODULE_LOSSES
 
 
-LOSSES = [kd, icsd, cwd, csd, i2ckd, skd, at, fitnet, ifvd, cirkd, contrast]
+def own_tensors(tensors, name):
+    """Fresh copies of what the loss owns, by kind; what learns asks for a gradient."""
+    own = types.SimpleNamespace(maps={}, weights={}, given={})
+    for kind, table in vars(own).items():
+        prefix = f"{name}.{kind}."
+        for key in tensors:
+            if key.startswith(prefix):
+                table[key[len(prefix):]] = tensors[key].clone().requires_grad_(kind != "given")
+    return own
 
 
-def measure(loss, tensors, classes):
-    name = loss.__name__
-    teacher, labels = tensors[name + ".teacher"], tensors[name + ".labels"]
+def step(loss, arguments):
+    start = time.perf_counter()
+    value = loss(*arguments)
+    value.backward()
+    return time.perf_counter() - start, value.item()
+
+
+def arguments_of(name, tensors, classes):
+    """What the loss is called with, and the maps of the student among it."""
+    own = own_tensors(tensors, name)
+    student = tensors[name + ".student"].clone().requires_grad_()
+    arguments = [student, tensors.get(name + ".teacher"), tensors[name + ".labels"], classes]
+    return arguments + ([own] if own.weights else []), [student, *own.maps.values()]
+
+
+def measure(name, loss, tensors, classes):
     for _ in range(2):  # the first run warms up
-        student = tensors[name + ".student"].detach().requires_grad_()
-        start = time.perf_counter()
-        value = loss(student, teacher, labels, classes)
-        value.backward()
-        seconds = time.perf_counter() - start
-    return {"seconds": seconds, "value": value.item()}
+        arguments, maps = arguments_of(name, tensors, classes)
+        seconds, value = step(loss, arguments)
+    # norm() in single precision is off by 1e-4 for maps of this size
+    gradient = sum(map.grad.double().square().sum().item() for map in maps) ** 0.5
+    return {"seconds": seconds, "value": value, "gradient": gradient}
+
+
+def peak_bytes(name, loss, tensors, classes):
+    arguments, _ = arguments_of(name, tensors, classes)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True,
+                                acc_events=True) as profile:
+        step(loss, arguments)
+    standing = peak = 0
+    for event in profile.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            standing += event.nbytes()
+            peak = max(peak, standing)
+    return peak
 
 
 def main():
@@ -148,7 +168,10 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     tensors, metadata = read_safetensors(arguments.inputs)
-    rows = {loss.__name__: measure(loss, tensors, int(metadata["classes"])) for loss in LOSSES}
+    classes = int(metadata["classes"])
+    rows = {name: measure(name, loss, tensors, classes) for name, loss in LOSSES.items()}
+    for name, loss in LOSSES.items():  # after all times: the profiler slows what follows it
+        rows[name]["bytes"] = peak_bytes(name, loss, tensors, classes)
     with open(arguments.out, "w") as file:
         json.dump(rows, file)
 

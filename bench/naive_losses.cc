@@ -1,6 +1,9 @@
 #include "bench/naive_losses.h"
 
+#include <functional>
 #include <map>
+
+#include "bench/naive_modules.h"
 
 namespace reflux {
 namespace {
@@ -10,8 +13,6 @@ using torch::Tensor;
 Tensor Unit(const Tensor& vectors, int64_t dim) {
   return vectors / vectors.norm(2, dim, /*keepdim=*/true).clamp_min(1e-12);
 }
-
-double Count(const Tensor& tensor) { return static_cast<double>(tensor.numel()); }
 
 Tensor Kd(const NaiveInputs& in) {
   const Tensor p = torch::softmax(in.teacher, 1), q = torch::softmax(in.student, 1);
@@ -112,38 +113,31 @@ Tensor Cirkd(const NaiveInputs& in) {
   return total / static_cast<double>(student.size(0) * student.size(0));
 }
 
-// Af-DCD's omni contrast, every difference of two cells written out:
-// [patches,cells,cells,C/groups].
-Tensor Contrast(const NaiveInputs& in) {
-  constexpr int64_t kGroups = 16, kPatch = 4;
-  const auto cells = [](const Tensor& map) {
-    const Tensor pooled = torch::max_pool2d(map, 4, 4);
-    const int64_t rows = pooled.size(2) / kPatch, columns = pooled.size(3) / kPatch;
-    return pooled.slice(2, 0, rows * kPatch)
-        .slice(3, 0, columns * kPatch)
-        .reshape({map.size(0), kGroups, -1, rows, kPatch, columns, kPatch})
-        .permute({0, 3, 5, 4, 6, 1, 2})
-        .reshape({map.size(0) * rows * columns, kPatch * kPatch * kGroups, -1});
-  };
-  const Tensor from = cells(in.student), to = cells(in.teacher);
-  const Tensor similarity = (from.unsqueeze(2) - to.unsqueeze(1)).abs().sum(3) / -0.07;
-  const int64_t count = from.size(1);
-  const Tensor group = torch::arange(count) % kGroups;
-  const Tensor own = torch::eye(count, torch::kBool);
-  const Tensor kept = (group.unsqueeze(0) != group.unsqueeze(1)).logical_or(own);
-  const Tensor positive = similarity.diagonal(0, 1, 2);
-  const Tensor all = similarity.masked_fill(kept.logical_not(), -1e30).logsumexp(2);
-  const double positions = Count(from) / static_cast<double>(from.size(2) * kGroups);
-  return (all - positive).sum() / positions;
-}
-
 }  // namespace
 
 Tensor NaiveLoss(const std::string& name, const NaiveInputs& inputs) {
-  static const std::map<std::string, Tensor (*)(const NaiveInputs&)> losses = {
-      {"kd", Kd},   {"icsd", Icsd},   {"i2ckd", I2ckd},      {"cwd", Cwd},
-      {"skd", Skd}, {"at", At},       {"fitnet", FitNet},    {"ifvd", Ifvd},
-      {"csd", Csd}, {"cirkd", Cirkd}, {"contrast", Contrast}};
+  static const auto& losses = *new std::map<std::string, std::function<Tensor(const NaiveInputs&)>>{
+      {"kd", Kd},
+      {"icsd", Icsd},
+      {"i2ckd", I2ckd},
+      {"cwd", Cwd},
+      {"skd", Skd},
+      {"at", At},
+      {"fitnet", FitNet},
+      {"ifvd", Ifvd},
+      {"csd", Csd},
+      {"cirkd", Cirkd},
+      {"contrast", NaiveContrast(kOmniCells)},
+      {"contrast_spatial", NaiveContrast(kSpatialCells)},
+      {"contrast_channel", NaiveContrast(kChannelCells)},
+      {"afdcd_omni", NaiveAfdcd(kOmniCells)},
+      {"afdcd_spatial", NaiveAfdcd(kSpatialCells)},
+      {"afdcd_channel", NaiveAfdcd(kChannelCells)},
+      {"afdcd_bottleneck", NaiveAfdcd(kOmniCells)},
+      {"cirkd_memory", NaiveMemory},
+      {"frskd", NaiveFrskd},
+      {"frskd_fitnet", NaiveFrskdFitNet},
+      {"frskd_overhaul", NaiveFrskdOverhaul}};
   const auto found = losses.find(name);
   TORCH_CHECK_VALUE(found != losses.end(), "no naive form of '", name, "'");
   return found->second(inputs);

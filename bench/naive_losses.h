@@ -4,22 +4,25 @@
 
 #include <torch/torch.h>
 
+#include <map>
 #include <string>
 
 #include "distill/losses/loss.h"
 
 namespace reflux {
 
-// What the formulas need besides the maps. `tap` is the map of the feature losses.
 struct NaiveInputs {
-  torch::Tensor student, teacher;  // [N,C,h,w] and [N,C',h,w] of the loss's tap
-  torch::Tensor labels;            // [N,h,w] int64, at the map's size; 0..num_classes-1
+  torch::Tensor student, teacher;  // [N,C,h,w] and [N,C',h,w] of the loss's tap; FRSKD: no teacher
+  torch::Tensor labels;            // [N,H,W] int64: 0..num_classes-1, 255 where ignored
   int64_t num_classes = 0;
+  // Of losses with tensors of their own, so that every form computes with the same.
+  std::map<std::string, torch::Tensor> maps;     // further maps of the student, by tap
+  std::map<std::string, torch::Tensor> weights;  // the loss's parameters, which learn as well
+  std::map<std::string, torch::Tensor> given;    // its buffers and what it draws; may be written
 };
 
-// The value of loss `name` ("kd", "icsd", "i2ckd", "cwd", "skd", "at", "fitnet", "ifvd", "csd",
-// "cirkd", "contrast") with the options that `loss_cases.h` gives it. Throws c10::Error for another
-// name.
+// The value of loss `name`, a case of `loss_cases.h`, with the options that it has there. Throws
+// c10::Error for another name.
 torch::Tensor NaiveLoss(const std::string& name, const NaiveInputs& inputs);
 
 }  // namespace reflux

@@ -101,7 +101,7 @@ Tensor AfdcdLoss::Project(const Tensor& student, const Tensor& mask) {
 AfdcdLoss::Summands AfdcdLoss::PartsOf(const Tensor& student, const Tensor& teacher,
                                        const Tensor& mask) {
   Summands parts{.projected = Project(student, mask)};
-  parts.feature = (parts.projected - teacher).square().sum();
+  parts.feature = SquaredDistance(parts.projected, teacher);
   parts.contrast = DenseContrastSum(parts.projected, teacher, options_.contrast);
   return parts;
 }

@@ -8,6 +8,30 @@ namespace reflux {
 
 namespace F = torch::nn::functional;
 using torch::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::tensor_list;
+
+namespace {
+
+// Mean over channels of F^2, [N,C,h,w] -> [N,h,w]. The backward of pow makes the power again and
+// passes over the map three times; this one needs a single pass.
+struct MeanSquare : torch::autograd::Function<MeanSquare> {
+  static Tensor forward(AutogradContext* context, const Tensor& map) {
+    context->save_for_backward({map});
+    return map.square().mean(1);
+  }
+  static tensor_list backward(AutogradContext* context, tensor_list gradients) {
+    const Tensor map = context->get_saved_variables()[0];
+    const double share = 2 / static_cast<double>(map.size(1));
+    return {map * (gradients[0] * share).unsqueeze(1)};
+  }
+};
+
+Tensor MeanPower(const Tensor& map, int64_t power) {
+  return power == 2 ? MeanSquare::apply(map) : map.pow(power).mean(1);
+}
+
+}  // namespace
 
 absl::Status AttentionTransferOptions::Validate() const {
   REFLUX_RETURN_IF_ERROR(tap.Validate("at"));
@@ -17,7 +41,7 @@ absl::Status AttentionTransferOptions::Validate() const {
 
 Tensor AttentionDifferenceSum(const Tensor& student, const Tensor& teacher, int64_t power) {
   const auto attention = [&](const Tensor& map) {
-    return UnitVectors(map.pow(power).mean(1).flatten(1), 1);
+    return UnitVectors(MeanPower(map, power).flatten(1), 1);
   };
   const Tensor difference = attention(student) - attention(teacher);
   return difference.square().sum() / static_cast<double>(difference.size(1));
@@ -30,7 +54,7 @@ Tensor AttentionTransferLoss::SumOverImages(const Tensor& student, const Tensor&
 
 Tensor FitNetLoss::SumOverImages(const Tensor& student, const Tensor& teacher, const LossInputs&) {
   const int64_t elements = teacher.size(1) * teacher.size(2) * teacher.size(3);
-  return (student - teacher).square().sum() / static_cast<double>(elements);
+  return SquaredDistance(student, teacher) / static_cast<double>(elements);
 }
 
 absl::Status IfvdOptions::Validate() const {

@@ -99,7 +99,7 @@ Tensor FrskdTerms::Level(int64_t level, const Tensor& student, const Tensor& tea
     return Overhaul(connected, refined, margin) / std::pow(2.0, static_cast<double>(finer));
   }
   const int64_t elements = refined.size(1) * refined.size(2) * refined.size(3);
-  return (torch::relu(connected) - refined).square().sum() / static_cast<double>(elements);
+  return SquaredDistance(torch::relu(connected), refined) / static_cast<double>(elements);
 }
 
 }  // namespace reflux

@@ -56,4 +56,8 @@ torch::Tensor UnitVectors(const torch::Tensor& map, int64_t dim) {
   return F::normalize(map, F::NormalizeFuncOptions().p(2).dim(dim).eps(1e-12));
 }
 
+torch::Tensor SquaredDistance(const torch::Tensor& student, const torch::Tensor& teacher) {
+  return torch::mse_loss(student, teacher, torch::Reduction::Sum);
+}
+
 }  // namespace reflux

@@ -83,4 +83,8 @@ LossInputs WithoutPadding(const LossInputs& inputs);
 // `map` with every vector along `dim` divided by its length, or by 1e-12 where that is larger.
 torch::Tensor UnitVectors(const torch::Tensor& map, int64_t dim);
 
+// ||student - teacher||^2 over all elements, of equal sizes: one pass each way, where
+// difference, square and sum take three.
+torch::Tensor SquaredDistance(const torch::Tensor& student, const torch::Tensor& teacher);
+
 }  // namespace reflux

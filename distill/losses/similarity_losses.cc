@@ -17,8 +17,7 @@ absl::Status CheckPool(absl::string_view loss, int64_t pool) {
 
 // Sum over images of the mean squared difference of two stacks of square matrices.
 Tensor SumOfMeanSquares(const Tensor& student, const Tensor& teacher) {
-  return (student - teacher).square().sum() /
-         static_cast<double>(student.size(1) * student.size(2));
+  return SquaredDistance(student, teacher) / static_cast<double>(student.size(1) * student.size(2));
 }
 
 }  // namespace
