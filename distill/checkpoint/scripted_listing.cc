@@ -146,7 +146,7 @@ absl::StatusOr<ScriptedListing> ListScriptedFile(std::shared_ptr<const ByteSourc
                           OpenScriptedStorages(source));
   const PickleGraph& graph = storages->graph();
   const PickleValue& root = graph[graph.root];
-  if (root.kind != Kind::kObject || root.state == kNoPickleValue ||
+  if (root.kind != Kind::kObject || root.text.empty() || root.state == kNoPickleValue ||
       graph[root.state].kind != Kind::kDict) {
     return absl::DataLossError(absl::StrCat(source->name(), ": its data.pkl holds no module"));
   }

@@ -16,6 +16,7 @@
 #include "distill/data/png_palette.h"
 #include "distill/data/ppm.h"
 #include "tests/fuzz/target_list.h"
+#include "tests/support/stored_zip.h"
 
 namespace reflux {
 namespace {
@@ -154,6 +155,24 @@ std::vector<std::string> ScriptedFileSeeds() {
               .value()};
 }
 
+// The module of a TorchScript file alone: no mutation makes the checksums of a whole file right.
+void ParseScriptedPickle(absl::string_view bytes) {
+  ParseScriptedFile(
+      StoredZip({{"m/data.pkl", std::string(bytes)},
+                 {"m/data/0", std::string(64, '\0')},
+                 {"m/code/__torch__.py", "class N(Module):\n  __buffers__ = [\"b\"]\n"},
+                 {"m/constants.pkl", "\x80\x02)."}}));
+}
+// A module with a buffer `b`, and one that holds it twice.
+std::vector<std::string> ScriptedPickleSeeds() {
+  using namespace std::string_literals;  // NOLINT: literals with zero bytes
+  const std::string tensor =
+      "ctorch._utils\n_rebuild_tensor_v2\n((U\7storagectorch\nFloatStorage\n"
+      "U\0010U\3cpuK\2tQK\0K\2\x85K\1\x85tR"s;
+  const std::string module = "c__torch__\nN\nq\0)\x81}U\1b"s + tensor + "sb";
+  return {"\x80\x02"s + module + ".", "\x80\x02"s + module + "q\0010h\0)\x81}U\1ah\1sU\1ch\1sb."s};
+}
+
 }  // namespace
 
 std::vector<FuzzTarget> FileTargets() {
@@ -164,7 +183,8 @@ std::vector<FuzzTarget> FileTargets() {
           {"ppm", ParsePpm, PpmSeeds},
           {"pickle", ParsePickle, PickleSeeds},
           {"torch_file", ParseTorchFile, TorchFileSeeds},
-          {"scripted_file", ParseScriptedFile, ScriptedFileSeeds}};
+          {"scripted_file", ParseScriptedFile, ScriptedFileSeeds},
+          {"scripted_pickle", ParseScriptedPickle, ScriptedPickleSeeds}};
 }
 
 }  // namespace reflux

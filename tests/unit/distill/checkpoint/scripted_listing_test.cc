@@ -3,10 +3,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/file.h"
+#include "tests/support/stored_zip.h"
 
 namespace reflux {
 namespace {
@@ -58,37 +58,8 @@ TEST(ScriptedListingTest, CutDamagedAndForeignFilesAreErrors) {
   EXPECT_TRUE(absl::IsInvalidArgument(List(Data("zip.pth")).status()));
 }
 
-void Put(std::string& bytes, uint64_t value, int count) {
-  for (int i = 0; i < count; ++i) bytes += static_cast<char>(value >> (8 * i));
-}
-
-// A zip file of stored entries whose checksums are right.
-std::string Zip(const std::vector<std::pair<std::string, std::string>>& entries) {
-  std::string file, directory;
-  for (const auto& [name, content] : entries) {
-    std::string common;  // of both headers, from the flags to the length of the name
-    Put(common, 0, 8);
-    Put(common,
-        crc32(0, reinterpret_cast<const Bytef*>(content.data()), static_cast<uInt>(content.size())),
-        4);
-    for (int i = 0; i < 2; ++i) Put(common, content.size(), 4);
-    Put(common, name.size(), 2);
-    directory += std::string("PK\1\2\0\0\0\0", 8) + common;
-    directory.append(12, '\0');
-    Put(directory, file.size(), 4);
-    directory += name;
-    file += std::string("PK\3\4\0\0", 6) + common + std::string(2, '\0') + name + content;
-  }
-  std::string end("PK\5\6\0\0\0\0", 8);
-  for (int i = 0; i < 2; ++i) Put(end, entries.size(), 2);
-  Put(end, directory.size(), 4);
-  Put(end, file.size(), 4);
-  Put(end, 0, 2);
-  return file + directory + end;
-}
-
 std::string Module(const std::string& pickle) {
-  return Zip({{"m/data.pkl", pickle}, {"m/constants.pkl", "\x80\x02)."}});
+  return StoredZip({{"m/data.pkl", pickle}, {"m/constants.pkl", "\x80\x02)."}});
 }
 
 TEST(ScriptedListingTest, HostileModulesAreErrors) {
@@ -108,6 +79,8 @@ TEST(ScriptedListingTest, HostileModulesAreErrors) {
                                            "c__torch__\nN\n)\x81."))
                                    .status()));
   EXPECT_FALSE(List(Module("")).ok());
+  // Made by a tuple, not by a class.
+  EXPECT_TRUE(absl::IsDataLoss(List(Module("\x80\x02))R}b.")).status()));
   // A tensor of a storage that is not there, and one of a kind that is not read.
   EXPECT_FALSE(List(Module(object + "X\1\0\0\0a"
                                     "ctorch._utils\n_rebuild_tensor_v2\n((U\7storagectorch\n"
@@ -131,7 +104,7 @@ TEST(ScriptedListingTest, LongNamesOfModulesUsedAgainAreErrors) {
 }
 
 TEST(ScriptedListingTest, EntriesOverOneAnotherAreErrors) {
-  std::string file = Zip({{"m/data.pkl", std::string(10000, '.')}, {"m/constants.pkl", ""}});
+  std::string file = StoredZip({{"m/data.pkl", std::string(10000, '.')}, {"m/constants.pkl", ""}});
   const size_t first = file.find("PK\1\2"), second = file.rfind("PK\1\2");
   file.replace(second + 16, 12, file, first + 16, 12);  // checksum and sizes
   file.replace(second + 42, 4, file, first + 42, 4);    // place
