@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "common/base/exit_codes.h"
 #include "common/base/file.h"
@@ -14,7 +15,7 @@ namespace {
 using ::testing::HasSubstr;
 
 std::string JobFile() {
-  const std::string path = testing::TempDir() + "job_commands.yaml";
+  const std::string path = absl::StrCat(testing::TempDir(), "job_commands_", getpid(), ".yaml");
   EXPECT_TRUE(WriteFileAtomically(path,
                                   "data: {format: camvid, root: d}\ntrain: {steps: 3}\n"
                                   "student: {model: deeplabv3_resnet18}\n")

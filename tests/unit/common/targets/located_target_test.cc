@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+
 namespace reflux {
 namespace {
 
@@ -34,7 +36,7 @@ class LocatedTargetTest : public testing::Test {
     return ReadLocated(coming_, location, nullptr, blocks_).status();
   }
 
-  const std::string folder_ = testing::TempDir() + "reflux_located_target";
+  const std::string folder_ = absl::StrCat(testing::TempDir(), "reflux_located_target_", getpid());
   const std::string path_ = folder_ + "/table";
   EncodedTarget target_, coming_;
   BlockPool blocks_{size_t{1} << 20};
