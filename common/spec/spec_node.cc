@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 #include "common/base/utf8.h"
+#include "common/spec/yaml_document.h"
 
 namespace reflux {
 namespace {
@@ -111,14 +113,13 @@ std::string SpecNode::Where() const {
 absl::StatusOr<SpecNode> ParseSpecYaml(const std::string& text,
                                        std::shared_ptr<const SpecOrigin> origin) {
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.empty()) return TreeBuilder(origin).Build(YAML::Node(), 0);
-    if (documents.size() == 1) return TreeBuilder(origin).Build(documents[0], 0);
+    const std::optional<int> line = LineAfterDocument(text);
+    if (!line.has_value()) return TreeBuilder(origin).Build(YAML::Load(text), 0);
     SpecNode second;
     second.origin = origin;
-    second.line = documents[1].Mark().line + 1;
+    second.line = *line;
     return absl::InvalidArgumentError(
-        absl::StrCat(second.Where(), ": a second document: one job a file"));
+        absl::StrCat(second.Where(), ": a second document (one job a file), or a stray comma"));
   } catch (const YAML::Exception& error) {
     SpecNode at;
     at.origin = origin;

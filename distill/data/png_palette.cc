@@ -47,7 +47,9 @@ std::string PaletteChunk(const std::vector<cv::Vec3b>& palette) {
 }  // namespace
 
 bool IsPalettePng(absl::string_view png, int* bits) {
-  if (png.size() < kAfterHeader || png.substr(1, 3) != "PNG" || png.substr(12, 4) != "IHDR" ||
+  // With its length: where another one ends the next chunk would be misread.
+  constexpr absl::string_view kHeader("\0\0\0\x0dIHDR", 8);
+  if (png.size() < kAfterHeader || png.substr(1, 3) != "PNG" || png.substr(8, 8) != kHeader ||
       png[kColour] != kPalette)
     return false;
   *bits = png[kBits];

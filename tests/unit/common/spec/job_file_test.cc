@@ -109,7 +109,12 @@ TEST(JobFileTest, BadYamlAndKeysGivenTwiceNameTheirLine) {
   EXPECT_EQ(Refusal("name: a\ndata: {root: \xff}\n"), "job.yaml:2: the text is not UTF-8");
   EXPECT_EQ(Refusal("name: a\ntrain: {}\nname: b\n"),
             "job.yaml:3: `name` is given twice (first in line 1)");
-  EXPECT_EQ(Refusal("name: a\n---\nname: b\n"), "job.yaml:3: a second document: one job a file");
+  const std::string more = " a second document (one job a file), or a stray comma";
+  EXPECT_EQ(Refusal("name: a\n---\nname: b\n"), "job.yaml:3:" + more);
+  EXPECT_EQ(Refusal("name: a\n---\n"), "job.yaml:3:" + more);
+  // Of these YAML::LoadAll makes documents until memory ends.
+  EXPECT_EQ(Refusal(","), "job.yaml:1:" + more);
+  EXPECT_EQ(Refusal("# a job\n, name: a}\n"), "job.yaml:2:" + more);
   EXPECT_EQ(Refusal(""), "job.yaml:1: expected the blocks of a job, e.g. `data:`");
   EXPECT_EQ(Refusal("- a\n"), "job.yaml:1: expected the blocks of a job, e.g. `data:`");
   EXPECT_EQ(Refusal("teacher: {}\nteachers: {default: {}}\n"),
