@@ -17,6 +17,8 @@ void AddFlags(CLI::App& app, LossBenchOptions& options) {
   app.add_option("--height", options.height, "Height of the maps")->capture_default_str();
   app.add_option("--width", options.width, "Width of the maps")->capture_default_str();
   app.add_option("--classes", options.classes, "Channels of the logits")->capture_default_str();
+  app.add_option("--losses", options.losses, "Names of the losses to measure; none: all")
+      ->delimiter(',');
   app.add_option("--reference", options.reference,
                  "\"PYTHON bench/losses_reference.py\": a Python that has torch; adds its column");
 }

@@ -1,5 +1,6 @@
 #include "bench/loss_cases.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -91,7 +92,9 @@ std::function<Tensor(const NaiveInputs&)> ByLibrary(const std::string& tap,
   };
 }
 
-std::vector<LossCase> MakeLossCases(const LossBenchOptions& options) {
+namespace {
+
+std::vector<LossCase> AllCases(const LossBenchOptions& options) {
   torch::manual_seed(options.seed);
   const auto inputs = [&](int64_t channels) { return RandomInputs(options, channels, channels); };
   const NaiveInputs logits = inputs(options.classes), features = inputs(options.feature_channels),
@@ -121,6 +124,22 @@ std::vector<LossCase> MakeLossCases(const LossBenchOptions& options) {
   for (LossCase& one : ContrastCases(deep)) cases.push_back(std::move(one));
   for (LossCase& one : MakeModuleCases(options, features)) cases.push_back(std::move(one));
   return cases;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<LossCase>> MakeLossCases(const LossBenchOptions& options) {
+  std::vector<LossCase> all = AllCases(options);
+  if (options.losses.empty()) return all;
+  std::vector<LossCase> chosen;
+  for (const std::string& name : options.losses) {
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const LossCase& one) { return one.name == name; });
+    if (found == all.end())
+      return absl::InvalidArgumentError(absl::StrCat("--losses: there is no '", name, "'"));
+    chosen.push_back(*found);
+  }
+  return chosen;
 }
 
 }  // namespace reflux

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "bench/naive_losses.h"
 
 namespace reflux {
@@ -18,6 +19,7 @@ struct LossBenchOptions {
   int64_t classes = 19, feature_channels = 256, contrast_channels = 512;
   int rounds = 7;
   uint64_t seed = 0;
+  std::vector<std::string> losses;  // the cases to measure; empty: all
   // "PYTHON bench/losses_reference.py", a Python that has this torch; empty: no such column. It is
   // given a file of inputs, --threads N and --out FILE.
   std::string reference;
@@ -36,7 +38,8 @@ struct LossCase {
 };
 
 // Random maps and labels of every class, a function of the options alone. Float32.
-std::vector<LossCase> MakeLossCases(const LossBenchOptions& options);
+// InvalidArgument for a name in `losses` that no case has.
+absl::StatusOr<std::vector<LossCase>> MakeLossCases(const LossBenchOptions& options);
 
 // Maps of these channels and labels at their size.
 NaiveInputs RandomInputs(const LossBenchOptions& options, int64_t student_channels,
