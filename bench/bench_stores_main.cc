@@ -1,6 +1,4 @@
 // reflux-bench-stores: what a cache's stores put and get, RocksDB beside Ceph RADOS.
-#include <time.h>
-
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -12,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "bench/bench_program.h"
+#include "bench/cpu_time.h"
 #include "bench/quartiles.h"
 #include "cache/rados/rados_store.h"
 #include "cache/rocks_target_store.h"
@@ -51,17 +50,11 @@ TargetKey Key(int64_t size, int round, size_t number) {
                      std::to_string(number))};
 }
 
-double CpuSeconds() {
-  timespec used{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-  return static_cast<double>(used.tv_sec) + 1e-9 * static_cast<double>(used.tv_nsec);
-}
-
 class Clocked {
  public:
   explicit Clocked(int64_t bytes) : gigabytes_(1e-9 * static_cast<double>(bytes)) {}
   void AddTo(Measured& row) const {
-    const double cpu = CpuSeconds() - cpu_;
+    const double cpu = OwnCpuSeconds() - cpu_;
     row.gigabytes_a_second.push_back(gigabytes_ / absl::ToDoubleSeconds(absl::Now() - start_));
     row.cpu_seconds_a_gigabyte.push_back(cpu / gigabytes_);
   }
@@ -69,7 +62,7 @@ class Clocked {
  private:
   const double gigabytes_;
   const absl::Time start_ = absl::Now();
-  const double cpu_ = CpuSeconds();
+  const double cpu_ = OwnCpuSeconds();
 };
 
 // Reads by the batch into the rows of one, as a student does: what a store delivers in memory of

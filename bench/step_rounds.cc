@@ -2,12 +2,12 @@
 
 #include <ATen/Parallel.h>
 #include <spdlog/spdlog.h>
-#include <sys/resource.h>
 
 #include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "bench/cpu_time.h"
 #include "bench/step_scene.h"
 #include "common/base/ordered_prefetcher.h"
 #include "common/base/status_macros.h"
@@ -17,13 +17,6 @@ namespace {
 
 // As the job file has it unless told otherwise.
 constexpr int kPrefetchDepth = 4, kLoaderThreads = 2;
-
-double OwnCpuSeconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return absl::ToDoubleSeconds(absl::DurationFromTimeval(usage.ru_utime) +
-                               absl::DurationFromTimeval(usage.ru_stime));
-}
 
 struct Instant {
   absl::Time time = absl::Now();

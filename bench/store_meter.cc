@@ -1,12 +1,12 @@
 #include "bench/store_meter.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 
+#include "bench/cpu_time.h"
 #include "common/base/status_macros.h"
 
 namespace reflux {
@@ -28,15 +28,6 @@ int64_t ResidentBytes() {
   return resident * sysconf(_SC_PAGESIZE);
 }
 
-double CpuSeconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
 int64_t FilesIn(const std::string& folder) {
   int64_t files = 0;
   std::error_code error;
@@ -51,12 +42,12 @@ absl::StatusOr<StoreRow> Measure(const std::string& name, const std::string& fol
                                  const std::function<absl::Status()>& settle) {
   StoreRow row{.name = name};
   const int64_t written = WrittenBytes();
-  const double cpu = CpuSeconds();
+  const double cpu = OwnCpuSeconds();
   const auto start = std::chrono::steady_clock::now();
   REFLUX_ASSIGN_OR_RETURN(row.bytes, step());
   row.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (settle != nullptr) REFLUX_RETURN_IF_ERROR(settle());
-  row.cpu_seconds = CpuSeconds() - cpu;
+  row.cpu_seconds = OwnCpuSeconds() - cpu;
   if (row.bytes > 0) {
     row.write_amplification =
         static_cast<double>(WrittenBytes() - written) / static_cast<double>(row.bytes);

@@ -13,8 +13,6 @@ namespace reflux {
 // Bytes that this process handed to the kernel to write, in files of any kind.
 int64_t WrittenBytes();
 int64_t ResidentBytes();
-// Of all threads of this process, in user and kernel mode.
-double CpuSeconds();
 int64_t FilesIn(const std::string& folder);
 
 // Runs `step`, which returns the bytes it put, read or removed, and waits until RocksDB's

@@ -1,5 +1,3 @@
-#include <time.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -8,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "bench/cpu_time.h"
 #include "bench/scratch_folder.h"
 #include "bench/target_bench_report.h"
 #include "bench/target_readers.h"
@@ -16,12 +15,6 @@
 
 namespace reflux {
 namespace {
-
-double OwnCpuSeconds() {
-  timespec used{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-  return static_cast<double>(used.tv_sec) + 1e-9 * static_cast<double>(used.tv_nsec);
-}
 
 absl::Status Measure(TargetReader& reader, const std::vector<int>& order, BatchRows& rows,
                      TargetSeries* series) {
