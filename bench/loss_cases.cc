@@ -31,12 +31,10 @@ std::vector<LossCase> ContrastCases(const NaiveInputs& inputs) {
   using Negatives = DenseContrastOptions::Negatives;
   std::vector<LossCase> cases;
   const auto add = [&](const std::string& name, Negatives negatives) {
-    cases.push_back({name, inputs,
-                     [negatives](const NaiveInputs& in) {
+    cases.push_back({name, inputs, [negatives](const NaiveInputs& in) {
                        return DenseContrastSum(in.student, in.teacher, {.negatives = negatives}) /
                               static_cast<double>(in.student.size(0));
-                     },
-                     [name](const NaiveInputs& in) { return NaiveLoss(name, in); }});
+                     }});
   };
   add("contrast", Negatives::kOmni);
   add("contrast_spatial", Negatives::kSpatialPatch);
@@ -82,8 +80,7 @@ NaiveInputs RandomInputs(const LossBenchOptions& options, int64_t student_channe
   return inputs;
 }
 
-std::function<Tensor(const NaiveInputs&)> ByLibrary(const std::string& tap,
-                                                    std::shared_ptr<Loss> loss) {
+LossForm ByLibrary(const std::string& tap, std::shared_ptr<Loss> loss) {
   return [tap, loss = std::move(loss)](const NaiveInputs& inputs) {
     LossInputs of_loss{.student = inputs.maps, .labels = inputs.labels};
     of_loss.student[tap] = inputs.student;
@@ -102,8 +99,7 @@ std::vector<LossCase> AllCases(const LossBenchOptions& options) {
   std::vector<LossCase> cases;
   const auto add = [&](const std::string& name, const NaiveInputs& in, const std::string& tap,
                        std::shared_ptr<Loss> loss) {
-    cases.push_back({name, in, ByLibrary(tap, std::move(loss)),
-                     [name](const NaiveInputs& given) { return NaiveLoss(name, given); }});
+    cases.push_back({name, in, ByLibrary(tap, std::move(loss))});
   };
   const TapLossOptions of_logits = Tap("logits", logits), aspp = Tap("aspp", features);
   add("kd", logits, "logits", std::make_shared<PixelKdLoss>(PixelKdOptions()));

@@ -31,7 +31,7 @@ struct LossBenchOptions {
 struct LossCase {
   std::string name;
   NaiveInputs inputs;
-  std::function<torch::Tensor(const NaiveInputs&)> library, naive;
+  LossForm library;  // beside NaiveLoss of this name
   // Before each run of the library: back to the state that `inputs` describes.
   std::function<void()> reset = [] {};
   int64_t kept_bytes = 0;  // parameters and buffers of the loss, which stay between steps
@@ -46,7 +46,6 @@ NaiveInputs RandomInputs(const LossBenchOptions& options, int64_t student_channe
                          int64_t teacher_channels);
 
 // One step of `loss`, which reads `tap`, as the trainer takes it on one rank.
-std::function<torch::Tensor(const NaiveInputs&)> ByLibrary(const std::string& tap,
-                                                           std::shared_ptr<Loss> loss);
+LossForm ByLibrary(const std::string& tap, std::shared_ptr<Loss> loss);
 
 }  // namespace reflux

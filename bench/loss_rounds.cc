@@ -16,7 +16,10 @@ namespace reflux {
 namespace {
 
 using torch::Tensor;
-using Form = std::function<Tensor(const NaiveInputs&)>;
+
+LossForm NaiveFormOf(const LossCase& one) {
+  return [name = one.name](const NaiveInputs& inputs) { return NaiveLoss(name, inputs); };
+}
 
 struct Measured {
   double seconds = 0, value = 0;
@@ -45,7 +48,7 @@ double GradientNorm(const NaiveInputs& inputs) {
 }
 
 // Forward and backward to the student's maps and the loss's parameters.
-Measured Step(const Form& form, const NaiveInputs& inputs) {
+Measured Step(const LossForm& form, const NaiveInputs& inputs) {
   const auto start = std::chrono::steady_clock::now();
   const Tensor value = form(inputs);
   value.backward();
@@ -54,7 +57,7 @@ Measured Step(const Form& form, const NaiveInputs& inputs) {
 }
 
 // The second of two runs: the first finds the memory that the form before it left, not its own.
-Measured WarmStep(const LossCase& one, const Form& form) {
+Measured WarmStep(const LossCase& one, const LossForm& form) {
   Measured measured;
   for (int run = 0; run < 2; ++run) {
     one.reset();
@@ -66,7 +69,7 @@ Measured WarmStep(const LossCase& one, const Form& form) {
 }
 
 // With the peak of its tensors in place of a meaningful time.
-Measured CountBytes(const LossCase& one, const Form& form) {
+Measured CountBytes(const LossCase& one, const LossForm& form) {
   one.reset();
   const NaiveInputs inputs = Fresh(one.inputs);
   Measured measured;
@@ -123,7 +126,7 @@ absl::StatusOr<std::map<std::string, Measured>> RunPython(const LossBenchOptions
 }
 
 absl::Status MeasureRound(const LossCase& one, LossSeries& series) {
-  const Measured library = WarmStep(one, one.library), naive = WarmStep(one, one.naive);
+  const Measured library = WarmStep(one, one.library), naive = WarmStep(one, NaiveFormOf(one));
   REFLUX_RETURN_IF_ERROR(SameLoss(one.name, library, naive, "the naive form"));
   series.library.push_back(library.seconds);
   series.naive.push_back(naive.seconds);
@@ -134,7 +137,7 @@ absl::Status MeasureRound(const LossCase& one, LossSeries& series) {
 Measured CountMemory(const LossCase& one, LossSeries& series) {
   const Measured library = CountBytes(one, one.library);
   series.library_bytes = library.bytes;
-  series.naive_bytes = CountBytes(one, one.naive).bytes;
+  series.naive_bytes = CountBytes(one, NaiveFormOf(one)).bytes;
   series.kept_bytes = one.kept_bytes;
   return library;
 }

@@ -28,8 +28,7 @@ void Restore(Loss& loss, const std::map<std::string, Tensor>& buffers) {
 LossCase CaseOf(const std::string& name, NaiveInputs inputs, const std::string& tap,
                 const std::shared_ptr<Loss>& loss) {
   const torch::NoGradGuard no_grad;
-  LossCase one{name, std::move(inputs), ByLibrary(tap, loss),
-               [name](const NaiveInputs& in) { return NaiveLoss(name, in); }};
+  LossCase one{name, std::move(inputs), ByLibrary(tap, loss)};
   for (const auto& parameter : loss->named_parameters()) {
     Unsettle(parameter.value());
     one.inputs.weights[parameter.key()] = parameter.value().detach();

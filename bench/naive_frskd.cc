@@ -77,19 +77,9 @@ Refined Refine(const NaiveInputs& in) {
   return refined;
 }
 
-Tensor SoftLabels(const Tensor& student, const Tensor& teacher) {
-  const Tensor p = torch::softmax(teacher, 1), q = torch::softmax(student, 1);
-  return (p * (p.log() - q.log())).sum(1).mean();
-}
-
 Tensor Connected(const NaiveInputs& in, int64_t level) {
   return Run(in, "terms.linear." + std::to_string(level),
              in.maps.at("c" + std::to_string(level + 1)));
-}
-
-Tensor Attention(const Tensor& map) {
-  const Tensor flat = map.pow(2).mean(1).flatten(1);
-  return flat / flat.norm(2, 1, /*keepdim=*/true).clamp_min(1e-12);
 }
 
 // E[x | x < 0] of the normal distribution that the norm of a level gives.
@@ -106,7 +96,7 @@ using Level = Tensor (*)(const NaiveInputs&, const Refined&, int64_t);
 
 Tensor AttentionLevel(const NaiveInputs& in, const Refined& refined, int64_t i) {
   const Tensor& map = in.maps.at("c" + std::to_string(i + 1));
-  return (Attention(map) - Attention(refined.maps[i].detach())).square().mean();
+  return (NaiveAttention(map) - NaiveAttention(refined.maps[i].detach())).square().mean();
 }
 
 Tensor FitNetLevel(const NaiveInputs& in, const Refined& refined, int64_t i) {
@@ -129,7 +119,8 @@ Tensor Frskd(const NaiveInputs& in, Level level, double beta) {
       F::cross_entropy(logits, in.labels, F::CrossEntropyFuncOptions().ignore_index(255));
   Tensor features = torch::zeros({});
   for (int64_t i = 0; i < kLevels; ++i) features = features + level(in, refined, i);
-  return ce + SoftLabels(Bilinear(in.student, pixels, true), logits.detach()) + beta * features;
+  return ce + NaiveDivergence(Bilinear(in.student, pixels, true), logits.detach()) +
+         beta * features;
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "bench/naive_losses.h"
 
-#include <functional>
 #include <map>
 
 #include "bench/naive_modules.h"
@@ -10,21 +9,14 @@ namespace {
 
 using torch::Tensor;
 
-Tensor Unit(const Tensor& vectors, int64_t dim) {
-  return vectors / vectors.norm(2, dim, /*keepdim=*/true).clamp_min(1e-12);
-}
-
-Tensor Kd(const NaiveInputs& in) {
-  const Tensor p = torch::softmax(in.teacher, 1), q = torch::softmax(in.student, 1);
-  return (p * (p.log() - q.log())).sum(1).mean();
-}
+Tensor Kd(const NaiveInputs& in) { return NaiveDivergence(in.student, in.teacher); }
 
 // Every pair of classes at every position: [N,C,C,hw].
 Tensor Icsd(const NaiveInputs& in) {
   const auto matrix = [](const Tensor& logits) {
     const Tensor p = torch::softmax(logits.flatten(2), 2);
     const Tensor ratio = p.unsqueeze(2).log() - p.unsqueeze(1).log();
-    return Unit((p.unsqueeze(2) * ratio).sum(3).mean(0), 1);
+    return NaiveUnit((p.unsqueeze(2) * ratio).sum(3).mean(0), 1);
   };
   return (matrix(in.student) - matrix(in.teacher)).square().mean() /
          static_cast<double>(in.student.size(0));
@@ -61,15 +53,15 @@ Tensor Cwd(const NaiveInputs& in) {
 
 Tensor Skd(const NaiveInputs& in) {
   const auto similarity = [](const Tensor& map) {
-    const Tensor unit = Unit(torch::max_pool2d(map, 2, 2, 0, 1, /*ceil_mode=*/true).flatten(2), 1);
+    const Tensor unit =
+        NaiveUnit(torch::max_pool2d(map, 2, 2, 0, 1, /*ceil_mode=*/true).flatten(2), 1);
     return torch::einsum("ncp,ncq->npq", {unit, unit});
   };
   return (similarity(in.student) - similarity(in.teacher)).square().mean();
 }
 
 Tensor At(const NaiveInputs& in) {
-  const auto attention = [](const Tensor& map) { return Unit(map.pow(2).mean(1).flatten(1), 1); };
-  return (attention(in.student) - attention(in.teacher)).square().mean();
+  return (NaiveAttention(in.student) - NaiveAttention(in.teacher)).square().mean();
 }
 
 Tensor FitNet(const NaiveInputs& in) { return (in.student - in.teacher).square().mean(); }
@@ -99,15 +91,14 @@ Tensor Csd(const NaiveInputs& in) {
 // Pair by pair.
 Tensor Cirkd(const NaiveInputs& in) {
   const auto pooled = [](const Tensor& map) {
-    return Unit(torch::avg_pool2d(map, 2, 2, 0, /*ceil_mode=*/true).flatten(2), 1);
+    return NaiveUnit(torch::avg_pool2d(map, 2, 2, 0, /*ceil_mode=*/true).flatten(2), 1);
   };
   const Tensor student = pooled(in.student), teacher = pooled(in.teacher);
   Tensor total = torch::zeros({});
   for (int64_t i = 0; i < student.size(0); ++i) {
     for (int64_t j = 0; j < student.size(0); ++j) {
-      const Tensor p = torch::softmax(teacher[i].t().matmul(teacher[j]) / 0.1, 1);
-      const Tensor q = torch::softmax(student[i].t().matmul(student[j]) / 0.1, 1);
-      total = total + (p * (p.log() - q.log())).sum(1).mean();
+      total = total + NaiveDivergence(student[i].t().matmul(student[j]) / 0.1,
+                                      teacher[i].t().matmul(teacher[j]) / 0.1);
     }
   }
   return total / static_cast<double>(student.size(0) * student.size(0));
@@ -115,29 +106,40 @@ Tensor Cirkd(const NaiveInputs& in) {
 
 }  // namespace
 
+Tensor NaiveUnit(const Tensor& vectors, int64_t dim) {
+  return vectors / vectors.norm(2, dim, /*keepdim=*/true).clamp_min(1e-12);
+}
+
+Tensor NaiveDivergence(const Tensor& student, const Tensor& teacher) {
+  const Tensor p = torch::softmax(teacher, 1), q = torch::softmax(student, 1);
+  return (p * (p.log() - q.log())).sum(1).mean();
+}
+
+Tensor NaiveAttention(const Tensor& map) { return NaiveUnit(map.pow(2).mean(1).flatten(1), 1); }
+
 Tensor NaiveLoss(const std::string& name, const NaiveInputs& inputs) {
-  static const auto& losses = *new std::map<std::string, std::function<Tensor(const NaiveInputs&)>>{
-      {"kd", Kd},
-      {"icsd", Icsd},
-      {"i2ckd", I2ckd},
-      {"cwd", Cwd},
-      {"skd", Skd},
-      {"at", At},
-      {"fitnet", FitNet},
-      {"ifvd", Ifvd},
-      {"csd", Csd},
-      {"cirkd", Cirkd},
-      {"contrast", NaiveContrast(kOmniCells)},
-      {"contrast_spatial", NaiveContrast(kSpatialCells)},
-      {"contrast_channel", NaiveContrast(kChannelCells)},
-      {"afdcd_omni", NaiveAfdcd(kOmniCells)},
-      {"afdcd_spatial", NaiveAfdcd(kSpatialCells)},
-      {"afdcd_channel", NaiveAfdcd(kChannelCells)},
-      {"afdcd_bottleneck", NaiveAfdcd(kOmniCells)},
-      {"cirkd_memory", NaiveMemory},
-      {"frskd", NaiveFrskd},
-      {"frskd_fitnet", NaiveFrskdFitNet},
-      {"frskd_overhaul", NaiveFrskdOverhaul}};
+  static const auto& losses =
+      *new std::map<std::string, LossForm>{{"kd", Kd},
+                                           {"icsd", Icsd},
+                                           {"i2ckd", I2ckd},
+                                           {"cwd", Cwd},
+                                           {"skd", Skd},
+                                           {"at", At},
+                                           {"fitnet", FitNet},
+                                           {"ifvd", Ifvd},
+                                           {"csd", Csd},
+                                           {"cirkd", Cirkd},
+                                           {"contrast", NaiveContrast(kOmniCells)},
+                                           {"contrast_spatial", NaiveContrast(kSpatialCells)},
+                                           {"contrast_channel", NaiveContrast(kChannelCells)},
+                                           {"afdcd_omni", NaiveAfdcd(kOmniCells)},
+                                           {"afdcd_spatial", NaiveAfdcd(kSpatialCells)},
+                                           {"afdcd_channel", NaiveAfdcd(kChannelCells)},
+                                           {"afdcd_bottleneck", NaiveAfdcd(kOmniCells)},
+                                           {"cirkd_memory", NaiveMemory},
+                                           {"frskd", NaiveFrskd},
+                                           {"frskd_fitnet", NaiveFrskdFitNet},
+                                           {"frskd_overhaul", NaiveFrskdOverhaul}};
   const auto found = losses.find(name);
   TORCH_CHECK_VALUE(found != losses.end(), "no naive form of '", name, "'");
   return found->second(inputs);

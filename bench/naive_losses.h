@@ -4,6 +4,7 @@
 
 #include <torch/torch.h>
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -21,8 +22,18 @@ struct NaiveInputs {
   std::map<std::string, torch::Tensor> given;    // its buffers and what it draws; may be written
 };
 
+// A loss as a function of its inputs.
+using LossForm = std::function<torch::Tensor(const NaiveInputs&)>;
+
 // The value of loss `name`, a case of `loss_cases.h`, with the options that it has there. Throws
 // c10::Error for another name.
 torch::Tensor NaiveLoss(const std::string& name, const NaiveInputs& inputs);
+
+// What several formulas are made of. `vectors` by their lengths along `dim`; the mean over
+// positions of KL(softmax of `teacher` || softmax of `student`), both along dimension 1; FRSKD's
+// and AT's attention, [N,C,h,w] -> [N,h w].
+torch::Tensor NaiveUnit(const torch::Tensor& vectors, int64_t dim);
+torch::Tensor NaiveDivergence(const torch::Tensor& student, const torch::Tensor& teacher);
+torch::Tensor NaiveAttention(const torch::Tensor& map);
 
 }  // namespace reflux

@@ -47,10 +47,6 @@ Tensor Afdcd(const NaiveInputs& in, const NaiveCells& kind) {
   return 2e-6 * feature + 0.005 * Contrast(projected, in.teacher, kind);
 }
 
-Tensor Unit(const Tensor& vectors, int64_t dim) {
-  return vectors / vectors.norm(2, dim, /*keepdim=*/true).clamp_min(1e-12);
-}
-
 // [N,C,h,w] -> [N h w,C].
 Tensor ByPosition(const Tensor& map) { return map.permute({0, 2, 3, 1}).flatten(0, 2); }
 
@@ -58,9 +54,7 @@ Tensor ByPosition(const Tensor& map) { return map.permute({0, 2, 3, 1}).flatten(
 Tensor MemoryDivergence(const Tensor& student, const Tensor& teacher, const Tensor& queue,
                         const Tensor& rows) {
   const Tensor memory = queue.flatten(0, 1).index_select(0, rows);
-  const Tensor p = torch::softmax(teacher.matmul(memory.t()) / 0.1, 1);
-  const Tensor q = torch::softmax(student.matmul(memory.t()) / 0.1, 1);
-  return (p * (p.log() - q.log())).sum(1).mean();
+  return NaiveDivergence(student.matmul(memory.t()) / 0.1, teacher.matmul(memory.t()) / 0.1);
 }
 
 // Class by class, image by image: the mean, and the first 16 pixels of the class.
@@ -72,7 +66,7 @@ void TakeIn(const NaiveInputs& in, const Tensor& teacher) {
       const Tensor of_class = (in.labels[image].flatten() == c).nonzero().flatten();
       if (of_class.numel() == 0) continue;
       const Tensor mine = teacher[image].flatten(1).t().index_select(0, of_class);
-      regions[c][region++].copy_(Unit(mine.mean(0), 0));
+      regions[c][region++].copy_(NaiveUnit(mine.mean(0), 0));
       const int64_t count = std::min<int64_t>(mine.size(0), 16);
       pixels[c].slice(0, pixel, pixel + count).copy_(mine.slice(0, 0, count));
       pixel += count;
@@ -97,18 +91,18 @@ Tensor NaiveNorm(const NaiveInputs& in, const std::string& name, const Tensor& m
                            /*training=*/true, /*momentum=*/0.1, epsilon, /*cudnn_enabled=*/false);
 }
 
-NaiveForm NaiveContrast(const NaiveCells& cells) {
+LossForm NaiveContrast(const NaiveCells& cells) {
   return [cells](const NaiveInputs& in) { return Contrast(in.student, in.teacher, cells); };
 }
 
-NaiveForm NaiveAfdcd(const NaiveCells& cells) {
+LossForm NaiveAfdcd(const NaiveCells& cells) {
   return [cells](const NaiveInputs& in) { return Afdcd(in, cells); };
 }
 
 Tensor NaiveMemory(const NaiveInputs& in) {
   const Tensor hidden = NaiveNorm(in, "norm", NaiveConvolution(in, "first", in.student)).relu();
-  const Tensor student = ByPosition(Unit(NaiveConvolution(in, "second", hidden), 1));
-  const Tensor unit = Unit(in.teacher, 1), teacher = ByPosition(unit);
+  const Tensor student = ByPosition(NaiveUnit(NaiveConvolution(in, "second", hidden), 1));
+  const Tensor unit = NaiveUnit(in.teacher, 1), teacher = ByPosition(unit);
   const Tensor pixel =
       MemoryDivergence(student, teacher, in.given.at("pixels.vectors"), in.given.at("pixel_rows"));
   const Tensor region = MemoryDivergence(student, teacher, in.given.at("regions.vectors"),

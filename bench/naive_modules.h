@@ -1,8 +1,6 @@
 // The losses that have parameters or a memory, by their formulas (naive_losses.h).
 #pragma once
 
-#include <functional>
-
 #include "bench/naive_losses.h"
 
 namespace reflux {
@@ -18,11 +16,9 @@ constexpr NaiveCells kOmniCells;
 constexpr NaiveCells kSpatialCells{.groups = 1, .other_groups_alone = false};
 constexpr NaiveCells kChannelCells{.patch = 1};
 
-using NaiveForm = std::function<torch::Tensor(const NaiveInputs&)>;
-
 // The contrast alone, and the whole of Af-DCD: weights "align", "projetor"; given "mask".
-NaiveForm NaiveContrast(const NaiveCells& cells);
-NaiveForm NaiveAfdcd(const NaiveCells& cells);
+LossForm NaiveContrast(const NaiveCells& cells);
+LossForm NaiveAfdcd(const NaiveCells& cells);
 
 // CIRKD's memory terms: weights "first", "norm", "second"; given the queues "pixels.vectors",
 // "regions.vectors" and "pixel_rows", "region_rows", the rows of all classes' vectors that this
