@@ -65,9 +65,7 @@ class TorchWeights : public WeightFile {
     }
     if (layout != nullptr) SetLayout(*layout);
   }
-  void SetPreprocessing(const Preprocessing& preprocessing) {
-    for (auto& [key, value] : LayoutMetadata(preprocessing)) metadata_[key] = value;
-  }
+  using WeightFile::SetPreprocessing;
 
   absl::StatusOr<torch::Tensor> Load(const std::string& name) const override {
     const auto found = tensors_.find(name);
@@ -148,8 +146,12 @@ absl::Status NotOurs(const std::string& path) {
 
 }  // namespace
 
+void WeightFile::SetPreprocessing(const Preprocessing& preprocessing) {
+  for (auto& [key, value] : LayoutMetadata(preprocessing)) metadata_[key] = value;
+}
+
 void WeightFile::SetLayout(const CheckpointLayout& layout) {
-  for (auto& [key, value] : LayoutMetadata(layout.preprocessing)) metadata_[key] = value;
+  SetPreprocessing(layout.preprocessing);
   metadata_["layout"] = layout.name;
 }
 

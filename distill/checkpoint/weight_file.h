@@ -43,7 +43,9 @@ class WeightFile {
 
  protected:
   explicit WeightFile(std::string path) : path_(std::move(path)) {}
-  void SetLayout(const CheckpointLayout& layout);  // in the metadata
+  // In the metadata.
+  void SetLayout(const CheckpointLayout& layout);
+  void SetPreprocessing(const Preprocessing& preprocessing);
   std::string path_;
   StringMap metadata_;
   std::map<std::string, WeightEntry> entries_;
