@@ -115,8 +115,9 @@ std::string Text(const Facts& facts, bool names) {
 nlohmann::json Json(const Facts& facts) {
   nlohmann::json tensors = nlohmann::json::object();
   for (const ScriptedTensor& tensor : facts.listing.tensors) {
-    tensors[tensor.name] = {
-        {"kind", Name(tensor.kind)}, {"dtype", Name(tensor.stored.type)}, {"shape", tensor.stored.shape}};
+    tensors[tensor.name] = {{"kind", Name(tensor.kind)},
+                            {"dtype", Name(tensor.stored.type)},
+                            {"shape", tensor.stored.shape}};
   }
   nlohmann::json json = {
       {"path", facts.path},

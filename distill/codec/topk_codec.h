@@ -8,6 +8,7 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"

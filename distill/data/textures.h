@@ -32,10 +32,10 @@ cv::Mat DrawTexture(uint64_t seed, int texture, uint64_t number);
 
 // Fills `folder` (created if needed) with the files of cifar.h and the names of the classes; image
 // i is of class i modulo their number. The ten classes of cifar10 are textures 0, 5 ... 45, one
-// direction of ten patterns: mirrored, an image keeps its class. textures.txt records the options and is written last: a
-// folder that has it, with the same options, is left alone (false). FailedPrecondition when the
-// folder holds something else; otherwise the errors of writing files. `progress(done, total)` may
-// be null.
+// direction of ten patterns: mirrored, an image keeps its class. textures.txt records the options
+// and is written last: a folder that has it, with the same options, is left alone (false).
+// FailedPrecondition when the folder holds something else; otherwise the errors of writing files.
+// `progress(done, total)` may be null.
 absl::StatusOr<bool> WriteTextures(const std::string& folder, const TextureSetOptions& options,
                                    const std::function<void(int64_t, int64_t)>& progress);
 

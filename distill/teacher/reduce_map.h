@@ -15,9 +15,9 @@ struct MapLabel {
   int64_t ignore_index = 0;
 };
 
-// `map` [C,h,w], floating; the result is on its device. Class sums are added in double and rounded once to the map's
-// type; a max-pool is exact. `label` is read only when ReadsLabels(reduction). InvalidArgument for
-// a reduction that this build does not know.
+// `map` [C,h,w], floating; the result is on its device. Class sums are added in double and rounded
+// once to the map's type; a max-pool is exact. `label` is read only when ReadsLabels(reduction).
+// InvalidArgument for a reduction that this build does not know.
 absl::StatusOr<torch::Tensor> ReduceMap(const torch::Tensor& map, Reduction reduction,
                                         const MapLabel& label);
 

@@ -109,8 +109,8 @@ TEST_F(ScriptedImportTest, AnythingElseIsRefused) {
               HasSubstr("unknown layout 'tensorflow'"));
   EXPECT_TRUE(absl::IsInvalidArgument(
       OpenScriptedWeights(absl::StrCat(REFLUX_CHECKPOINT_DATA, "/zip.pth")).status()));
-  EXPECT_TRUE(absl::IsInvalidArgument(
-      OpenScriptedWeights(Save("", {{"preprocessing", "{}"}})).status()));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(OpenScriptedWeights(Save("", {{"preprocessing", "{}"}})).status()));
   EXPECT_TRUE(absl::IsNotFound(OpenScriptedWeights(folder_ + "/nothing.pt").status()));
 }
 

@@ -170,7 +170,8 @@ TEST_F(ScriptedModelTest, TheListingAgreesWithWhatRuns) {
     std::map<std::string, std::vector<int64_t>> parameters, buffers, expected_parameters,
         expected_buffers;
     for (const ScriptedTensor& tensor : listing->tensors) {
-      if (tensor.kind == ScriptedTensor::Kind::kParameter) parameters[tensor.name] = tensor.stored.shape;
+      if (tensor.kind == ScriptedTensor::Kind::kParameter)
+        parameters[tensor.name] = tensor.stored.shape;
       if (tensor.kind == ScriptedTensor::Kind::kBuffer) buffers[tensor.name] = tensor.stored.shape;
     }
     for (const auto& item : model->named_parameters())
