@@ -12,11 +12,13 @@
 namespace reflux {
 namespace {
 
+constexpr char kShrink[] = "/shrink:";
+
 absl::Status Wrong(absl::string_view text, absl::string_view why) {
   return absl::InvalidArgumentError(
       absl::StrCat("view '", text, "': ", why,
-                   "; written as RESIZED[/CROP+TOP+LEFT][/flip], e.g. 720x960/360x480+12+40/flip "
-                   "(height x width)"));
+                   "; written as RESIZED[/CROP+TOP+LEFT][/flip][/shrink:2|4|8], e.g. "
+                   "720x960/360x480+12+40/flip (height x width)"));
 }
 
 // "360x480" or "360x480+12+40" as its numbers; false unless there are `out.size()` of them.
@@ -34,13 +36,16 @@ bool ParseNumbers(absl::string_view text, std::vector<int32_t*> out) {
 
 std::string ViewText(const View& view) {
   return absl::StrCat(view.resized_height, "x", view.resized_width, "/", view.crop_height, "x",
-                      view.crop_width, "+", view.crop_y, "+", view.crop_x,
-                      view.flip ? "/flip" : "");
+                      view.crop_width, "+", view.crop_y, "+", view.crop_x, view.flip ? "/flip" : "",
+                      view.decode_shrink == 1 ? "" : absl::StrCat(kShrink, view.decode_shrink));
 }
 
 absl::StatusOr<View> ParseView(absl::string_view text) {
   View view;
   absl::string_view rest = text;
+  for (const int shrink : {2, 4, 8}) {
+    if (absl::ConsumeSuffix(&rest, absl::StrCat(kShrink, shrink))) view.decode_shrink = shrink;
+  }
   view.flip = absl::ConsumeSuffix(&rest, "/flip");
   const std::vector<absl::string_view> parts = absl::StrSplit(rest, '/');
   if (parts.size() > 2 || !ParseNumbers(parts[0], {&view.resized_height, &view.resized_width})) {

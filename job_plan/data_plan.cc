@@ -69,7 +69,8 @@ absl::StatusOr<ViewPolicy> PlanViews(const v1::JobSpec& spec) {
                     .min_scale = data.scale(0),
                     .max_scale = data.scale(1),
                     .flip = data.flip(),
-                    .padding = data.padding()};
+                    .padding = data.padding(),
+                    .decode_shrink = data.scaled_decode() ? ShrinkFor(data.scale(1)) : 1};
   REFLUX_RETURN_IF_ERROR(ParseViewPolicy(spec.targets().views(), &policy));
   REFLUX_RETURN_IF_ERROR(policy.Validate());
   return policy;

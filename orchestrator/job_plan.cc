@@ -48,8 +48,9 @@ absl::StatusOr<std::string> HashFile(const std::string& path) {
 std::string DataOfTeacher(v1::DataSpec data) {
   for (auto clear :
        {&v1::DataSpec::clear_train_split, &v1::DataSpec::clear_crop, &v1::DataSpec::clear_scale,
-        &v1::DataSpec::clear_flip, &v1::DataSpec::clear_view_seed,
-        &v1::DataSpec::clear_max_train_images, &v1::DataSpec::clear_decoded_mib}) {
+        &v1::DataSpec::clear_flip, &v1::DataSpec::clear_view_seed, &v1::DataSpec::clear_padding,
+        &v1::DataSpec::clear_scaled_decode, &v1::DataSpec::clear_max_train_images,
+        &v1::DataSpec::clear_decoded_mib}) {
     (data.*clear)();
   }
   std::string bytes;

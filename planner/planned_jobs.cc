@@ -24,6 +24,7 @@ v1::JobSpec PlaceOf(const v1::JobSpec& spec) {
   place.mutable_data()->clear_scale();
   place.mutable_data()->clear_flip();
   place.mutable_data()->clear_padding();
+  place.mutable_data()->clear_scaled_decode();
   place.mutable_data()->clear_view_seed();
   for (const std::string& name : UsedTeachers(spec)) {
     (*place.mutable_teachers())[name] = spec.teachers().at(name);

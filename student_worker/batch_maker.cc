@@ -101,7 +101,8 @@ BatchMaker::BatchMaker(const Dataset& dataset, SampleIdentities digests,
       digests_(std::move(digests)),
       options_(WithFormSettled(options)),
       stream_(options.stream),
-      images_(std::make_unique<DecodedImages>(dataset, options.decoded_bytes)) {}
+      images_(std::make_unique<DecodedImages>(dataset, options.decoded_bytes,
+                                              options.views.decode_shrink)) {}
 
 absl::StatusOr<Batch> BatchMaker::Make(int64_t step,
                                        const std::shared_ptr<Cancellation>& cancellation) const {
@@ -160,13 +161,13 @@ absl::Status BatchMaker::LoadSample(const Draw& draw, int64_t row, Batch& batch,
   REFLUX_ASSIGN_OR_RETURN(const std::shared_ptr<const LabelledImage> read,
                           images_->Get(draw.sample, digest));
   const View view = loaded.view = DrawView(options_.views, options_.view_seed, digest,
-                                           read->image.rows, read->image.cols, draw.view);
+                                           read->size.height, read->size.width, draw.view);
   ApplyView(read->image, view, options_.preprocessing, batch.images[row].data_ptr<float>());
   WriteLabel(dataset_, read->label, view, batch.labels[row].data_ptr<int64_t>());
   loaded.asked = {.digest = digest, .view = view, .locator = dataset_.samples()[draw.sample].image};
   if (!digests_.labels.empty()) loaded.asked.label_digest = digests_.labels[draw.sample];
   if (!options_.views.whole) return absl::OkStatus();
-  loaded.asked.view = WholeViewOf(options_.views, read->image.rows, read->image.cols);
+  loaded.asked.view = WholeViewOf(options_.views, read->size.height, read->size.width);
   if (HasPadding(view)) {
     if (!batch.padding.defined()) {
       batch.padding =

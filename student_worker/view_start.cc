@@ -71,7 +71,7 @@ absl::StatusOr<ViewFacts> FactsOf(const ViewStartOptions& options, const ViewPol
                   .cached = options.spec.targets().cache() != "none" && options.notes != nullptr,
                   .tolerance = options.spec.targets().whole_tolerance()};
   REFLUX_ASSIGN_OR_RETURN(const LabelledImage first, ReadLabelledImage(options.train, 0));
-  const View whole = WholeViewOf(policy, first.image.rows, first.image.cols);
+  const View whole = WholeViewOf(policy, first.size.height, first.size.width);
   facts.bytes_of_whole =
       BytesOfView(options.specs, options.teacher, whole.crop_height, whole.crop_width);
   facts.bytes_of_view =

@@ -177,6 +177,19 @@ void CheckEvaluation(const v1::DataSpec& data, Checker& check) {
   if (data.eval_scales_size() > 16) check.Bad("data.eval_scales", "at most 16 scales");
 }
 
+// Of what is larger, half of an image's pixels a side would not be enough.
+constexpr double kMaxScaledDecode = 0.5;
+
+void CheckScale(const v1::DataSpec& data, Checker& check) {
+  if (data.scale_size() != 2 || data.scale(0) > data.scale(1)) {
+    check.Bad("data.scale", "expected two values, [smallest, largest]");
+  } else if (data.scaled_decode() && data.scale(1) > kMaxScaledDecode) {
+    check.Bad("data.scaled_decode",
+              absl::StrCat("views of scale ", data.scale(1), " need whole images; remove it, or ",
+                           "lower data.scale to at most ", kMaxScaledDecode));
+  }
+}
+
 void CheckData(const v1::DataSpec& data, Checker& check) {
   if (data.format().empty()) {
     check.Bad(
@@ -188,9 +201,7 @@ void CheckData(const v1::DataSpec& data, Checker& check) {
   CheckFolders(data, check);
   if (data.crop_size() != 2) check.Bad("data.crop", "expected two values, [height, width]");
   CheckEvaluation(data, check);
-  if (data.scale_size() != 2 || data.scale(0) > data.scale(1)) {
-    check.Bad("data.scale", "expected two values, [smallest, largest]");
-  }
+  CheckScale(data, check);
 }
 
 void CheckScriptedStudent(const v1::StudentSpec& student, Checker& check) {

@@ -25,6 +25,10 @@ absl::Status View::Validate() const {
       crop_x >= resized_width) {
     return absl::InvalidArgumentError("view: the crop must cover a part of the resized image");
   }
+  if (decode_shrink != 1 && decode_shrink != 2 && decode_shrink != 4 && decode_shrink != 8) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("view: decode_shrink is ", decode_shrink, ", not 1, 2, 4 or 8"));
+  }
   return absl::OkStatus();
 }
 

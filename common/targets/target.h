@@ -27,15 +27,18 @@ namespace reflux {
 // resized_height x resized_width (bilinear), then take the window [crop_y, crop_y + crop_height) x
 // [crop_x, crop_x + crop_width), then mirror it left-right if `flip`. What of the window lies
 // beyond the resized image is padding: the preprocessing's mean colour in the image, the ignore
-// index in the label. An origin below 0 pads above and to the left.
+// index in the label. An origin below 0 pads above and to the left. A JPEG is decoded at
+// 1/decode_shrink of its sides, rounded up, before it is resized; other formats whole.
 struct View {
   int32_t resized_height = 0, resized_width = 0;
   int32_t crop_y = 0, crop_x = 0;
   int32_t crop_height = 0, crop_width = 0;
   bool flip = false;
+  int32_t decode_shrink = 1;
   auto operator<=>(const View&) const = default;
 
-  // Sides positive and at most kMaxSide; the window covers a part of the resized image.
+  // Sides positive and at most kMaxSide; the window covers a part of the resized image;
+  // decode_shrink is 1, 2, 4 or 8.
   absl::Status Validate() const;
   static constexpr int32_t kMaxSide = 16384;
 };

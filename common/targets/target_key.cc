@@ -1,5 +1,6 @@
 #include "common/targets/target_key.h"
 
+#include <bit>
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
@@ -36,12 +37,19 @@ void AppendTeacher(std::string& out, const TeacherIdentity& teacher) {
   AppendField(out, KeyTag::kNumerics, value);
 }
 
+constexpr int kMaxViewByte = 7;
+// Bit 0: flip; from bit 1 on the power of two of decode_shrink, 0 to 3.
+uint8_t ViewByte(const View& v) {
+  const int power = std::countr_zero(static_cast<uint32_t>(v.decode_shrink));
+  return static_cast<uint8_t>((power << 1) | (v.flip ? 1 : 0));
+}
+
 void AppendView(std::string& out, const View& v) {
   for (int32_t side :
        {v.resized_height, v.resized_width, v.crop_y, v.crop_x, v.crop_height, v.crop_width}) {
     AppendU32(out, static_cast<uint32_t>(side));
   }
-  AppendU8(out, v.flip ? 1 : 0);
+  AppendU8(out, ViewByte(v));
 }
 
 void AppendSample(std::string& out, const SampleRef& sample) {
@@ -109,10 +117,13 @@ absl::StatusOr<TargetOrigin> DecodeTargetOrigin(absl::string_view bytes) {
        {&v.resized_height, &v.resized_width, &v.crop_y, &v.crop_x, &v.crop_height, &v.crop_width}) {
     *side = TakeI32(bytes);
   }
-  v.flip = bytes[0] == 1;
-  if (static_cast<uint8_t>(bytes[0]) > 1) {
-    return absl::InvalidArgumentError("origin: flip is neither 0 nor 1");
+  const auto how = static_cast<uint8_t>(bytes[0]);
+  if (how > kMaxViewByte) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("origin: flip and decode_shrink are ", how, ", at most ", kMaxViewByte));
   }
+  v.flip = (how & 1) != 0;
+  v.decode_shrink = 1 << (how >> 1);
   REFLUX_RETURN_IF_ERROR(v.Validate());
   return origin;
 }

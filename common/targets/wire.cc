@@ -71,7 +71,8 @@ View FromProto(const v1::View& message) {
               .crop_x = message.crop_x(),
               .crop_height = message.crop_height(),
               .crop_width = message.crop_width(),
-              .flip = message.flip()};
+              .flip = message.flip(),
+              .decode_shrink = message.decode_shrink() == 0 ? 1 : message.decode_shrink()};
 }
 
 absl::StatusOr<LabelFile> FromProto(v1::LabelFile&& message) {
@@ -168,6 +169,7 @@ v1::View ToProto(const View& view) {
   message.set_crop_height(view.crop_height);
   message.set_crop_width(view.crop_width);
   message.set_flip(view.flip);
+  if (view.decode_shrink != 1) message.set_decode_shrink(view.decode_shrink);
   return message;
 }
 

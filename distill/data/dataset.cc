@@ -120,7 +120,7 @@ void WriteLabel(const Dataset& dataset, const cv::Mat& label, const View& view, 
 }
 
 absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t index,
-                                                const Digest* expected) {
+                                                const Digest* expected, int shrink) {
   const std::string& path = dataset.samples()[index].image.path;
   LabelledImage sample;
   REFLUX_ASSIGN_OR_RETURN(sample.bytes, dataset.ReadImage(index));
@@ -128,16 +128,17 @@ absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t i
     return absl::FailedPreconditionError(
         absl::StrCat(path, ": the image has changed since the run began"));
   }
-  REFLUX_ASSIGN_OR_RETURN(sample.image, WithPath(path, DecodeImage(sample.bytes)));
+  REFLUX_ASSIGN_OR_RETURN(sample.image, WithPath(path, DecodeImage(sample.bytes, shrink)));
+  REFLUX_ASSIGN_OR_RETURN(sample.size, ReadImageSize(sample.bytes));
   REFLUX_ASSIGN_OR_RETURN(sample.label, dataset.ReadLabel(index));
   const bool whole = dataset.task() == Task::kClassification;
   if (sample.label.empty()) {
-    sample.label = cv::Mat(whole ? cv::Size(1, 1) : sample.image.size(), CV_8UC1,
-                           cv::Scalar(dataset.ignore_index()));
+    sample.label =
+        cv::Mat(whole ? cv::Size(1, 1) : sample.size, CV_8UC1, cv::Scalar(dataset.ignore_index()));
   }
-  if (whole || sample.image.size == sample.label.size) return sample;
+  if (whole || sample.size == sample.label.size()) return sample;
   return absl::InvalidArgumentError(absl::StrCat(
-      path, ": the image has ", sample.image.rows, "x", sample.image.cols, " pixels, its label ",
+      path, ": the image has ", sample.size.height, "x", sample.size.width, " pixels, its label ",
       sample.label.rows, "x", sample.label.cols, "; both need the same size"));
 }
 

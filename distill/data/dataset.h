@@ -91,8 +91,12 @@ absl::StatusOr<std::string> ReadImageFile(const std::string& root, const Locator
 
 // Decodes JPEG, PNG or PPM (ppm.h) to 8-bit BGR; an EXIF orientation is ignored, since the label
 // has none. DataLoss for broken or truncated data (which OpenCV would fill with grey),
-// ResourceExhausted over View::kMaxSide pixels a side, found before anything is decoded.
-absl::StatusOr<cv::Mat> DecodeImage(const std::string& bytes);
+// ResourceExhausted over View::kMaxSide pixels a side, found before anything is decoded. A JPEG at
+// 1/shrink of its sides (View::decode_shrink), by its own transform: 1/shrink^2 of the work.
+absl::StatusOr<cv::Mat> DecodeImage(const std::string& bytes, int shrink = 1);
+
+// Size of an encoded image, from its structure alone. Errors as above.
+absl::StatusOr<cv::Size> ReadImageSize(const std::string& bytes);
 
 // Decodes a label to the values that it holds, single-channel of 8 or 16 bits; of a palette PNG
 // these are the indices. Errors as above; InvalidArgument for other formats.
@@ -103,11 +107,12 @@ absl::StatusOr<cv::Mat> DecodeLabel(const std::string& bytes);
 // any). Errors name the file.
 struct LabelledImage {
   std::string bytes;  // as encoded: what the sample digest is of
-  cv::Mat image;      // 8-bit BGR
+  cv::Mat image;      // 8-bit BGR, decoded at 1/shrink
+  cv::Size size;      // of the image as encoded
   cv::Mat label;      // 8-bit class indices (1x1: of the image); all ignored without a label
 };
 absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t index,
-                                                const Digest* expected = nullptr);
+                                                const Digest* expected = nullptr, int shrink = 1);
 
 // Height and width of the labels of views of height x width: 1 and 1 in classification.
 std::array<int64_t, 2> LabelSize(const Dataset& dataset, int64_t height, int64_t width);

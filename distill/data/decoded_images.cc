@@ -11,8 +11,8 @@ int64_t BytesOf(const cv::Mat& image) {
 
 }  // namespace
 
-DecodedImages::DecodedImages(const Dataset& dataset, int64_t max_bytes)
-    : dataset_(dataset), max_bytes_(max_bytes), kept_(dataset.samples().size()) {}
+DecodedImages::DecodedImages(const Dataset& dataset, int64_t max_bytes, int shrink)
+    : dataset_(dataset), max_bytes_(max_bytes), shrink_(shrink), kept_(dataset.samples().size()) {}
 
 absl::StatusOr<std::shared_ptr<const LabelledImage>> DecodedImages::Get(size_t index,
                                                                         const Digest& expected) {
@@ -20,7 +20,8 @@ absl::StatusOr<std::shared_ptr<const LabelledImage>> DecodedImages::Get(size_t i
     MutexLock lock(mutex_);
     if (kept_[index] != nullptr) return kept_[index];
   }
-  REFLUX_ASSIGN_OR_RETURN(LabelledImage read, ReadLabelledImage(dataset_, index, &expected));
+  REFLUX_ASSIGN_OR_RETURN(LabelledImage read,
+                          ReadLabelledImage(dataset_, index, &expected, shrink_));
   read.bytes = std::string();
   const int64_t size = BytesOf(read.image) + BytesOf(read.label);
   auto sample = std::make_shared<const LabelledImage>(std::move(read));

@@ -18,8 +18,8 @@ namespace {
 
 constexpr int64_t kMaxImageBytes = int64_t{64} << 20;
 
+// The caller has read the header: nothing too large is decoded here.
 absl::StatusOr<cv::Mat> Decode(const std::string& bytes, int mode) {
-  REFLUX_RETURN_IF_ERROR(ReadImageHeader(bytes).status());
   try {
     const cv::Mat raw(1, static_cast<int>(bytes.size()), CV_8U, const_cast<char*>(bytes.data()));
     cv::Mat image = cv::imdecode(raw, mode);
@@ -28,6 +28,13 @@ absl::StatusOr<cv::Mat> Decode(const std::string& bytes, int mode) {
   } catch (const cv::Exception& error) {
     return absl::DataLossError(absl::StrCat("the image does not decode: ", error.err));
   }
+}
+
+// OpenCV shrinks a PNG too, after it has decoded all of it: a JPEG alone gains by it.
+int ColourMode(const ImageHeader& header, int shrink) {
+  if (!header.jpeg || shrink == 1) return cv::IMREAD_COLOR;
+  if (shrink == 2) return cv::IMREAD_REDUCED_COLOR_2;
+  return shrink == 4 ? cv::IMREAD_REDUCED_COLOR_4 : cv::IMREAD_REDUCED_COLOR_8;
 }
 
 }  // namespace
@@ -43,15 +50,23 @@ absl::StatusOr<std::string> ReadImageFile(const std::string& root, const Locator
   return ReadFile((std::filesystem::path(root) / locator.path).string(), kMaxImageBytes);
 }
 
-absl::StatusOr<cv::Mat> DecodeImage(const std::string& bytes) {
+absl::StatusOr<cv::Mat> DecodeImage(const std::string& bytes, int shrink) {
   if (absl::StartsWith(bytes, kPpmStart)) return DecodePpm(bytes);
-  return Decode(bytes, cv::IMREAD_COLOR | cv::IMREAD_IGNORE_ORIENTATION);
+  REFLUX_ASSIGN_OR_RETURN(const ImageHeader header, ReadImageHeader(bytes));
+  return Decode(bytes, ColourMode(header, shrink) | cv::IMREAD_IGNORE_ORIENTATION);
+}
+
+absl::StatusOr<cv::Size> ReadImageSize(const std::string& bytes) {
+  const bool ppm = absl::StartsWith(bytes, kPpmStart);
+  REFLUX_ASSIGN_OR_RETURN(const ImageHeader header,
+                          ppm ? ReadPpmHeader(bytes) : ReadImageHeader(bytes));
+  return cv::Size(header.width, header.height);
 }
 
 absl::StatusOr<cv::Mat> DecodeLabel(const std::string& bytes) {
   int bits = 8;
   const bool palette = IsPalettePng(bytes, &bits);
-  if (palette) REFLUX_RETURN_IF_ERROR(ReadImageHeader(bytes).status());
+  REFLUX_RETURN_IF_ERROR(ReadImageHeader(bytes).status());
   REFLUX_ASSIGN_OR_RETURN(
       cv::Mat label, Decode(palette ? GreyFromPalettePng(bytes) : bytes, cv::IMREAD_UNCHANGED));
   // Decoders stretch grey values of fewer bits to 0..255.

@@ -41,7 +41,7 @@ bool IsFrameHeader(uint32_t code) {
 
 absl::StatusOr<ImageHeader> WalkJpeg(absl::string_view bytes) {
   constexpr uint32_t kEndOfImage = 0xd9;
-  ImageHeader header;
+  ImageHeader header{.jpeg = true};
   for (size_t at = NextMarker(bytes, 2);; at = NextMarker(bytes, at)) {
     if (at == absl::string_view::npos) return Truncated();
     const uint32_t code = Read(bytes, at, 1);

@@ -10,6 +10,7 @@ namespace reflux {
 
 struct ImageHeader {
   int32_t height = 0, width = 0;
+  bool jpeg = false;
 };
 
 // Walks the segments of a JPEG or the chunks of a PNG up to its end marker; bytes after it are

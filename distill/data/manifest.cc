@@ -69,9 +69,9 @@ void WriteManifest(const std::string& path, const Manifest& manifest) {
 ImageFacts FactsOf(const std::string& bytes) {
   ImageFacts facts{.digest = Sha256::Of(bytes)};
   // A broken image is reported when it is read.
-  if (const absl::StatusOr<ImageHeader> header = ReadImageHeader(bytes); header.ok()) {
-    facts.height = header->height;
-    facts.width = header->width;
+  if (const absl::StatusOr<cv::Size> size = ReadImageSize(bytes); size.ok()) {
+    facts.height = size->height;
+    facts.width = size->width;
   }
   return facts;
 }

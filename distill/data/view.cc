@@ -64,6 +64,10 @@ absl::Status ViewPolicy::Validate() const {
   if (!(min_scale > 0) || !(max_scale >= min_scale) || max_scale > 16) {
     return absl::InvalidArgumentError("data.scale: needs 0 < low <= high <= 16");
   }
+  if (decode_shrink < 1 || decode_shrink > ShrinkFor(max_scale)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("decode_shrink: ", decode_shrink, " with scales up to ", max_scale));
+  }
   return absl::OkStatus();
 }
 
@@ -77,6 +81,12 @@ absl::Status ParseViewPolicy(absl::string_view text, ViewPolicy* policy) {
   return absl::OkStatus();
 }
 
+int32_t ShrinkFor(double scale) {
+  int32_t shrink = 8;
+  while (shrink > 1 && shrink * scale > 1) shrink /= 2;
+  return shrink;
+}
+
 View DrawView(const ViewPolicy& policy, uint64_t view_seed, const Digest& sample,
               int32_t image_height, int32_t image_width, int64_t number) {
   const CounterRandom random(view_seed, absl::StrCat("view/", sample.Hex()));
@@ -88,7 +98,8 @@ View DrawView(const ViewPolicy& policy, uint64_t view_seed, const Digest& sample
   View view{.resized_height = resized(image_height),
             .resized_width = resized(image_width),
             .crop_height = policy.crop_height,
-            .crop_width = policy.crop_width};
+            .crop_width = policy.crop_width,
+            .decode_shrink = policy.decode_shrink};
   const auto origin = [&](int32_t side, int32_t crop, uint64_t purpose) {
     const int32_t places = std::max(0, side + 2 * policy.padding - crop) + 1;
     return static_cast<int32_t>(random.Below(places, number, purpose)) - policy.padding;

@@ -28,12 +28,18 @@ struct ViewPolicy {
   double min_scale = 0.5, max_scale = 2.0;
   bool flip = true;
   int32_t padding = 0;  // pixels around the resized image that a crop may take in
+  // View::decode_shrink of every view; at most ShrinkFor(max_scale).
+  int32_t decode_shrink = 1;
 
   absl::Status Validate() const;
 };
 
 // Reads `replay: K`, `live`, `whole`, `whole: HxW` or `auto` into those fields of the policy.
 absl::Status ParseViewPolicy(absl::string_view text, ViewPolicy* policy);
+
+// How far a JPEG may be shrunk as it is decoded, so that a view of this scale still shrinks it: the
+// largest of 1, 2, 4 and 8 that is at most 1 / scale.
+int32_t ShrinkFor(double scale);
 
 // View `number` of an image: a pure function of (policy, view_seed, sample, image size, number).
 // Scale uniform in [min_scale, max_scale], crop origin uniform over the padded image, flip with
@@ -50,9 +56,9 @@ bool HasPadding(const View& view);
 // `out` [crop_height, crop_width]: 1 where that is so, else 0.
 void MarkPadding(const View& view, uint8_t* out);
 
-// `image` is 8-bit BGR; `out` receives [3, crop_height, crop_width] floats: resized bilinearly
-// (half-pixel centres), cropped, flipped, channels ordered and normalised. Padding is 0, the mean
-// colour.
+// `image` is 8-bit BGR, decoded as the view says; `out` receives [3, crop_height, crop_width]
+// floats: resized bilinearly (half-pixel centres), cropped, flipped, channels ordered and
+// normalised. Padding is 0, the mean colour.
 void ApplyView(const cv::Mat& image, const View& view, const Preprocessing& preprocessing,
                float* out);
 

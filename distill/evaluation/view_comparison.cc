@@ -1,6 +1,7 @@
 #include "distill/evaluation/view_comparison.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 #include <map>
@@ -25,9 +26,17 @@ constexpr char kLogits[] = "logits";
 View DrawKind(const ViewComparisonOptions& options, const Digest& digest, int32_t height,
               int32_t width, int64_t number) {
   ViewPolicy policy = options.policy;
-  if (options.kind == ViewKind::kCrop) policy.min_scale = policy.max_scale = 1, policy.flip = false;
+  if (options.kind == ViewKind::kCrop) {
+    policy.min_scale = policy.max_scale = 1;
+    policy.flip = false;
+    policy.decode_shrink = 1;
+  }
   const View drawn = DrawView(policy, options.view_seed, digest, height, width, number);
-  if (options.kind == ViewKind::kScale) return WholeView(drawn.resized_height, drawn.resized_width);
+  if (options.kind == ViewKind::kScale) {
+    View scaled = WholeView(drawn.resized_height, drawn.resized_width);
+    scaled.decode_shrink = drawn.decode_shrink;
+    return scaled;
+  }
   if (options.kind != ViewKind::kFlip) return drawn;
   View mirrored = WholeView(height, width);
   mirrored.flip = true;
@@ -128,7 +137,7 @@ absl::Status Comparison::ListSpecs() {
 absl::Status Comparison::AddImage(int64_t index) {
   REFLUX_ASSIGN_OR_RETURN(const LabelledImage image, ReadLabelledImage(dataset_, index));
   SampleRef sample{.digest = Sha256::Of(image.bytes), .locator = dataset_.samples()[index].image};
-  const int32_t height = image.image.rows, width = image.image.cols;
+  const int32_t height = image.size.height, width = image.size.width;
   const size_t whole = request_.samples.size();
   sample.view = WholeViewOf(options_.policy, height, width);
   request_.samples.push_back(sample);

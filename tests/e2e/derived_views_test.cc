@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <opencv2/imgcodecs.hpp>
 
 #include "cache/caching_source.h"
 #include "cache/rocks_target_store.h"
@@ -14,6 +15,7 @@
 #include "job_plan/view_notes.h"
 #include "student_worker/collectives/communicator.h"
 #include "student_worker/trainer.h"
+#include "tests/contract/cache_fixtures.h"
 #include "tests/e2e/proof_scene.h"
 
 namespace reflux {
@@ -164,6 +166,44 @@ TEST_F(DerivedViewsTest, ComparisonOfTheSameViewFindsNoDifference) {
       DecodeViewNote(EncodeViewNote(*flipped, "camvid", options, absl::Now())).value();
   EXPECT_EQ(Describe(read), Describe(*flipped));
   EXPECT_TRUE(absl::IsDataLoss(DecodeViewNote("no message").status()));
+}
+
+TEST_F(DerivedViewsTest, TheTeacherDecodesAsTheViewSays) {
+  const std::string jpeg = ReadFile(root_ + "/images/train/000.jpg", 1 << 20).value();
+  const cv::Mat half = DecodeImage(jpeg, 2).value();
+  std::vector<uint8_t> png;
+  cv::imencode(".png", half, png);
+  View view = WholeView(half.rows - 8, half.cols - 8);
+  TargetRequest request{
+      .teacher = local_->GetTeacherInfo({})->identity, .samples = {}, .specs = {{.tap = "logits"}}};
+  for (const std::string& bytes : {std::string(png.begin(), png.end()), jpeg, jpeg}) {
+    request.samples.push_back({.digest = Sha256::Of(bytes),
+                               .view = view,
+                               .locator = {},
+                               .image = std::make_shared<const std::string>(bytes)});
+    view.decode_shrink = 2;
+  }
+  request.samples[2].view.decode_shrink = 1;
+  CollectingSink sink;
+  ASSERT_TRUE(local_->Fetch({}, request, sink).ok());
+  ASSERT_TRUE(sink.AllOk());
+  EXPECT_EQ(sink.at(1)->bytes, sink.at(0)->bytes);
+  EXPECT_NE(sink.at(2)->bytes, sink.at(0)->bytes);
+}
+
+TEST_F(DerivedViewsTest, ScaledDecodingHasTargetsOfItsOwn) {
+  const std::vector<std::string> small = {"data.crop=[48, 64]", "data.scale=[0.4, 0.5]"};
+  const auto train = [&](const std::string& name, const std::string& scaled) {
+    Read({small[0], small[1], "data.scaled_decode=" + scaled});
+    return Train(name, *caching_, notes_.get());
+  };
+  const auto scaled = train("scaled", "true");
+  ASSERT_TRUE(scaled.ok()) << scaled.status();
+  const int64_t inferred = Inferred();
+  EXPECT_EQ(*train("warm", "true"), *scaled);
+  EXPECT_EQ(Inferred(), inferred);
+  EXPECT_NE(*train("whole", "false"), *scaled);
+  EXPECT_EQ(Inferred(), 2 * inferred);
 }
 
 TEST_F(DerivedViewsTest, AutoChoosesOnceARun) {

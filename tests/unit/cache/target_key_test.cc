@@ -152,6 +152,9 @@ TEST(TargetKeyTest, EveryFieldOfTheIdentityCounts) {
       [](Inputs& in) { in.sample.view.crop_height = 257; },
       [](Inputs& in) { in.sample.view.crop_width = 513; },
       [](Inputs& in) { in.sample.view.flip = false; },
+      [](Inputs& in) { in.sample.view.decode_shrink = 2; },
+      [](Inputs& in) { in.sample.view.decode_shrink = 8; },
+      [](Inputs& in) { in.sample.view.flip = false, in.sample.view.decode_shrink = 2; },
       [](Inputs& in) { in.spec.tap = "logits"; },
       [](Inputs& in) { in.spec.codec = Codec::kFp32; },
       [](Inputs& in) { in.spec.codec = Compressed(Codec::kFp16); },
@@ -167,6 +170,27 @@ TEST(TargetKeyTest, EveryFieldOfTheIdentityCounts) {
     keys.insert(MakeTargetKey(in.teacher, in.sample, in.spec));
   }
   EXPECT_EQ(keys.size(), changes.size());
+}
+
+TEST(TargetOriginTest, ReadsWhatItWrites) {
+  const Inputs in;
+  TargetOrigin origin{.sample = in.sample.digest, .view = in.sample.view, .label = Ascending(7)};
+  const size_t how = Digest::kSize + 6 * 4;
+  for (const bool flip : {false, true}) {
+    for (const int shrink : {1, 2, 4, 8}) {
+      origin.view.flip = flip;
+      origin.view.decode_shrink = shrink;
+      const TargetOrigin read = DecodeTargetOrigin(EncodeTargetOrigin(origin)).value();
+      EXPECT_EQ(read.view, origin.view);
+      EXPECT_EQ(read.sample, origin.sample);
+      EXPECT_EQ(read.label, origin.label);
+    }
+  }
+  std::string bytes = EncodeTargetOrigin(origin);
+  for (int value = 8; value < 256; ++value) {
+    bytes[how] = static_cast<char>(value);
+    EXPECT_TRUE(absl::IsInvalidArgument(DecodeTargetOrigin(bytes).status())) << value;
+  }
 }
 
 TEST(TargetKeyTest, PathAndImageBytesDoNotCount) {

@@ -80,6 +80,7 @@ TEST(JobCheckTest, EachContradictionIsTold) {
       {"data.crop=[360]", "data.crop: expected two values, [height, width]"},
       {"data.eval_size=[360]", "data.eval_size: expected two values"},
       {"data.scale=[2, 1]", "data.scale: expected two values, [smallest, largest]"},
+      {"data.scaled_decode=true", "data.scaled_decode: views of scale 2 need whole images"},
       {"data.root=~", "data.root: missing"},
       {"data.format=~", "data.format: missing; one of camvid"},
       {"data.format=camvit", "data.format: `camvit` is not allowed; one of camvid, cityscapes"},

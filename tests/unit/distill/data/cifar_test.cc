@@ -69,6 +69,7 @@ TEST_F(Cifar100Test, TheEncodedImageIsOneForStudentAndTeacher) {
   EXPECT_EQ(DecodeImage(bytes)->at<cv::Vec3b>(0, 0), cv::Vec3b(130, 66, 2));
   EXPECT_THAT(SampleDigests(*dataset, tree_.root + "/manifests").value(),
               ElementsAre(Sha256::Of(dataset->ReadImage(0).value()), Sha256::Of(bytes)));
+  EXPECT_EQ(ReadImageFacts(*dataset, tree_.root + "/manifests")->at(1).height, 32);
   EXPECT_TRUE(absl::IsNotFound(ReadImageFile(tree_.root, {"cifar100", "train.bin#2"}).status()));
   EXPECT_TRUE(absl::IsNotFound(ReadImageFile(tree_.root, {"cifar100", "train.bin#x"}).status()));
   EXPECT_TRUE(

@@ -122,6 +122,29 @@ TEST(DecodeImage, RefusesWhatIsNoImage) {
   EXPECT_TRUE(absl::IsDataLoss(DecodeImage("\xff\xd8\xff garbage \xff\xd9").status()));
 }
 
+TEST(DecodeImage, ShrinksJpegsAsTheyAreDecoded) {
+  cv::Mat smooth(41, 50, CV_8UC3);
+  for (int y = 0; y < smooth.rows; ++y) {
+    for (int x = 0; x < smooth.cols; ++x) smooth.at<cv::Vec3b>(y, x) = cv::Vec3b(3 * x, 4 * y, 90);
+  }
+  std::vector<uint8_t> jpeg, png;
+  cv::imencode(".jpg", smooth, jpeg, {cv::IMWRITE_JPEG_QUALITY, 98});
+  cv::imencode(".png", smooth, png);
+  const std::string bytes(jpeg.begin(), jpeg.end());
+  for (const int shrink : {2, 4, 8}) {
+    const cv::Size size((50 + shrink - 1) / shrink, (41 + shrink - 1) / shrink);
+    const cv::Mat decoded = DecodeImage(bytes, shrink).value();
+    EXPECT_EQ(decoded.size(), size);
+    // A pixel is the mean of shrink x shrink of the image.
+    const cv::Mat block = smooth(cv::Rect(shrink, 2 * shrink, shrink, shrink));
+    const cv::Vec3b pixel = decoded.at<cv::Vec3b>(2, 1);
+    for (int c = 0; c < 3; ++c) EXPECT_NEAR(pixel[c], cv::mean(block)[c], 4) << shrink;
+    EXPECT_EQ(DecodeImage(std::string(png.begin(), png.end()), shrink)->size(), smooth.size());
+    EXPECT_TRUE(absl::IsDataLoss(DecodeImage(bytes.substr(0, bytes.size() / 2), shrink).status()));
+  }
+  EXPECT_EQ(ReadImageSize(bytes).value(), smooth.size());
+}
+
 TEST(DecodeImage, FindsTruncationAnywhere) {
   cv::Mat noise(40, 50, CV_8UC3);
   cv::randu(noise, 0, 255);

@@ -31,6 +31,15 @@ TEST_F(DecodedImagesTest, ManyViewsOfAnImageCostOneDecode) {
   EXPECT_EQ(images.bytes(), kSampleBytes);
 }
 
+TEST_F(DecodedImagesTest, ShrunkImagesTakeLessAndKnowTheirSize) {
+  DecodedImages images(*dataset_, 1 << 20, /*shrink=*/4);
+  const auto read = images.Get(1, digests_[1]).value();
+  EXPECT_EQ(read->image.size(), cv::Size(8, 6));
+  EXPECT_EQ(read->size, cv::Size(32, 24));
+  EXPECT_EQ(read->label.size(), read->size);
+  EXPECT_EQ(images.bytes(), 6 * 8 * 3 + 24 * 32);
+}
+
 TEST_F(DecodedImagesTest, TheBudgetIsKeptAndNothingIsReplaced) {
   DecodedImages images(*dataset_, 2 * kSampleBytes);
   for (int epoch = 0; epoch < 3; ++epoch) {

@@ -52,6 +52,26 @@ TEST(DrawView, VariesWithEveryArgumentAndStaysInBounds) {
   EXPECT_NEAR(flips, 200, 50);
 }
 
+TEST(DrawView, ShrinksNoFurtherThanTheLargestViewAllows) {
+  EXPECT_EQ(ShrinkFor(2), 1);
+  EXPECT_EQ(ShrinkFor(0.51), 1);
+  EXPECT_EQ(ShrinkFor(0.5), 2);
+  EXPECT_EQ(ShrinkFor(0.25), 4);
+  EXPECT_EQ(ShrinkFor(0.01), 8);
+  ViewPolicy policy = kPolicy;
+  policy.min_scale = 0.3;
+  policy.max_scale = policy.min_scale + 0.2;
+  const View whole = DrawView(policy, 0, Sha256::Of("image"), 360, 480, 0);
+  policy.decode_shrink = 2;
+  EXPECT_TRUE(policy.Validate().ok());
+  View shrunk = DrawView(policy, 0, Sha256::Of("image"), 360, 480, 0);
+  EXPECT_EQ(shrunk.decode_shrink, 2);
+  shrunk.decode_shrink = 1;
+  EXPECT_EQ(shrunk, whole) << "nothing else depends on it";
+  policy.decode_shrink = 4;
+  EXPECT_FALSE(policy.Validate().ok());
+}
+
 TEST(DrawView, PaddingLetsTheCropBeginOutside) {
   const ViewPolicy policy{.replay = 0,
                           .crop_height = 32,
