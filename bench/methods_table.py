@@ -24,9 +24,9 @@ SWEEPS = {
     "kd": ("{{kd: {{{}}}}}", ["weight: 1", "weight: 3", "weight: 10"]),
     "icsd": ("{{icsd: {{{}}}}}", [f"weight: {w}" for w in (10, 1, 3, 100, 1000)]),
     "i2ckd": ("{{i2ckd: {{tap: aspp, {}}}}}", [f"weight: {w}, margin: {m}" for m in (10, 1) for w in (0.1, 1)]),
-    "spatial": ("{{kd: {{}}, afdcd: {{tap: c4, negatives: spatial_patch, {}}}}}",
+    "spatial": ("{{kd: {{}}, afdcd: {{tap: {afdcd_tap}, negatives: spatial_patch, {}}}}}",
                 [f"weight: {w}" for w in (0.1, 1, 0.01)]),
-    "omni": ("{{kd: {{}}, afdcd: {{tap: c4, negatives: omni, {}}}}}", [f"weight: {w}" for w in (0.1, 1, 0.01)]),
+    "omni": ("{{kd: {{}}, afdcd: {{tap: {afdcd_tap}, negatives: omni, {}}}}}", [f"weight: {w}" for w in (0.1, 1, 0.01)]),
     "frskd": ("{{frskd: {{{}}}}}", ["warmup: 0.25, beta: 5", "warmup: 0.6667, beta: 50", "warmup: 0.25, beta: 50",
                                     "warmup: 0.25, beta: 0", "warmup: 0.25, alpha: 0, beta: 5"]),
 }
@@ -34,7 +34,7 @@ WITHOUT_TEACHER = {
     "alone": "{{}}",
     "FRSKD": "{{frskd: {{{frskd}}}}}",
 }
-# {kd}, {icsd} and so on are replaced by the fields that the sweep chose.
+# {kd}, {icsd} and so on are replaced by the fields that the sweep chose, {afdcd_tap} by --afdcd-tap.
 METHODS = {
     "KD": "{{kd: {{{kd}}}}}",
     "I2CKD": "{{i2ckd: {{tap: aspp, {i2ckd}}}}}",
@@ -42,9 +42,9 @@ METHODS = {
     "ICSD": "{{icsd: {{{icsd}}}}}",
     "ICSD + ALW": "{{icsd: {{{icsd}, schedule: alw}}}}",
     "KD + ICSD + ALW": "{{kd: {{{kd}, schedule: alw}}, icsd: {{{icsd}, schedule: alw}}}}",
-    "KD + Af-DCD spatial": "{{kd: {{}}, afdcd: {{tap: c4, negatives: spatial_patch, {spatial}}}}}",
-    "KD + Af-DCD channel": "{{kd: {{}}, afdcd: {{tap: c4, negatives: channel}}}}",
-    "KD + Af-DCD omni": "{{kd: {{}}, afdcd: {{tap: c4, negatives: omni, {omni}}}}}",
+    "KD + Af-DCD spatial": "{{kd: {{}}, afdcd: {{tap: {afdcd_tap}, negatives: spatial_patch, {spatial}}}}}",
+    "KD + Af-DCD channel": "{{kd: {{}}, afdcd: {{tap: {afdcd_tap}, negatives: channel}}}}",
+    "KD + Af-DCD omni": "{{kd: {{}}, afdcd: {{tap: {afdcd_tap}, negatives: omni, {omni}}}}}",
     "KD + CIRKD memory": "{{kd: {{}}, cirkd_memory: {{}}}}",
     "KD + CIRKD": "{{kd: {{}}, cirkd: {{}}, cirkd_memory: {{}}}}",
     "KD + CIRKD + I2CKD": "{{kd: {{}}, cirkd: {{}}, cirkd_memory: {{}}, i2ckd: {{tap: aspp, {i2ckd}}}}}",
@@ -94,6 +94,9 @@ class Bench:
     def path(self, name, seed, suffix):
         clean = "".join(c if c.isalnum() else "-" for c in name.lower())
         return os.path.join(self.options.dir, "jobs", f"{clean}-s{seed}{suffix}")
+
+    def losses(self, template, *fields, **chosen):
+        return template.format(*fields, afdcd_tap=self.options.afdcd_tap, **chosen)
 
     def late(self):
         return time.monotonic() - self.started > self.options.deadline
@@ -161,7 +164,7 @@ def miou(description):
 
 def choose(bench, pool, sweeps):
     """Trains the candidates of `sweeps` on seed 0; the table's rows and the best fields of every choice."""
-    futures = {(choice, fields): pool.submit(bench.student, f"{choice} {fields}", 0, SWEEPS[choice][0].format(fields),
+    futures = {(choice, fields): pool.submit(bench.student, f"{choice} {fields}", 0, bench.losses(SWEEPS[choice][0], fields),
                                              None if choice == "frskd" else "codec: fp16")
                for choice in sweeps for fields in SWEEPS[choice][1]}
     rows, best = [], {choice: candidates[0] for choice, (_, candidates) in SWEEPS.items()}
@@ -221,6 +224,7 @@ def main():
     parser.add_argument("--teacher-steps", type=int, default=500)
     parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--views", type=int, default=8)
+    parser.add_argument("--afdcd-tap", default="c4", help="what Af-DCD reads; on a CPU c4's projector takes most of a step")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1, help="of each job")
@@ -244,11 +248,11 @@ def main():
         with concurrent.futures.ThreadPoolExecutor(max(1, options.parallel // 3)) as beside:
             teacher = pool.submit(bench.train_teacher)
             own, best = choose(bench, beside, [name for name in sweeps if name == "frskd"])
-            without = compare(bench, beside, {n: (l.format(**best), None) for n, l in WITHOUT_TEACHER.items()}, seeds)
+            without = compare(bench, beside, {n: (bench.losses(l, **best), None) for n, l in WITHOUT_TEACHER.items()}, seeds)
             teacher.result()
         swept, chosen = choose(bench, pool, [name for name in sweeps if name != "frskd"])
         best = dict(chosen, frskd=best["frskd"])
-        with_teacher = compare(bench, pool, {n: (l.format(**best), "codec: fp16") for n, l in methods.items()}, seeds)
+        with_teacher = compare(bench, pool, {n: (bench.losses(l, **best), "codec: fp16") for n, l in methods.items()}, seeds)
         kd = f"{{kd: {{{best['kd']}}}}}"
         targets = compare(bench, pool, {"KD, " + n: (kd, t) for n, t in kinds.items()}, seeds)
         baseline = without["alone"]
