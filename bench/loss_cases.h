@@ -1,7 +1,7 @@
 // What reflux-bench-losses measures: each loss of the library at one size, and the same by formula.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <functional>
 #include <memory>

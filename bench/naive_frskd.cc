@@ -1,4 +1,6 @@
 // FRSKD for segmentation by its formula: pyramid, head and distillation terms.
+#include <torch/nn/functional.h>
+
 #include <cmath>
 #include <vector>
 

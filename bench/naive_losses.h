@@ -2,7 +2,7 @@
 // rank, maps of equal size; no care for memory or for extreme values.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <functional>
 #include <map>

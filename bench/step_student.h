@@ -1,7 +1,7 @@
 // The student of reflux-bench-step: the step of student_worker/trainer.cc in one process.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <string>

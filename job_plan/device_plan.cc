@@ -3,6 +3,7 @@
 #include <ATen/Context.h>
 #include <dlfcn.h>
 #include <spdlog/spdlog.h>
+#include <torch/cuda.h>
 #include <unistd.h>
 
 #include <array>

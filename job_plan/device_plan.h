@@ -1,7 +1,7 @@
 // Where networks run.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <string>
 

@@ -1,6 +1,6 @@
 #include "planner/codec_measure.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <utility>

@@ -1,7 +1,7 @@
 // Everything a training step needs, read, decoded and fetched ahead of it.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <map>
 #include <memory>

@@ -1,7 +1,7 @@
 // The host memory in which batches wait for the device that trains on them. Thread-safe.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 

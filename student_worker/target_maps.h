@@ -10,7 +10,7 @@
 // device: those of DecodeMapInto. Functions are thread-safe; a row has one writer.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 

@@ -2,7 +2,7 @@
 // steps, evaluations and checkpoints (trainer.cc).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <map>
 #include <memory>

@@ -1,7 +1,7 @@
 // A file of named weights of any format that is read: safetensors, or what torch.save wrote.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <map>
 #include <memory>

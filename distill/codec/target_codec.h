@@ -14,7 +14,7 @@
 // Functions are thread-safe.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "absl/status/statusor.h"
 #include "common/targets/target.h"

@@ -5,7 +5,7 @@
 // at temperature 1 gives the kept classes their probabilities and the others together theirs.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 

@@ -1,7 +1,7 @@
 // Segmentation metrics from counts in int64. Not thread-safe.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <vector>
 

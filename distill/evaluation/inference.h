@@ -2,7 +2,7 @@
 // scale or several, with its mirror image or without. Thread-safe if the network's forward is.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <vector>
 

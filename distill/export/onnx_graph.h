@@ -1,7 +1,7 @@
 // Builds an ONNX graph node by node. Internal to distill/export. Not thread-safe.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <string>
 #include <vector>

@@ -2,6 +2,8 @@
 // masked, projected into the teacher's space, and there both mimics and is contrasted with it.
 #pragma once
 
+#include <torch/nn/modules/conv.h>
+
 #include <memory>
 #include <string>
 

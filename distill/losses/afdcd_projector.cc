@@ -1,5 +1,7 @@
 #include "distill/losses/afdcd_projector.h"
 
+#include <torch/nn/modules/conv.h>
+
 #include <algorithm>
 
 #include "common/base/choose.h"

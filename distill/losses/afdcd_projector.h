@@ -1,7 +1,8 @@
 // What maps a masked student map into the teacher's space in Af-DCD.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <string>

@@ -1,5 +1,7 @@
 #include "distill/losses/cross_entropy_loss.h"
 
+#include <torch/nn/functional.h>
+
 #include "absl/strings/str_cat.h"
 #include "distill/tensors/resize.h"
 

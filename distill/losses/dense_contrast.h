@@ -2,7 +2,7 @@
 // (NeurIPS 2023), published in its omni form alone.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <string>
 

@@ -1,5 +1,7 @@
 #include "distill/losses/feature_losses.h"
 
+#include <torch/nn/functional.h>
+
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "distill/losses/prototypes.h"

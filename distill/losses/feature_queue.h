@@ -1,7 +1,8 @@
 // A ring of feature vectors for each class, the memory of CIRKD (arXiv 2204.06986).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <vector>

@@ -3,6 +3,8 @@
 // is exported.
 #pragma once
 
+#include <torch/nn/modules/linear.h>
+
 #include <memory>
 #include <string>
 #include <vector>

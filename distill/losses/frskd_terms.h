@@ -3,7 +3,9 @@
 // and the refined maps of a self-teacher, which are constants here. Not thread-safe.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/container/modulelist.h>
+#include <torch/types.h>
 
 #include <vector>
 

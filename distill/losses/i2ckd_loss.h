@@ -1,6 +1,8 @@
 // I2CKD: intra- and inter-class knowledge distillation by class prototypes (arXiv 2403.18490).
 #pragma once
 
+#include <torch/nn/modules/conv.h>
+
 #include <string>
 
 #include "absl/status/status.h"

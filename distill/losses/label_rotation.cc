@@ -1,5 +1,7 @@
 #include "distill/losses/label_rotation.h"
 
+#include <torch/nn/functional.h>
+
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"

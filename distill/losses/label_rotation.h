@@ -3,7 +3,8 @@
 // image at once, and, averaged over the rotations, teaches the plain classifier.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/types.h>
 
 #include "absl/status/status.h"
 #include "distill/losses/loss.h"

@@ -1,5 +1,7 @@
 #include "distill/losses/loss.h"
 
+#include <torch/nn/functional.h>
+
 namespace reflux {
 namespace {
 

@@ -10,7 +10,8 @@
 // class) returns zeros that are still connected to its inputs and parameters.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
 
 #include <map>
 #include <memory>

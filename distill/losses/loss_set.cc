@@ -1,5 +1,7 @@
 #include "distill/losses/loss_set.h"
 
+#include <torch/nn/utils/clip_grad.h>
+
 #include <algorithm>
 #include <iterator>
 #include <set>

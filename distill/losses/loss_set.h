@@ -1,7 +1,8 @@
 // All terms of a training loss, made exact over any number of ranks in this one place (design 6).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
 
 #include <map>
 #include <memory>

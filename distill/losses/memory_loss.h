@@ -2,6 +2,8 @@
 // 2204.06986): the student's pixels against a memory of the teacher's pixels and regions.
 #pragma once
 
+#include <torch/nn/modules/conv.h>
+
 #include <map>
 #include <string>
 #include <vector>

@@ -1,7 +1,7 @@
 // Class prototypes (masked average pooling) and the triplet loss on them.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <string>
 

@@ -1,6 +1,8 @@
 // What the feature losses share: one tap of both networks, compared image by image.
 #pragma once
 
+#include <torch/nn/modules/conv.h>
+
 #include <string>
 
 #include "absl/status/status.h"

@@ -1,7 +1,8 @@
 // The seam between feature extractors and heads: four stages of maps.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
 
 #include <array>
 

@@ -4,7 +4,8 @@
 // LibTorch has no SyncBatchNorm in C++ and no CPU kernels for one.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
 
 #include <memory>
 

@@ -1,5 +1,8 @@
 #include "distill/models/bifpn.h"
 
+#include <torch/nn/functional.h>
+#include <torch/nn/modules/activation.h>
+
 #include "absl/strings/str_cat.h"
 #include "distill/models/layers.h"
 #include "distill/tensors/resize.h"

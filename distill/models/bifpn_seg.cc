@@ -1,5 +1,7 @@
 #include "distill/models/bifpn_seg.h"
 
+#include <torch/nn/modules/conv.h>
+
 #include <string>
 
 #include "distill/tensors/resize.h"

@@ -2,7 +2,9 @@
 // BiFPN as in MingiJi/FRSKD, segmentation/utils/BiFPN.py).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/types.h>
 
 #include <vector>
 

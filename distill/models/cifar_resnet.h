@@ -2,6 +2,9 @@
 // the maps before it can be had.
 #pragma once
 
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+
 #include "distill/models/batch_norm.h"
 #include "distill/models/image_classifier.h"
 

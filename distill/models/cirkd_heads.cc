@@ -1,5 +1,7 @@
 #include "distill/models/cirkd_heads.h"
 
+#include <torch/nn/modules/activation.h>
+
 #include <array>
 
 #include "absl/strings/str_cat.h"

@@ -2,6 +2,8 @@
 // last stage. Tap "aspp" is the head's last map before the classifier in either.
 #pragma once
 
+#include <torch/nn/modules/conv.h>
+
 #include <optional>
 
 #include "distill/models/head.h"

@@ -5,7 +5,8 @@
 // Srivastava et al. 2014; the numbers are Philox4x32-10 (common/base/counter_random.h).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <optional>

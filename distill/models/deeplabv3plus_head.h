@@ -3,6 +3,8 @@
 // also hold a convolution "conv2" in ASPP and decoder that only its feature losses read: not here.
 #pragma once
 
+#include <torch/nn/modules/conv.h>
+
 #include "distill/models/head.h"
 
 namespace reflux {

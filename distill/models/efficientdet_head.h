@@ -4,6 +4,8 @@
 // (distill/losses/frskd_loss.h).
 #pragma once
 
+#include <torch/nn/modules/conv.h>
+
 #include <memory>
 #include <vector>
 

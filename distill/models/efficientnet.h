@@ -3,7 +3,8 @@
 // ImageNet weights fit (`student.backbone`).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <vector>

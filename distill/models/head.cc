@@ -1,5 +1,8 @@
 #include "distill/models/head.h"
 
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/pooling.h>
+
 namespace reflux {
 
 using torch::Tensor;

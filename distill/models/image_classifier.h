@@ -2,7 +2,7 @@
 // (CVPR 2021; MingiJi/FRSKD, models/resnet.py and wrn.py). Parameters carry the published names.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <string>

@@ -1,3 +1,6 @@
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+
 #include <cmath>
 
 #include "absl/strings/match.h"

@@ -1,7 +1,9 @@
 // The layers that the networks are composed of, with the children's names of the reference code.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <string>

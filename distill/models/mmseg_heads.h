@@ -4,6 +4,8 @@
 // bins, and both their logits, without aligned corners. Tap "aspp" is the bottleneck's map.
 #pragma once
 
+#include <torch/nn/modules/conv.h>
+
 #include <vector>
 
 #include "distill/models/head.h"

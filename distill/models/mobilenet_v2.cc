@@ -1,5 +1,8 @@
 #include "distill/models/mobilenet_v2.h"
 
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/conv.h>
+
 #include <algorithm>
 
 namespace reflux {

@@ -1,7 +1,7 @@
 // The dilated MobileNetV2 backbone (Sandler et al., arXiv 1801.04381), as two code bases have it.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <string>

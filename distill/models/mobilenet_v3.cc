@@ -1,5 +1,7 @@
 #include "distill/models/mobilenet_v3.h"
 
+#include <torch/nn/modules/conv.h>
+
 #include <algorithm>
 #include <string>
 

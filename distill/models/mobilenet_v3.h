@@ -2,7 +2,7 @@
 // parameter names: children "0" to "16".
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <vector>

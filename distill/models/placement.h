@@ -1,7 +1,8 @@
 // Where a network's tensors live and in which form.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
 
 namespace reflux {
 

@@ -2,7 +2,9 @@
 // bases have them: the children's names are the same in all but for the stem.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/types.h>
 
 #include <array>
 

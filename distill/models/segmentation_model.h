@@ -2,7 +2,8 @@
 // thread-safe in training mode; `Forward` of an eval-mode model may run from several threads.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
 
 #include <map>
 #include <string>

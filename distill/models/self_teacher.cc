@@ -1,5 +1,8 @@
 #include "distill/models/self_teacher.h"
 
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/conv.h>
+
 #include <string>
 
 #include "absl/strings/str_cat.h"

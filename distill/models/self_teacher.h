@@ -1,7 +1,9 @@
 // FRSKD's self-teacher of a segmentation network: a second head on the student's own feature maps.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/types.h>
 
 #include <vector>
 

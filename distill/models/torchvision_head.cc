@@ -1,5 +1,7 @@
 #include "distill/models/torchvision_head.h"
 
+#include <torch/nn/modules/activation.h>
+
 #include "absl/strings/str_cat.h"
 
 namespace reflux {

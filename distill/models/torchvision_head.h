@@ -3,6 +3,8 @@
 // the classifier, as in CIRKD's.
 #pragma once
 
+#include <torch/nn/modules/conv.h>
+
 #include "distill/models/head.h"
 
 namespace reflux {

@@ -2,6 +2,9 @@
 // and a norm after each of the three stages, whose maps are taken behind it.
 #pragma once
 
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+
 #include "distill/models/batch_norm.h"
 #include "distill/models/image_classifier.h"
 

@@ -2,7 +2,9 @@
 // (CIRKD, Af-DCD, AICSD) or in steps (FRSKD's classifiers). Not thread-safe.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/optim/sgd.h>
+#include <torch/types.h>
 
 #include <cstdint>
 #include <map>

@@ -1,6 +1,6 @@
 #include "distill/teacher/ensemble_source.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <bit>
 #include <utility>

@@ -1,7 +1,7 @@
 // What a teacher keeps of a map (common/targets/reduction.h). Thread-safe.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "absl/status/statusor.h"
 #include "common/targets/reduction.h"

@@ -1,7 +1,7 @@
 // The one function that sets the arithmetic of a teacher's forward (design 6).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "common/targets/target.h"
 

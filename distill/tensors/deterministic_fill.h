@@ -9,7 +9,7 @@
 //   anything else 1 + 0.25v.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <string>
 #include <vector>

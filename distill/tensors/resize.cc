@@ -1,5 +1,7 @@
 #include "distill/tensors/resize.h"
 
+#include <torch/nn/functional.h>
+
 #include <vector>
 
 namespace reflux {

@@ -2,7 +2,7 @@
 // returned as it is. Thread-safe, differentiable.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace reflux {
 

@@ -6,7 +6,7 @@
 // until proven otherwise: every length is checked against the file's size before it is allocated.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <map>
 #include <memory>

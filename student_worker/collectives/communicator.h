@@ -10,7 +10,7 @@
 // recover: the process ends and a new generation starts.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <vector>

@@ -5,7 +5,7 @@
 // Experiences on Accelerating Data Parallel Training", VLDB 2020). Not thread-safe.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 

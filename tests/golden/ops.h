@@ -5,7 +5,8 @@
 // case's `expect` prescribes. Nothing may be assumed of shapes, numbers, salt or case names.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
 
 #include <functional>
 #include <map>

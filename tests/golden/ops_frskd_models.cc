@@ -1,4 +1,6 @@
 // FRSKD's networks: classifiers, self-teachers, and steps of self-distillation.
+#include <torch/nn/functional.h>
+
 #include <optional>
 #include <stdexcept>
 

@@ -1,3 +1,5 @@
+#include <torch/nn/functional.h>
+
 #include <algorithm>
 #include <optional>
 #include <stdexcept>

@@ -1,7 +1,7 @@
 // Writes what torch.save does in its old format, for tests that need a .pth of given weights.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <string>
 

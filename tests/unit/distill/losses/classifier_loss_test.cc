@@ -1,6 +1,7 @@
 // The losses of classifiers: label rotation, mixed labels, and FRSKD on a pyramid.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/nn/functional.h>
 
 #include "distill/losses/cross_entropy_loss.h"
 #include "distill/losses/frskd_classifier_loss.h"

@@ -1,7 +1,8 @@
 // Losses in every form, and small random batches for them.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <functional>
 #include <memory>

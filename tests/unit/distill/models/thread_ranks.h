@@ -1,7 +1,7 @@
 // Ranks as threads of one process, for tests of code that calls collectives.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <exception>
 #include <functional>

@@ -1,6 +1,7 @@
 #include "student_worker/collectives/gradient_reducer.h"
 
 #include <gtest/gtest.h>
+#include <torch/nn/modules/conv.h>
 
 #include <map>
 #include <mutex>

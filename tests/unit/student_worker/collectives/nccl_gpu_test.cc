@@ -1,6 +1,6 @@
 // NCCL for real, as far as one GPU goes: a world of one rank.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <thread>
 
