@@ -44,9 +44,15 @@ case $size in
   default) train=96  val=24  crop="120, 160" batch=8 teacher_steps=140  student_steps=90   views=2 scale="0.33, 0.60" ;;
   full)    train=367 val=101 crop="120, 160" batch=8 teacher_steps=500  student_steps=600  views=4 scale="0.33, 0.80" ;;
 esac
+# LibTorch computes bf16 fast on a GPU, or with AVX-512; otherwise many times slower than fp32.
+precision=bf16
 # With GPUs `--full` takes whole images and the schedule's length; NCCL wants a GPU for each student.
 gpus=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU' || true)
 students=2 setup_options=()
+if [ "$gpus" -eq 0 ] && [ "$(uname -m)" = x86_64 ] && ! grep -qw avx512bw /proc/cpuinfo; then
+  precision=fp32
+  echo "demo: this processor has no AVX-512: networks compute in fp32 instead of bf16"
+fi
 if [ "$gpus" -gt 0 ]; then
   setup_options=(--cuda)
   [ "$gpus" -ge 2 ] || students=1
@@ -118,15 +124,15 @@ YAML
 
 train_alone() {  # NAME MODEL STUDENTS STEPS
   job "$1" "student: {model: $2}" "losses: {}" \
-    "train: {global_batch: $batch, steps: $4, precision: bf16, checkpoint_every: 100, log_every: 20}" \
+    "train: {global_batch: $batch, steps: $4, precision: $precision, checkpoint_every: 100, log_every: 20}" \
     "run: {students: $3}"
 }
 
 distil() {  # NAME SEED LOSSES
-  job "$1" "teacher: {checkpoint: $teacher_file, compute: bf16, threads: 2, batch: 4}" \
+  job "$1" "teacher: {checkpoint: $teacher_file, compute: $precision, threads: 2, batch: 4}" \
     "student: {model: deeplabv3_resnet18}" "losses: $3" \
     "targets: {cache: demo, views: \"replay: $views\", codec: fp16}" \
-    "train: {global_batch: $batch, steps: $student_steps, precision: bf16, seed: $2, checkpoint_every: 100, log_every: 20}" \
+    "train: {global_batch: $batch, steps: $student_steps, precision: $precision, seed: $2, checkpoint_every: 100, log_every: 20}" \
     "run: {students: $students}"
 }
 

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/boot_id.h"
+#include "common/base/processor.h"
 
 namespace reflux {
 namespace {
@@ -72,6 +73,12 @@ absl::StatusOr<torch::Device> PlanDevice(const std::string& name, int rank) {
   }
   if (!problem.empty()) spdlog::warn("device: auto takes the CPU: {}", HowToGetCuda());
   return torch::Device(torch::kCPU);
+}
+
+void WarnOfSlowBf16(const torch::Device& device, bool bf16, const std::string& field) {
+  if (!bf16 || !device.is_cpu() || ComputesBf16Fast()) return;
+  spdlog::warn("{}: bf16 is many times slower than fp32 here: this processor has no AVX-512",
+               field);
 }
 
 std::string VisibleGpu(int index, const char* visible) {

@@ -18,6 +18,10 @@ namespace reflux {
 // another name. Thread-safe.
 absl::StatusOr<torch::Device> PlanDevice(const std::string& name, int rank = 0);
 
+// Warns, naming `field` of the job, when networks there would compute in bf16 and the processor has
+// no fast way to.
+void WarnOfSlowBf16(const torch::Device& device, bool bf16, const std::string& field);
+
 // Which GPU of which machine `device` is, the same text in all processes that use it; empty for the
 // CPU.
 std::string GpuOf(const torch::Device& device);

@@ -177,6 +177,7 @@ absl::StatusOr<std::vector<int64_t>> PlanClassOrder(const v1::TeacherSpec& teach
 absl::StatusOr<Teacher> LoadTeacher(const v1::TeacherSpec& spec, const v1::DataSpec& data) {
   REFLUX_ASSIGN_OR_RETURN(const Numerics numerics, PlanNumerics(spec));
   REFLUX_ASSIGN_OR_RETURN(const torch::Device device, PlanDevice(spec.device()));
+  WarnOfSlowBf16(device, numerics.compute == ComputeDType::kBf16, "teacher.compute");
   std::vector<int64_t> class_order;
   if (!spec.classes().empty()) {
     REFLUX_ASSIGN_OR_RETURN(const std::unique_ptr<Dataset> dataset, OpenValSplit(data));

@@ -148,6 +148,7 @@ absl::Status Trainer::State::BuildStudent() {
   autocast = precision == "bf16";
   dtype = precision == "fp64" ? torch::kFloat64 : torch::kFloat32;
   REFLUX_ASSIGN_OR_RETURN(device, PlanDevice(spec.train().device(), communicator.rank()));
+  WarnOfSlowBf16(device, autocast, "train.precision");
   if (device.is_cuda()) UseDevice(device);
   REFLUX_ASSIGN_OR_RETURN(info.options, PlanModel(spec, train->class_names().size()));
   info.classes = train->class_names();
