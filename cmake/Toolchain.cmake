@@ -18,6 +18,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # gcc 12 reports these inside its own standard library at -O2 (PR 105329, PR 105651).
   add_compile_options(-fpch-preprocess -Wno-restrict -Wno-maybe-uninitialized -Wno-stringop-overflow
                       -Wno-array-bounds -Wno-dangling-pointer)
+  # gcc's collector finds little to free in less than 2 GB: without its runs a file compiles in four
+  # fifths of the time, with 50 to 170 MB more.
+  add_compile_options(--param=ggc-min-heapsize=2000000)
 else()
   # The annotations of common/base/mutex.h. What is deprecated is the old buffer within gcc 12's own
   # std::stable_sort, which clang holds against whoever sorts; gcc tells of ours.
