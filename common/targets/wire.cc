@@ -28,7 +28,18 @@ absl::StatusOr<std::array<double, 3>> ThreeValues(
   return result;
 }
 
+// A field that this version does not know may change what a target is: answering without it would
+// store another target under the same request.
+absl::Status RefuseUnknownFields(const google::protobuf::Message& message) {
+  const auto& unknown = message.GetReflection()->GetUnknownFields(message);
+  if (unknown.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(message.GetDescriptor()->name(), ": field ", unknown.field(0).number(),
+                   " is not known to this version; run the same version of Reflux on both sides"));
+}
+
 absl::StatusOr<Preprocessing> FromProto(const v1::Preprocessing& message) {
+  REFLUX_RETURN_IF_ERROR(RefuseUnknownFields(message));
   Preprocessing result;
   result.bgr = message.bgr();
   result.divisor = message.divisor();
@@ -44,6 +55,7 @@ absl::StatusOr<Preprocessing> FromProto(const v1::Preprocessing& message) {
 }
 
 absl::StatusOr<Numerics> FromProto(const v1::Numerics& message) {
+  REFLUX_RETURN_IF_ERROR(RefuseUnknownFields(message));
   if (message.mode() != v1::NUMERICS_MODE_EXACT && message.mode() != v1::NUMERICS_MODE_FAST) {
     return absl::InvalidArgumentError("numerics.mode: unknown value");
   }
@@ -64,7 +76,8 @@ absl::StatusOr<Numerics> FromProto(const v1::Numerics& message) {
                   .inference_revision = message.inference_revision()};
 }
 
-View FromProto(const v1::View& message) {
+absl::StatusOr<View> FromProto(const v1::View& message) {
+  REFLUX_RETURN_IF_ERROR(RefuseUnknownFields(message));
   return View{.resized_height = message.resized_height(),
               .resized_width = message.resized_width(),
               .crop_y = message.crop_y(),
@@ -100,7 +113,7 @@ v1::LabelFile ToProto(const LabelFile& label) {
 absl::StatusOr<SampleRef> FromProto(v1::Sample&& message) {
   SampleRef sample;
   REFLUX_ASSIGN_OR_RETURN(sample.digest, Digest::FromBytes(message.digest()));
-  sample.view = FromProto(message.view());
+  REFLUX_ASSIGN_OR_RETURN(sample.view, FromProto(message.view()));
   sample.locator.dataset = std::move(*message.mutable_dataset());
   sample.locator.path = std::move(*message.mutable_path());
   if (message.image().size() + message.label().bytes().size() > kMaxImageBytes) {
@@ -218,6 +231,7 @@ v1::FetchRequest ToProto(const TargetRequest& request, Priority priority) {
 }
 
 absl::StatusOr<TeacherIdentity> FromProto(const v1::TeacherIdentity& message) {
+  REFLUX_RETURN_IF_ERROR(RefuseUnknownFields(message));
   TeacherIdentity identity;
   REFLUX_ASSIGN_OR_RETURN(identity.digest, Digest::FromBytes(message.digest()));
   REFLUX_ASSIGN_OR_RETURN(identity.preprocessing, FromProto(message.preprocessing()));
@@ -226,6 +240,7 @@ absl::StatusOr<TeacherIdentity> FromProto(const v1::TeacherIdentity& message) {
 }
 
 absl::StatusOr<TargetSpec> FromProto(const v1::TargetSpec& message) {
+  REFLUX_RETURN_IF_ERROR(RefuseUnknownFields(message));
   if (!IsReduction(message.reduction())) {
     return absl::InvalidArgumentError("specs.reduction: unknown value");
   }

@@ -1,5 +1,6 @@
 // Between the vocabulary (target.h) and its messages. From-functions check every bound and name the
-// field in InvalidArgument; nothing is allocated by a size that was not checked.
+// field in InvalidArgument; nothing is allocated by a size that was not checked. A field unknown to
+// this version is refused in what names a target (identity, view, spec), ignored elsewhere.
 #pragma once
 
 #include "common/targets/target.h"
