@@ -14,6 +14,7 @@
 #include "common/spec/spec_reader.h"
 #include "common/spec/task_check.h"
 #include "common/targets/codec.h"
+#include "common/targets/target.h"
 #include "common/targets/view_choice.h"
 
 namespace reflux {
@@ -177,16 +178,13 @@ void CheckEvaluation(const v1::DataSpec& data, Checker& check) {
   if (data.eval_scales_size() > 16) check.Bad("data.eval_scales", "at most 16 scales");
 }
 
-// Of what is larger, half of an image's pixels a side would not be enough.
-constexpr double kMaxScaledDecode = 0.5;
-
 void CheckScale(const v1::DataSpec& data, Checker& check) {
   if (data.scale_size() != 2 || data.scale(0) > data.scale(1)) {
     check.Bad("data.scale", "expected two values, [smallest, largest]");
-  } else if (data.scaled_decode() && data.scale(1) > kMaxScaledDecode) {
+  } else if (data.scaled_decode() && ShrinkFor(data.scale(1)) == 1) {
     check.Bad("data.scaled_decode",
               absl::StrCat("views of scale ", data.scale(1), " need whole images; remove it, or ",
-                           "lower data.scale to at most ", kMaxScaledDecode));
+                           "lower data.scale to at most 0.5"));
   }
 }
 

@@ -32,6 +32,12 @@ absl::Status View::Validate() const {
   return absl::OkStatus();
 }
 
+int32_t ShrinkFor(double scale) {
+  int32_t shrink = 8;
+  while (shrink > 1 && shrink * scale > 1) shrink /= 2;
+  return shrink;
+}
+
 std::string DescribeDifference(const TeacherIdentity& is, const TeacherIdentity& wanted) {
   std::vector<std::string> parts;
   const auto compare = [&](absl::string_view field, const auto& a, const auto& b) {

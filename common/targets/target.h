@@ -43,6 +43,10 @@ struct View {
   static constexpr int32_t kMaxSide = 16384;
 };
 
+// How far a JPEG may be shrunk as it is decoded, so that a view of this scale still shrinks it: the
+// largest of 1, 2, 4 and 8 that is at most 1 / scale.
+int32_t ShrinkFor(double scale);
+
 // Views that `targets.views: replay: K` may take of one image.
 inline constexpr int64_t kMaxReplayedViews = 100000;
 

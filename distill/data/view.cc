@@ -81,12 +81,6 @@ absl::Status ParseViewPolicy(absl::string_view text, ViewPolicy* policy) {
   return absl::OkStatus();
 }
 
-int32_t ShrinkFor(double scale) {
-  int32_t shrink = 8;
-  while (shrink > 1 && shrink * scale > 1) shrink /= 2;
-  return shrink;
-}
-
 View DrawView(const ViewPolicy& policy, uint64_t view_seed, const Digest& sample,
               int32_t image_height, int32_t image_width, int64_t number) {
   const CounterRandom random(view_seed, absl::StrCat("view/", sample.Hex()));

@@ -37,10 +37,6 @@ struct ViewPolicy {
 // Reads `replay: K`, `live`, `whole`, `whole: HxW` or `auto` into those fields of the policy.
 absl::Status ParseViewPolicy(absl::string_view text, ViewPolicy* policy);
 
-// How far a JPEG may be shrunk as it is decoded, so that a view of this scale still shrinks it: the
-// largest of 1, 2, 4 and 8 that is at most 1 / scale.
-int32_t ShrinkFor(double scale);
-
 // View `number` of an image: a pure function of (policy, view_seed, sample, image size, number).
 // Scale uniform in [min_scale, max_scale], crop origin uniform over the padded image, flip with
 // probability 1/2.
