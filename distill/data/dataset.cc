@@ -128,8 +128,8 @@ absl::StatusOr<LabelledImage> ReadLabelledImage(const Dataset& dataset, size_t i
     return absl::FailedPreconditionError(
         absl::StrCat(path, ": the image has changed since the run began"));
   }
-  REFLUX_ASSIGN_OR_RETURN(sample.image, WithPath(path, DecodeImage(sample.bytes, shrink)));
-  REFLUX_ASSIGN_OR_RETURN(sample.size, ReadImageSize(sample.bytes));
+  REFLUX_ASSIGN_OR_RETURN(sample.image,
+                          WithPath(path, DecodeImage(sample.bytes, shrink, &sample.size)));
   REFLUX_ASSIGN_OR_RETURN(sample.label, dataset.ReadLabel(index));
   const bool whole = dataset.task() == Task::kClassification;
   if (sample.label.empty()) {

@@ -92,8 +92,10 @@ absl::StatusOr<std::string> ReadImageFile(const std::string& root, const Locator
 // Decodes JPEG, PNG or PPM (ppm.h) to 8-bit BGR; an EXIF orientation is ignored, since the label
 // has none. DataLoss for broken or truncated data (which OpenCV would fill with grey),
 // ResourceExhausted over View::kMaxSide pixels a side, found before anything is decoded. A JPEG at
-// 1/shrink of its sides (View::decode_shrink), by its own transform: 1/shrink^2 of the work.
-absl::StatusOr<cv::Mat> DecodeImage(const std::string& bytes, int shrink = 1);
+// 1/shrink of its sides (View::decode_shrink), by its own transform: 1/shrink^2 of the work;
+// `encoded` receives its size before that.
+absl::StatusOr<cv::Mat> DecodeImage(const std::string& bytes, int shrink = 1,
+                                    cv::Size* encoded = nullptr);
 
 // Size of an encoded image, from its structure alone. Errors as above.
 absl::StatusOr<cv::Size> ReadImageSize(const std::string& bytes);

@@ -50,9 +50,14 @@ absl::StatusOr<std::string> ReadImageFile(const std::string& root, const Locator
   return ReadFile((std::filesystem::path(root) / locator.path).string(), kMaxImageBytes);
 }
 
-absl::StatusOr<cv::Mat> DecodeImage(const std::string& bytes, int shrink) {
-  if (absl::StartsWith(bytes, kPpmStart)) return DecodePpm(bytes);
+absl::StatusOr<cv::Mat> DecodeImage(const std::string& bytes, int shrink, cv::Size* encoded) {
+  if (absl::StartsWith(bytes, kPpmStart)) {
+    absl::StatusOr<cv::Mat> image = DecodePpm(bytes);
+    if (image.ok() && encoded != nullptr) *encoded = image->size();
+    return image;
+  }
   REFLUX_ASSIGN_OR_RETURN(const ImageHeader header, ReadImageHeader(bytes));
+  if (encoded != nullptr) *encoded = cv::Size(header.width, header.height);
   return Decode(bytes, ColourMode(header, shrink) | cv::IMREAD_IGNORE_ORIENTATION);
 }
 

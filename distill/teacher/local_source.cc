@@ -192,11 +192,12 @@ absl::StatusOr<LocalSource::Loaded> LocalSource::LoadSample(const SampleRef& sam
     if (sample.image == nullptr) return SampleNeededError(sample);
     return absl::InvalidArgumentError("the image's bytes do not match the sample's digest");
   }
-  REFLUX_ASSIGN_OR_RETURN(const cv::Mat decoded, DecodeImage(*bytes, sample.view.decode_shrink));
+  cv::Size size;
+  REFLUX_ASSIGN_OR_RETURN(const cv::Mat decoded,
+                          DecodeImage(*bytes, sample.view.decode_shrink, &size));
   Loaded loaded{.image = torch::empty({3, sample.view.crop_height, sample.view.crop_width})};
   ApplyView(decoded, sample.view, teacher_.identity.preprocessing, loaded.image.data_ptr<float>());
   if (with_label) {
-    REFLUX_ASSIGN_OR_RETURN(const cv::Size size, ReadImageSize(*bytes));
     REFLUX_ASSIGN_OR_RETURN(loaded.label, LoadLabel(sample, size));
   }
   return loaded;

@@ -133,8 +133,10 @@ TEST(DecodeImage, ShrinksJpegsAsTheyAreDecoded) {
   const std::string bytes(jpeg.begin(), jpeg.end());
   for (const int shrink : {2, 4, 8}) {
     const cv::Size size((50 + shrink - 1) / shrink, (41 + shrink - 1) / shrink);
-    const cv::Mat decoded = DecodeImage(bytes, shrink).value();
+    cv::Size encoded;
+    const cv::Mat decoded = DecodeImage(bytes, shrink, &encoded).value();
     EXPECT_EQ(decoded.size(), size);
+    EXPECT_EQ(encoded, smooth.size());
     // A pixel is the mean of shrink x shrink of the image.
     const cv::Mat block = smooth(cv::Rect(shrink, 2 * shrink, shrink, shrink));
     const cv::Vec3b pixel = decoded.at<cv::Vec3b>(2, 1);
