@@ -109,11 +109,11 @@ class Bench:
         lines = [f"name: {job}", f"data: {{format: camvid, root: {o.root}, crop: [{size}], scale: [{o.scale}], "
                  f"eval_size: [{size}], decoded_mib: 512}}",
                  f"student: {{model: {model}}}", f"losses: {losses}",
-                 f"train: {{global_batch: {o.batch}, steps: {steps}, precision: bf16, seed: {seed}, threads: {o.threads}, "
+                 f"train: {{global_batch: {o.batch}, steps: {steps}, precision: {o.precision}, seed: {seed}, threads: {o.threads}, "
                  f"checkpoint_every: 100000, log_every: 100}}", "run: {students: 1}"]
         if targets is not None:
             views = "" if "views" in targets else f', views: "replay: {o.views}"'
-            lines += [f"teacher: {{checkpoint: {self.teacher}, compute: bf16, threads: 2, batch: {o.batch}}}",
+            lines += [f"teacher: {{checkpoint: {self.teacher}, compute: {o.precision}, threads: 2, batch: {o.batch}}}",
                       f"targets: {{cache: methods, {targets}{views}}}"]
         with open(file, "w") as out:
             out.write("\n".join(lines) + "\n")
@@ -225,6 +225,8 @@ def main():
     parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--views", type=int, default=8)
     parser.add_argument("--afdcd-tap", default="c4", help="what Af-DCD reads; on a CPU c4's projector takes most of a step")
+    parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16",
+                        help="of students and teacher; bf16 is slow on a processor without AVX-512")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1, help="of each job")
