@@ -54,18 +54,19 @@ void ProgressBar::Update(int64_t done, absl::string_view note) {
 void ProgressBar::Finish() {
   if (finished_) return;
   finished_ = true;
-  if (!printed_) Print();
+  if (!printed_ && Line() != shown_) Print();
   if (options_.terminal) out_ << std::endl;
 }
 
 void ProgressBar::Print() {
   printed_ = true;
   last_line_ = recent_.back().time;
+  shown_ = Line();
   if (options_.terminal) {
     // Back to the first column, and clear what a longer line has left.
-    out_ << "\r" << Line() << "\033[K" << std::flush;
+    out_ << "\r" << shown_ << "\033[K" << std::flush;
   } else {
-    out_ << Line() << std::endl;
+    out_ << shown_ << std::endl;
   }
 }
 

@@ -33,7 +33,8 @@ class ProgressBar {
 
   // `done` of the total so far (less than before: the work was set back), and a few more words.
   void Update(int64_t done, absl::string_view note = "");
-  // Prints the last state and ends the line. Idempotent; nothing may follow.
+  // Prints the last state, unless it stands there, and ends the line. Idempotent; nothing may
+  // follow.
   void Finish();
 
   // The work was at `done` when this bar began: those are not counted into the rate.
@@ -59,6 +60,7 @@ class ProgressBar {
   std::string note_;
   absl::Time last_line_ = absl::InfinitePast();
   bool printed_ = true;  // the last update has been printed
+  std::string shown_;    // the line that was printed last
   bool finished_ = false;
 };
 

@@ -54,6 +54,16 @@ TEST_F(ProgressBarTest, LogGetsPlainLinesAtAnInterval) {
                                             "1:34\n"));
 }
 
+TEST_F(ProgressBarTest, FinishSaysNothingThatTheLogHolds) {
+  ProgressBar bar(out_, Options(false, 100));
+  bar.StartAt(100);
+  bar.Update(100, "mIoU 20 %");
+  now_ += absl::Seconds(1);
+  bar.Update(100, "mIoU 20 %");
+  bar.Finish();
+  EXPECT_EQ(out_.str(), "training 100/100 steps, mIoU 20 %\n");
+}
+
 TEST_F(ProgressBarTest, ALateBarIsSilentAboutShortWork) {
   {
     LateBar bar(out_, Options(true, 100));
