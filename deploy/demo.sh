@@ -180,7 +180,7 @@ say "job 2: ICSD with ALW and another seed; the teacher should stay idle"
 distil icsd-alw 1 "{icsd: {weight: 10, schedule: alw}}"
 counters after
 
-say "results"
+say "results (every checkpoint evaluated once more, in fp32)"
 checkpoints=("$teacher_file")
 for name in alone kd-i2ckd icsd-alw; do
   checkpoints+=("$(python3 "$here/deploy/demo_report.py" checkpoint "$work/$name.json")")
