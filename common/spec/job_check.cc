@@ -348,6 +348,14 @@ void CheckTrain(const v1::JobSpec& spec, Checker& check) {
               absl::StrCat(spec.run().students(), " students for a global batch of ",
                            train.global_batch(), ": each needs an image"));
   }
+  // The targets of a student's share of a batch are one request.
+  const auto most = static_cast<int64_t>(TargetRequest::kMaxSamples) * spec.run().students();
+  if (spec.teachers_size() > 0 && train.global_batch() > most) {
+    check.Bad("train.global_batch",
+              absl::StrCat(train.global_batch(), " images for ", spec.run().students(),
+                           " students: one takes at most ", TargetRequest::kMaxSamples,
+                           " with a teacher; lower it, or raise run.students"));
+  }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/targets/located_target.h"
+#include "common/targets/wire.h"
 
 namespace reflux {
 
@@ -22,7 +23,11 @@ RemoteTry::RemoteTry(const RemoteSourceOptions& options, RemoteSourceMetrics& me
       request_(request),
       missing_(missing),
       sink_(sink) {
-  for (size_t sample : asked) had_image_.push_back(request.samples[sample].image != nullptr);
+  for (size_t sample : asked) {
+    const auto& image = request.samples[sample].image;
+    had_image_.push_back(image != nullptr);
+    if (image != nullptr) image_bytes_ += image->size();
+  }
 }
 
 bool RemoteTry::IsMissing(size_t index, size_t spec) const {
@@ -80,11 +85,20 @@ bool RemoteTry::MayComeLater(size_t index, absl::Status& failure) {
   return true;
 }
 
-// True when the next try can carry the image. Otherwise `failure` says why not.
+// One call is one message: it carries at most kMaxImageBytes of images, or a single one. Those that
+// found no room go with the tries after it, once these have been answered.
+bool RemoteTry::TakesImage(size_t bytes) {
+  full_ = full_ || (image_bytes_ > 0 && image_bytes_ + bytes > kMaxImageBytes);
+  if (!full_) image_bytes_ += bytes;
+  return !full_;
+}
+
+// True when the next tries can carry the image. Otherwise `failure` says why not.
 bool RemoteTry::SupplyImage(SampleRef& sample, absl::Status& failure) {
   failure = SampleNeededError(sample);
   if (sample.image != nullptr) return true;  // another spec of the sample asked before
   if (options_.read_image == nullptr) return false;
+  if (full_) return true;
   absl::StatusOr<std::string> image = options_.read_image(sample.locator);
   if (!image.ok()) {
     failure = image.status();
@@ -95,6 +109,7 @@ bool RemoteTry::SupplyImage(SampleRef& sample, absl::Status& failure) {
         absl::StrCat(sample.locator.path, " has changed since its digest was taken"));
     return false;
   }
+  if (!TakesImage(image->size())) return true;
   if (const absl::Status label = SupplyLabel(sample); !label.ok()) {
     failure = label;
     return false;

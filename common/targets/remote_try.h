@@ -37,6 +37,7 @@ class RemoteTry : public TargetSink {
   bool IsMissing(size_t index, size_t spec) const;
   bool MayComeLater(size_t index, absl::Status& failure);
   bool SupplyImage(SampleRef& sample, absl::Status& failure);
+  bool TakesImage(size_t bytes);
   absl::Status SupplyLabel(SampleRef& sample);
 
   const RemoteSourceOptions& options_;
@@ -47,6 +48,8 @@ class RemoteTry : public TargetSink {
   MissingTargets& missing_;
   TargetSink& sink_;
   std::vector<bool> had_image_;  // a server that got the image and still asks for it is refused
+  size_t image_bytes_ = 0;       // of this call's images and those supplied for the next
+  bool full_ = false;            // no further image has room in the next
   absl::Status last_failure_;
   bool supplied_images_ = false, files_failed_ = false, files_unreadable_ = false;
 };

@@ -10,7 +10,6 @@ namespace reflux {
 namespace {
 
 constexpr int32_t kMaxThreadsOrBatch = 1024;
-constexpr size_t kMaxImageBytes = size_t{64} << 20;
 constexpr int kMaxTaps = 4096;
 constexpr int kMaxLabelValues = 65536;
 

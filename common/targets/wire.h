@@ -9,6 +9,10 @@
 
 namespace reflux {
 
+// Of a sample's image and label, encoded; a server's messages are a little longer
+// (kTargetServiceMaxReceiveBytes).
+inline constexpr size_t kMaxImageBytes = size_t{64} << 20;
+
 v1::Preprocessing ToProto(const Preprocessing& preprocessing);
 v1::Numerics ToProto(const Numerics& numerics);
 v1::TeacherIdentity ToProto(const TeacherIdentity& identity);

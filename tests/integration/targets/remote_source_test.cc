@@ -256,6 +256,23 @@ TEST(RemoteSource, SendsTheImageWhenTheServerHasNoSuchFile) {
   EXPECT_EQ(source.fetches(), 2);
 }
 
+TEST(RemoteSource, SendsManyLargeImagesInSeveralMessages) {
+  FakeSource source([](const SampleRef& s, const TargetSpec&) -> absl::StatusOr<EncodedTarget> {
+    if (s.image == nullptr) return SampleNeededError(s);
+    return MakeTarget(s, 4);
+  });
+  Served served(source);
+  RemoteSourceOptions options = Fast(served.server->address());
+  const std::string image(24 << 20, 'x');
+  options.read_image = [&](const Locator&) { return image; };
+  TargetRequest request = MakeRequest(5, {"logits", "aspp"});
+  for (SampleRef& sample : request.samples) sample.digest = Sha256::Of(image);
+  CollectingSink sink;
+  ASSERT_TRUE(MakeRemoteSource(options)->Fetch(Within(absl::Minutes(1)), request, sink).ok());
+  EXPECT_EQ(sink.deliveries, 10);
+  for (const auto& [index, target] : sink.targets) EXPECT_TRUE(target.ok()) << target.status();
+}
+
 TEST(RemoteSource, RefusesAnImageThatChangedSinceItsDigestWasTaken) {
   FakeSource source([](const SampleRef& s, const TargetSpec&) { return SampleNeededError(s); });
   Served served(source);

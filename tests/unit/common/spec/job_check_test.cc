@@ -74,6 +74,7 @@ TEST(JobCheckTest, EachContradictionIsTold) {
       {"losses.kd.teacher=big", "losses.kd.teacher: no teacher `big`; there are: default"},
       {"teacher.checkpoint=~", "teacher.checkpoint: missing: the file of the teacher"},
       {"run.students=9", "run.students: 9 students for a global batch of 8"},
+      {"train.global_batch=1025", "train.global_batch: 1025 images for 1 students"},
       {"losses={ce: ~, kd: ~}", "losses: no term is left"},
       {"losses.afdcd.patch=[4]", "losses.afdcd.patch: expected [height, width], got 1 numbers"},
       {"losses.afdcd.crop=[44, 44, 1]", "losses.afdcd.crop: expected [height, width], got 3"},

@@ -56,5 +56,41 @@ TEST(Wire, IgnoresAFieldThatOnlySaysHowToAnswer) {
   EXPECT_TRUE(FromProto(std::move(request)).ok());
 }
 
+TEST(Wire, NamesTheFieldThatIsBeyondItsBound) {
+  using Change = void (*)(v1::FetchRequest&);
+  const std::pair<const char*, Change> changes[] = {
+      {"1024 samples",
+       [](auto& r) {
+         while (r.samples_size() < 1025) *r.add_samples() = r.samples(0);
+       }},
+      {"16 specs",
+       [](auto& r) {
+         while (r.specs_size() < 17) *r.add_specs() = r.specs(0);
+       }},
+      {"samples: a request has", [](auto& r) { r.clear_samples(); }},
+      {"specs.tap", [](auto& r) { r.mutable_specs(0)->set_tap(std::string(129, 'a')); }},
+      {"specs.codec", [](auto& r) { r.mutable_specs(0)->set_codec(v1::Codec(777)); }},
+      {"specs.reduction", [](auto& r) { r.mutable_specs(0)->set_reduction(v1::Reduction(777)); }},
+      {"samples.locator", [](auto& r) { r.mutable_samples(0)->set_path(std::string(1025, 'a')); }},
+      {"samples.image",
+       [](auto& r) { r.mutable_samples(0)->set_image(std::string(65 << 20, 'a')); }},
+      {"view: sides", [](auto& r) { r.mutable_samples(0)->mutable_view()->set_crop_width(-1); }},
+      {"decode_shrink",
+       [](auto& r) { r.mutable_samples(0)->mutable_view()->set_decode_shrink(3); }},
+      {"threads and batch",
+       [](auto& r) { r.mutable_teacher()->mutable_numerics()->set_batch(1 << 30); }},
+      {"numerics.compute",
+       [](auto& r) { r.mutable_teacher()->mutable_numerics()->set_compute(v1::ComputeDType(9)); }},
+      {"divisor", [](auto& r) { r.mutable_teacher()->mutable_preprocessing()->set_divisor(0); }},
+  };
+  for (const auto& [field, change] : changes) {
+    v1::FetchRequest request = Request();
+    change(request);
+    const absl::Status status = FromProto(std::move(request)).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << field << ": " << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(field));
+  }
+}
+
 }  // namespace
 }  // namespace reflux
