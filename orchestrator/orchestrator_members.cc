@@ -12,9 +12,9 @@ namespace reflux {
 absl::StatusOr<v1::RegisterResponse> Orchestrator::Impl::Register(
     const v1::RegisterRequest& request) {
   if (absl::string_view(request.build_version()) != BuildVersion()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(request.role(), " is of build ", request.build_version(),
-                     ", this orchestrator of ", BuildVersion(), ": use programs of one build"));
+    return absl::UnimplementedError(absl::StrCat(request.role(), " is of build ",
+                                                 request.build_version(), ", this orchestrator of ",
+                                                 BuildVersion(), ": use programs of one build"));
   }
   MutexLock lock(mutex_);
   v1::RegisterResponse response;

@@ -152,7 +152,7 @@ class MembershipClient::Impl {
     absl::Duration retry = options_.min_retry;
     while (true) {
       const absl::Status status = Step();
-      if (absl::IsFailedPrecondition(status)) {
+      if (absl::IsFailedPrecondition(status) || absl::IsUnimplemented(status)) {
         Refuse(status);
         return;
       }

@@ -44,8 +44,9 @@ struct MembershipOptions {
 struct MembershipCallbacks {
   // What rank 0 reports with the next heartbeat. Must not block.
   std::function<v1::Progress()> progress;
-  // FAILED_PRECONDITION: another generation has taken over, or the builds differ. Called once, then
-  // the client is silent; the process must exit (kExitFailed) without writing anything more.
+  // FAILED_PRECONDITION: another generation has taken over. UNIMPLEMENTED: the builds differ, which
+  // no restart mends. Called once, then the client is silent; the process must exit (kExitFailed, or
+  // kPermanentFailure) without writing anything more.
   std::function<void(const absl::Status&)> refused;
 };
 

@@ -33,7 +33,7 @@ absl::StatusOr<std::unique_ptr<MembershipClient>> StartMembership(
   callbacks.refused = [](const absl::Status& status) {
     spdlog::error("the orchestrator refuses this process: {}", std::string(status.message()));
     // At once: whoever took over must not race with what this process would still write.
-    _exit(kExitFailed);
+    _exit(absl::IsUnimplemented(status) ? kPermanentFailure : kExitFailed);
   };
   return MembershipClient::Start(options, std::move(callbacks));
 }

@@ -19,7 +19,7 @@ struct MembershipFlags {
 void AddMembershipFlags(CLI::App& app, MembershipFlags& flags);
 
 // Starts the client, or returns null when no orchestrator was named. A refusal ends the process
-// with kExitFailed, nothing more written. `options` brings the addresses; the flags fill in the
+// at once (MembershipCallbacks::refused), nothing more written. `options` brings the addresses; the flags fill in the
 // rest.
 absl::StatusOr<std::unique_ptr<MembershipClient>> StartMembership(
     const MembershipFlags& flags, MembershipOptions options,

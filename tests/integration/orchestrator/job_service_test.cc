@@ -155,7 +155,7 @@ TEST_F(JobServiceTest, RefusesAnotherBuild) {
   request.set_build_version("0.0.1-other");
   v1::RegisterResponse response;
   const grpc::Status status = Register(request, &response);
-  EXPECT_EQ(status.error_code(), grpc::FAILED_PRECONDITION);
+  EXPECT_EQ(status.error_code(), grpc::UNIMPLEMENTED);
   EXPECT_THAT(status.error_message(), HasSubstr("0.0.1-other"));
 }
 

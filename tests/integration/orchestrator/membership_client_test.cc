@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
+#include <future>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -122,17 +124,23 @@ TEST(MembershipClient, HearsTheWishToStop) {
   EXPECT_TRUE(client->stop_requested()->cancelled());
 }
 
-TEST(MembershipClient, CallsRefusedOnFailedPrecondition) {
-  FakeMembership fake;
-  fake.refusal_ = absl::FailedPreconditionError("generation 3 runs");
-  auto server = RpcServer::Start({}, {&fake}).value();
-  auto refused = std::make_shared<Cancellation>();
-  auto client =
-      MembershipClient::Start(Options(server->address()),
-                              {.refused = [refused](const absl::Status&) { refused->Cancel(); }})
-          .value();
-  EXPECT_TRUE(absl::IsFailedPrecondition(client->AwaitRegistered(Soon(), refused)) ||
-              refused->cancelled());
+TEST(MembershipClient, CallsRefusedWhenAnotherGenerationRunsOrTheBuildsDiffer) {
+  for (const absl::Status& refusal : {absl::FailedPreconditionError("generation 3 runs"),
+                                      absl::UnimplementedError("another build")}) {
+    FakeMembership fake;
+    fake.refusal_ = refusal;
+    auto server = RpcServer::Start({}, {&fake}).value();
+    std::promise<absl::Status> refused;
+    auto client =
+        MembershipClient::Start(
+            Options(server->address()),
+            {.refused = [&refused](const absl::Status& status) { refused.set_value(status); }})
+            .value();
+    std::future<absl::Status> told = refused.get_future();
+    ASSERT_EQ(told.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+    EXPECT_EQ(told.get(), refusal);
+    EXPECT_EQ(client->AwaitRegistered(Soon(), nullptr).code(), refusal.code());
+  }
 }
 
 TEST(MembershipClient, FindsARestartedOrchestratorThroughTheFile) {
