@@ -119,6 +119,10 @@ ServicePlan PlanCache(const std::string& name, int number, const std::string& te
                       .program = "reflux-cache"};
   plan.arguments = StoreArguments(name, short_id, suffix, state, site);
   plan.arguments.insert(plan.arguments.end(), {"--teacher", PoolEndpoint(pool_role, state)});
+  if (site.capacity_gib > 0) {
+    plan.arguments.insert(plan.arguments.end(),
+                          {"--capacity-gib", absl::StrCat(site.capacity_gib)});
+  }
   for (std::string& argument : CommonArguments(plan.role, state)) {
     plan.arguments.push_back(argument);
   }

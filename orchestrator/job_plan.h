@@ -16,9 +16,10 @@ namespace reflux {
 
 // Where cache servers keep targets, the same for all jobs of an orchestrator.
 struct CacheSite {
-  std::string store;      // "rados:POOL", which they share; empty: each has a folder of the state
-  std::string ceph_conf;  // empty: where Ceph looks for it
-  std::string ceph_user;  // empty: admin
+  std::string store;        // "rados:POOL", which they share; empty: each has a folder of the state
+  std::string ceph_conf;    // empty: where Ceph looks for it
+  std::string ceph_user;    // empty: admin
+  double capacity_gib = 0;  // of each cache server, beyond which it evicts; 0: the disk's
 };
 
 struct ServicePlan {

@@ -148,6 +148,10 @@ void AddFlags(CLI::App& app, Flags& flags) {
       ->needs(store);
   app.add_option("--ceph-user", flags.cache_site.ceph_user, "Ceph's user, without \"client.\"")
       ->needs(store);
+  app.add_option("--cache-capacity-gib", flags.cache_site.capacity_gib,
+                 "GiB of targets for each cache server to hold; 0: no limit but the disk's")
+      ->check(CLI::Range(0.0, 1e9))
+      ->capture_default_str();
   app.add_flag("--insecure", flags.insecure,
                "Listen on other than loopback addresses, without TLS");
 }

@@ -62,7 +62,8 @@ TEST_F(JobServiceTest, WorkersAreToldOfSeveralCaches) {
 
 TEST_F(JobServiceTest, CachesShareTheStoreOfTheSite) {
   StopOrchestrator();
-  options_.cache_site = {.store = "rados:targets", .ceph_conf = "/etc/site.conf"};
+  options_.cache_site = {
+      .store = "rados:targets", .ceph_conf = "/etc/site.conf", .capacity_gib = 2.5};
   StartOrchestrator();
   v1::JobSpec spec = DistilSpec();
   spec.mutable_run()->set_caches(2);
@@ -73,6 +74,7 @@ TEST_F(JobServiceTest, CachesShareTheStoreOfTheSite) {
   for (const LaunchSpec& cache : {first, second}) {
     EXPECT_THAT(ValueOf(cache, "--store"), testing::StartsWith("rados:targets/default."));
     EXPECT_EQ(ValueOf(cache, "--ceph-conf"), "/etc/site.conf");
+    EXPECT_EQ(ValueOf(cache, "--capacity-gib"), "2.5");
     EXPECT_EQ(ValueOf(cache, "--dir"), "");
   }
   EXPECT_EQ(ValueOf(first, "--store"), ValueOf(second, "--store"));
