@@ -53,6 +53,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--min-free-disk-gib", flags.min_free_disk_gib,
                  "Evict, then stop storing, when the disk has less than this free")
       ->check(CLI::Range(0.0, 1e9))
+      ->excludes(store)
       ->capture_default_str();
   AddProgramFlags(app, flags.program);
 }
