@@ -116,7 +116,13 @@ data: {format: camvid, root: $root, crop: [$crop], scale: [$scale], eval_size: [
 $(printf '%s\n' "$@")
 YAML
   local ended=0 id
-  reflux submit "$file" --watch || ended=$?
+  id=$(reflux ps --json | python3 "$here/deploy/demo_report.py" unfinished "$name")
+  if [ -n "$id" ]; then
+    echo "(goes on where an earlier run of the demo was stopped)"
+    reflux watch "$id" || ended=$?
+  else
+    reflux submit "$file" --watch || ended=$?
+  fi
   id=$(reflux ps --json | python3 "$here/deploy/demo_report.py" newest "$name")
   [ $ended -eq 0 ] || { echo "demo: job $name has not succeeded; its logs: $state/jobs/$id/logs" >&2; exit 1; }
   reflux describe "$id" --json >"$work/$name.json"
@@ -191,7 +197,9 @@ python3 "$here/deploy/demo_report.py" table "$work"
 echo "masks: $work/masks.png"
 if [ $keep -eq 1 ]; then
   trap - EXIT
-  echo "still running: orchestrator $(cat "$state/endpoints/orchestrator"), cache $(endpoint cache), teacher $(endpoint teacher)"
+  cache=$(endpoint cache) teacher=$(endpoint teacher)
+  echo "still running: orchestrator $(cat "$state/endpoints/orchestrator"), cache $(cat "${cache#@}"), teacher $(cat "${teacher#@}")"
+  echo "metrics: $(grep -o 'http://[^ ]*/metrics' "$work/orchestrator.log" | tail -n 1)"
   echo "ask it:  REFLUX_SERVER=$REFLUX_SERVER $bin/reflux ps"
   echo "stop it: kill $(cat "$work/orchestrator.pid")"
 fi

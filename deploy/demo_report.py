@@ -1,6 +1,7 @@
 """What the demo reads out of the client's JSON: the newest job, checkpoints, the table at the end.
 
     demo_report.py newest NAME < ps.json      id of the newest job of that name
+    demo_report.py unfinished NAME < ps.json  id of one that has not ended, if there is one
     demo_report.py checkpoint JOB.json        the student that the job wrote
     demo_report.py table FOLDER               the table, from the files that demo.sh left there
 """
@@ -15,9 +16,17 @@ def load(*path):
         return json.load(file)
 
 
+def jobs_of(name):
+    return [j for j in json.load(sys.stdin).get("jobs", []) if j["spec"]["name"] == name]
+
+
 def newest(name):
-    jobs = [j for j in json.load(sys.stdin).get("jobs", []) if j["spec"]["name"] == name]
-    return max(jobs, key=lambda j: int(j["submitted_unix_ms"]))["job_id"]
+    return max(jobs_of(name), key=lambda j: int(j["submitted_unix_ms"]))["job_id"]
+
+
+def unfinished(name):
+    ended = ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED")
+    return next((j["job_id"] for j in jobs_of(name) if j["state"] not in ended), None)
 
 
 def steps(folder, name):
@@ -32,7 +41,8 @@ def steps(folder, name):
 
 
 def count(document, field):
-    return int(document.get(field, 0))
+    """0 only where there was no server yet to ask: then the whole document is empty."""
+    return int(document[field]) if document else 0
 
 
 def table(folder):
@@ -77,6 +87,7 @@ def table(folder):
 def main(command, *arguments):
     commands = {
         "newest": newest,
+        "unfinished": unfinished,
         "checkpoint": lambda job: os.path.join(load(job)["directory"], "student.safetensors"),
         "table": table,
     }
