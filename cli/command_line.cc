@@ -186,7 +186,7 @@ class Parser {
     CLI::App* describe =
         Add(app_, "describe", "Everything about one job: state, progress, processes, folder",
             [this] { return Describe(terminal_, server(), flags_.job_id); });
-    CLI::App* cancel = Add(app_, "cancel", "Stop a job; what is on disk stays resumable",
+    CLI::App* cancel = Add(app_, "cancel", "Stop a job for good; its checkpoints stay",
                            [this] { return Cancel(terminal_, server(), flags_.job_id); });
     for (CLI::App* command : {ps, watch, describe, cancel}) {
       if (command != ps) AddJobId(command, flags_.job_id);
