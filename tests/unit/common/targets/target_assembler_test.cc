@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <limits>
 #include <map>
 #include <string>
 #include <utility>
@@ -102,15 +103,12 @@ TEST_F(TargetAssemblerTest, APlacedTargetLiesInItsPlace) {
   EXPECT_EQ(target.owner, nullptr);
 }
 
-TEST_F(TargetAssemblerTest, WhatDoesNotMatchIsDataLossOfThatTarget) {
-  v1::TargetHeader other_sum = Header(), other_shape = Header();
+TEST_F(TargetAssemblerTest, AWrongChecksumIsDataLossOfThatTarget) {
+  v1::TargetHeader other_sum = Header();
   other_sum.mutable_payload()->set_checksum(1);
-  other_shape.mutable_payload()->set_shape(0, 2);
-  for (const v1::TargetHeader& header : {other_sum, other_shape}) {
-    ASSERT_TRUE(Add(header).ok());
-    AddChunks(40000);
-    EXPECT_TRUE(absl::IsDataLoss(sink_.targets.at({1, 0}).status()));
-  }
+  ASSERT_TRUE(Add(other_sum).ok());
+  AddChunks(40000);
+  EXPECT_TRUE(absl::IsDataLoss(sink_.targets.at({1, 0}).status()));
   ASSERT_TRUE(Add(Header()).ok());
   AddChunks(40000);
   EXPECT_TRUE(sink_.targets.at({1, 0}).ok()) << "the stream goes on";
@@ -139,7 +137,7 @@ TEST_F(TargetAssemblerTest, StoredAnswersOnlyACallThatAskedForIt) {
 }
 
 TEST_F(TargetAssemblerTest, RefusesHeadersOutOfBoundsBeforeItAsksForAPlace) {
-  std::vector<v1::TargetHeader> wrong(7, Header());
+  std::vector<v1::TargetHeader> wrong(12, Header());
   wrong[0].mutable_payload()->set_bytes(0);
   wrong[1].mutable_payload()->set_bytes(-1);
   wrong[2].mutable_payload()->set_bytes(EncodedTarget::kMaxBytes + 1);
@@ -147,6 +145,11 @@ TEST_F(TargetAssemblerTest, RefusesHeadersOutOfBoundsBeforeItAsksForAPlace) {
   wrong[4].mutable_payload()->set_dtype(static_cast<v1::DType>(77));
   wrong[5].mutable_payload()->set_codec(v1::CODEC_UNSPECIFIED);
   wrong[6].clear_payload();
+  wrong[7].mutable_payload()->set_shape(0, -1);
+  wrong[8].mutable_payload()->set_shape(1, 0);
+  wrong[9].mutable_payload()->set_shape(2, std::numeric_limits<int32_t>::max());
+  wrong[10].mutable_payload()->set_bytes(wrong[10].payload().bytes() + 2);
+  wrong[11].mutable_payload()->set_dtype(v1::DTYPE_INT8);
   for (const v1::TargetHeader& header : wrong) {
     EXPECT_TRUE(absl::IsDataLoss(Add(header))) << header.ShortDebugString();
   }
@@ -176,9 +179,13 @@ TEST_F(TargetAssemblerTest, ALocationIsGivenOnWithinItsBounds) {
   ASSERT_TRUE(Add(header).ok());
   EXPECT_EQ(sink_.location, (TargetLocation{"/table", 22, target_.bytes.size()}));
   const std::function<void(v1::TargetHeader::Located&)> spoils[] = {
-      [](auto& bad) { bad.clear_path(); }, [](auto& bad) { bad.set_path(std::string(5000, 'x')); },
-      [](auto& bad) { bad.set_offset(-1); }, [](auto& bad) { bad.clear_payload(); },
-      [](auto& bad) { bad.mutable_payload()->set_bytes(int64_t{1} << 40); }};
+      [](auto& bad) { bad.clear_path(); },
+      [](auto& bad) { bad.set_path(std::string(5000, 'x')); },
+      [](auto& bad) { bad.set_offset(-1); },
+      [](auto& bad) { bad.clear_payload(); },
+      [](auto& bad) { bad.mutable_payload()->set_bytes(int64_t{1} << 40); },
+      [](auto& bad) { bad.mutable_payload()->set_shape(0, -1); },
+      [](auto& bad) { bad.mutable_payload()->set_shape(0, 1 << 30); }};
   for (const auto& spoil : spoils) {
     v1::TargetHeader bad = header;
     spoil(*bad.mutable_located());
