@@ -12,6 +12,9 @@ namespace {
 
 constexpr char kSampleNeededUrl[] = "reflux.v1.SampleNeeded";
 
+// As network input 800 MB: what a server takes for one sample.
+constexpr int64_t kMaxViewPixels = int64_t{1} << 26;
+
 }  // namespace
 
 absl::Status View::Validate() const {
@@ -20,6 +23,12 @@ absl::Status View::Validate() const {
       !side_ok(crop_width)) {
     return absl::InvalidArgumentError(
         absl::StrCat("view: sides must be in 1..", kMaxSide, " pixels"));
+  }
+  for (const auto& [height, width] :
+       {std::pair(resized_height, resized_width), std::pair(crop_height, crop_width)}) {
+    if (int64_t{height} * width <= kMaxViewPixels) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("view: ", height, "x", width, " is over ", kMaxViewPixels, " pixels"));
   }
   if (crop_y <= -crop_height || crop_x <= -crop_width || crop_y >= resized_height ||
       crop_x >= resized_width) {

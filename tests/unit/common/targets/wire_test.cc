@@ -75,6 +75,11 @@ TEST(Wire, NamesTheFieldThatIsBeyondItsBound) {
       {"samples.image",
        [](auto& r) { r.mutable_samples(0)->set_image(std::string(65 << 20, 'a')); }},
       {"view: sides", [](auto& r) { r.mutable_samples(0)->mutable_view()->set_crop_width(-1); }},
+      {"is over",
+       [](auto& r) {
+         r.mutable_samples(0)->mutable_view()->set_resized_height(16384);
+         r.mutable_samples(0)->mutable_view()->set_resized_width(16384);
+       }},
       {"decode_shrink",
        [](auto& r) { r.mutable_samples(0)->mutable_view()->set_decode_shrink(3); }},
       {"threads and batch",
