@@ -156,9 +156,9 @@ class Service : public v1::CacheAdminService::Service {
 
   absl::Status Collect(const FetchContext& context, int64_t target_bytes,
                        v1::CollectGarbageResponse& answer) {
-    const int64_t excess = store_.stats().live_bytes - target_bytes;
-    if (target_bytes >= 0 && excess > 0) {
-      REFLUX_ASSIGN_OR_RETURN(const int64_t evicted, store_.Evict(excess));
+    const int64_t live_bytes = store_.stats().live_bytes;
+    if (target_bytes >= 0 && live_bytes > target_bytes) {
+      REFLUX_ASSIGN_OR_RETURN(const int64_t evicted, store_.Evict(live_bytes - target_bytes));
       answer.set_evicted_bytes(evicted);
     }
     REFLUX_ASSIGN_OR_RETURN(const int64_t reclaimed, store_.Reclaim(context));
