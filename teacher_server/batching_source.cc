@@ -157,17 +157,18 @@ void BatchingSource::Run(const std::vector<Item>& batch) {
   const TargetRequest& first = batch.front().caller->request;
   TargetRequest merged{.teacher = first.teacher, .samples = {}, .specs = first.specs};
   FetchContext context{.deadline = absl::InfinitePast()};
-  const absl::Time start = clock_.Now();
+  const absl::Time taken = clock_.Now();
+  const absl::Duration start = clock_.Uptime();  // a clock that is set is not a slow batch
   for (const Item& item : batch) {
     merged.samples.push_back(item.ref());
     context.deadline = std::max(context.deadline, item.caller->context.deadline);
-    metrics_.queue_seconds.Observe(absl::ToDoubleSeconds(start - item.queued));
+    metrics_.queue_seconds.Observe(absl::ToDoubleSeconds(taken - item.queued));
   }
   metrics_.batches.Increment();
   metrics_.batch_samples.Observe(static_cast<double>(batch.size()));
   Scatter scatter(batch);
   const absl::Status status = upstream_.Fetch(context, merged, scatter);
-  const absl::Duration took = clock_.Now() - start;
+  const absl::Duration took = clock_.Uptime() - start;
   metrics_.batch_seconds.Observe(absl::ToDoubleSeconds(took));
   if (!status.ok()) {
     for (const Item& item : batch) Fail(item, status);
