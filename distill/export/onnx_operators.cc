@@ -67,6 +67,7 @@ const std::map<std::string, OnnxTranslator::Translation>& OnnxTranslator::Transl
       {"aten::dropout", &OnnxTranslator::Dropout},
       {"aten::feature_dropout", &OnnxTranslator::Dropout},
       {"aten::hardsigmoid", &OnnxTranslator::HardSigmoid},
+      {"aten::silu", &OnnxTranslator::Silu},
       {"aten::hardtanh", &OnnxTranslator::Clip},
       {"aten::relu6", &OnnxTranslator::Relu6},
       {"aten::add", &OnnxTranslator::Add},
@@ -75,6 +76,7 @@ const std::map<std::string, OnnxTranslator::Translation>& OnnxTranslator::Transl
       {"aten::max_pool2d", &OnnxTranslator::MaxPool},
       {"aten::adaptive_avg_pool2d", &OnnxTranslator::AdaptiveAveragePool},
       {"aten::upsample_bilinear2d", &OnnxTranslator::UpsampleBilinear},
+      {"aten::upsample_nearest2d", &OnnxTranslator::UpsampleNearest},
       {"aten::constant_pad_nd", &OnnxTranslator::Pad},
       {"aten::expand", &OnnxTranslator::Expand},
       {"aten::mean", &OnnxTranslator::Mean},
@@ -148,6 +150,11 @@ void OnnxTranslator::BatchNorm(const TracedNode& traced) {
 void OnnxTranslator::Activation(const TracedNode& traced) {
   Set(traced, graph_.Output(PlainActivations().at(traced.first->kind().toQualString()),
                             {Name(traced.first->input(0))}));
+}
+
+void OnnxTranslator::Silu(const TracedNode& traced) {
+  const std::string x = Name(traced.first->input(0));
+  Set(traced, graph_.Output("Mul", {x, graph_.Output("Sigmoid", {x})}));
 }
 
 void OnnxTranslator::Dropout(const TracedNode& traced) {
@@ -268,18 +275,32 @@ std::string OnnxTranslator::HeightAndWidth(const MapSizes& sizes) {
       "Slice", {graph_.Output("Shape", {found->name}), graph_.Integers({2}), graph_.Integers({4})});
 }
 
-void OnnxTranslator::UpsampleBilinear(const TracedNode& traced) {
-  const Node& node = *traced.first;
-  const auto first = TracedShape(node.output()), second = TracedShape(traced.second->output());
-  const std::string map = Name(node.input(0));
+// The sizes of the output, as Resize takes them: those of the input but for height and width.
+std::string OnnxTranslator::ResizedSizes(const TracedNode& traced, const std::string& map) {
+  const auto first = TracedShape(traced.first->output());
+  const auto second = TracedShape(traced.second->output());
   const std::string size = HeightAndWidth({{first[2], first[3]}, {second[2], second[3]}});
   const std::string kept = graph_.Output(
       "Slice", {graph_.Output("Shape", {map}), graph_.Integers({0}), graph_.Integers({2})});
-  const std::string sizes = graph_.Add("Concat", {kept, size}).Int("axis", 0).output();
-  Set(traced, graph_.Add("Resize", {map, "", "", sizes})
+  return graph_.Add("Concat", {kept, size}).Int("axis", 0).output();
+}
+
+void OnnxTranslator::UpsampleBilinear(const TracedNode& traced) {
+  const std::string map = Name(traced.first->input(0));
+  Set(traced, graph_.Add("Resize", {map, "", "", ResizedSizes(traced, map)})
                   .String("mode", "linear")
                   .String("coordinate_transformation_mode",
-                          Bool(node.input(2)) ? "align_corners" : "pytorch_half_pixel")
+                          Bool(traced.first->input(2)) ? "align_corners" : "pytorch_half_pixel")
+                  .output());
+}
+
+// LibTorch takes the pixel at floor(i * in / out).
+void OnnxTranslator::UpsampleNearest(const TracedNode& traced) {
+  const std::string map = Name(traced.first->input(0));
+  Set(traced, graph_.Add("Resize", {map, "", "", ResizedSizes(traced, map)})
+                  .String("mode", "nearest")
+                  .String("coordinate_transformation_mode", "asymmetric")
+                  .String("nearest_mode", "floor")
                   .output());
 }
 

@@ -29,6 +29,7 @@ class OnnxTranslator {
   void Activation(const TracedNode& traced);
   void Dropout(const TracedNode& traced);
   void HardSigmoid(const TracedNode& traced);
+  void Silu(const TracedNode& traced);
   void Clip(const TracedNode& traced);
   void Relu6(const TracedNode& traced);
   void Add(const TracedNode& traced);
@@ -37,6 +38,7 @@ class OnnxTranslator {
   void MaxPool(const TracedNode& traced);
   void AdaptiveAveragePool(const TracedNode& traced);
   void UpsampleBilinear(const TracedNode& traced);
+  void UpsampleNearest(const TracedNode& traced);
   void Pad(const TracedNode& traced);
   void Expand(const TracedNode& traced);
   void Mean(const TracedNode& traced);
@@ -50,6 +52,7 @@ class OnnxTranslator {
   void Set(const TracedNode& traced, const std::string& name);
   // [2] int64: the height and width that maps of these sizes have, computed from one of them.
   std::string HeightAndWidth(const MapSizes& sizes);
+  std::string ResizedSizes(const TracedNode& traced, const std::string& map);
   // [bins, size]: a product with it pools adaptively, as torch does, along `axis` (2 or 3) of
   // `map`.
   std::string PoolingMatrix(const std::string& map, int64_t axis, int64_t bins);

@@ -116,7 +116,9 @@ INSTANTIATE_TEST_SUITE_P(Architectures, OnnxExportTest,
                          testing::Values("deeplabv3_resnet18", "psp_resnet18",
                                          "deeplabv3plus_mobilenetv2",
                                          "torchvision_deeplabv3_mobilenet_v3_large",
-                                         "cifar_resnet18", "wrn16x2", kTorchScript),
+                                         "efficientdet_b0_seg", "mmseg_deeplabv3_resnet18",
+                                         "mmseg_psp_resnet18", "cifar_resnet18", "wrn16x2",
+                                         kTorchScript),
                          [](const auto& info) { return info.param; });
 
 // One operator that no translation exists for.
