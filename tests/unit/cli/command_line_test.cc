@@ -110,7 +110,7 @@ TEST(CommandLineTest, RecipesAreListedAndShown) {
   EXPECT_THAT(list.out.str(), HasSubstr("\nafdcd-camvid-r18 "));
   EXPECT_THAT(list.out.str(), HasSubstr("  I2CKD's prototype triplets"));
   EXPECT_EQ(RunLine({"recipes", "show", "icsd-camvid-r18"}, show), kExitDone);
-  EXPECT_THAT(show.out.str(), HasSubstr("\n  icsd: {weight: 1, form: full"));
+  EXPECT_THAT(show.out.str(), HasSubstr("\n  icsd: {weight: 10, form: full"));
   EXPECT_EQ(RunLine({"recipes", "show", "nothing"}, none), kExitFailed);
   EXPECT_THAT(none.err.str(), HasSubstr("there are: afdcd-"));
 }
