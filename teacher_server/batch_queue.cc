@@ -66,6 +66,7 @@ absl::Status BatchQueue::Admit(const std::shared_ptr<Caller>& caller, absl::Time
 std::vector<BatchQueue::Bucket> BatchQueue::Buckets() const {
   std::vector<Bucket> buckets;
   for (const Item& item : items_) {
+    if (item.caller->stalled) continue;
     const auto bucket = std::find_if(buckets.begin(), buckets.end(), [&](const Bucket& known) {
       return SameBatch(*known.first, item);
     });
@@ -105,7 +106,7 @@ std::vector<BatchQueue::Item> BatchQueue::TakeBucket(const Item& first) {
   std::vector<Item> batch;
   for (auto it = items_.begin();
        it != items_.end() && static_cast<int>(batch.size()) < options_.max_batch;) {
-    if (!SameBatch(first, *it)) {
+    if (!SameBatch(first, *it) || it->caller->stalled) {
       ++it;
       continue;
     }

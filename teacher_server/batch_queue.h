@@ -6,6 +6,7 @@
 // student leads are started; prefill of the same bucket fills them up.
 #pragma once
 
+#include <atomic>
 #include <list>
 #include <memory>
 #include <vector>
@@ -30,6 +31,8 @@ class BatchQueue {
   struct Caller {
     const FetchContext& context;
     const TargetRequest& request;
+    // It has not taken what was computed for it: its other samples are passed over meanwhile.
+    std::atomic<bool> stalled{false};
   };
   struct Item {
     std::shared_ptr<Caller> caller;

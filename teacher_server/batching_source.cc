@@ -16,25 +16,36 @@ using Item = BatchQueue::Item;
 
 // One Fetch call: its answers on the way from a runner to the caller.
 struct Call : BatchQueue::Caller {
-  Call(const FetchContext& context, const TargetRequest& request) : Caller{context, request} {}
+  Call(const FetchContext& context, const TargetRequest& request, int64_t max_held_bytes)
+      : Caller{context, request}, max_held_bytes(max_held_bytes) {}
   struct Answer {
     size_t sample, spec;
     absl::StatusOr<EncodedTarget> target;
   };
+  const int64_t max_held_bytes;
   Mutex mutex;
   CondVar changed;
   std::deque<Answer> answers REFLUX_GUARDED_BY(mutex);
+  int64_t held_bytes REFLUX_GUARDED_BY(mutex) = 0;  // of the answers
 
+  static int64_t BytesOf(const Answer& answer) {
+    return answer.target.ok() ? static_cast<int64_t>(answer.target->bytes.size()) : 0;
+  }
   void Push(Answer answer) {
     MutexLock lock(mutex);
+    held_bytes += BytesOf(answer);
+    stalled = held_bytes > max_held_bytes;
     answers.push_back(std::move(answer));
     changed.NotifyAll();
   }
-  Answer Pop() {
+  // `resumed`: with this answer gone, more may be computed again.
+  Answer Pop(bool& resumed) {
     MutexLock lock(mutex);
     while (answers.empty()) changed.Wait(mutex);
     Answer answer = std::move(answers.front());
     answers.pop_front();
+    held_bytes -= BytesOf(answer);
+    resumed = held_bytes <= max_held_bytes && stalled.exchange(false);
     return answer;
   }
 };
@@ -111,11 +122,16 @@ class BatchingSource : public TargetSource {
 absl::Status BatchingSource::Fetch(const FetchContext& context, const TargetRequest& request,
                                    TargetSink& sink) {
   REFLUX_RETURN_IF_ERROR(request.Validate());
-  const auto call = std::make_shared<Call>(context, request);
+  const auto call = std::make_shared<Call>(context, request, options_.max_held_bytes);
   REFLUX_RETURN_IF_ERROR(Enqueue(call));
   // The request and context stay alive until the last answer, so the items may refer to them.
   for (size_t left = request.samples.size() * request.specs.size(); left > 0; --left) {
-    Call::Answer answer = call->Pop();
+    bool resumed = false;
+    Call::Answer answer = call->Pop(resumed);
+    if (resumed) {
+      MutexLock lock(mutex_);
+      changed_.NotifyAll();
+    }
     sink.Deliver(answer.sample, answer.spec, std::move(answer.target));
   }
   return absl::OkStatus();

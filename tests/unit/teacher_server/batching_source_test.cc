@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <future>
 #include <thread>
 
 #include "absl/time/clock.h"
@@ -92,6 +93,38 @@ TEST(BatchingSource, CallersShareABatchWhileTheRunnerIsBusy) {
   third.join();
   EXPECT_EQ(second_sink.deliveries, 2);
   EXPECT_EQ(third_sink.deliveries, 2);
+}
+
+// Holds its caller's thread in the first delivery until it is let go.
+class BlockedSink : public CollectingSink {
+ public:
+  void Deliver(size_t sample, size_t spec, absl::StatusOr<EncodedTarget> target) override {
+    gone_.wait();
+    CollectingSink::Deliver(sample, spec, std::move(target));
+  }
+  void LetGo() { let_go_.set_value(); }
+
+ private:
+  std::promise<void> let_go_;
+  const std::shared_future<void> gone_ = let_go_.get_future().share();
+};
+
+TEST(BatchingSource, ComputesNothingMoreForACallerThatDoesNotTakeIt) {
+  GatedSource upstream;
+  upstream.Open();
+  BatchingOptions options = Options(1);
+  options.max_held_bytes = 0;
+  auto source = MakeBatchingSource(upstream, options);
+  BlockedSink slow_sink;
+  std::thread slow([&] { EXPECT_TRUE(source->Fetch({}, MakeRequest(8, {"a"}), slow_sink).ok()); });
+  upstream.AwaitRequests(2);  // one in the sink's hands, one before it
+  CollectingSink sink;
+  ASSERT_TRUE(source->Fetch({}, MakeRequest(3, {"a"}), sink).ok());
+  EXPECT_EQ(sink.deliveries, 3) << "another caller is not held up";
+  EXPECT_EQ(upstream.sizes().size(), 5u) << "six of the slow caller's were passed over";
+  slow_sink.LetGo();
+  slow.join();
+  EXPECT_EQ(slow_sink.deliveries, 8);
 }
 
 TEST(BatchingSource, RefusesWhatExceedsTheQueue) {
