@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
+#include "common/targets/target_form.h"
 #include "common/targets/xxh3.h"
 
 namespace reflux {
@@ -130,24 +131,7 @@ EncodedTarget EncodedTarget::FromBytes(std::string bytes, DType dtype, Codec cod
 absl::Status EncodedTarget::Verify() const { return VerifyAgainst(TargetChecksum(bytes)); }
 
 absl::Status EncodedTarget::VerifyAgainst(uint64_t computed) const {
-  int64_t elements = 1;
-  for (int32_t side : shape) {
-    if (side <= 0 || side > kMaxBytes) return absl::DataLossError("target: a side is out of range");
-    elements *= side;
-    if (elements > kMaxBytes) return absl::DataLossError("target: over 1 GiB");
-  }
-  if (!IsCodec(static_cast<int64_t>(codec))) return absl::DataLossError("target: unknown codec");
-  if (dtype != StoredDType(codec)) {
-    return absl::DataLossError(
-        absl::StrCat("target: codec ", Name(codec), " does not store ", Name(dtype)));
-  }
-  if (UncompressedBytes(codec, shape) > kMaxBytes) return absl::DataLossError("target: over 1 GiB");
-  const auto size = static_cast<int64_t>(bytes.size());
-  const int64_t most = MaxValueBytes(codec, shape);
-  if (IsCompressed(codec) ? size == 0 || size > most : size != most) {
-    return absl::DataLossError(absl::StrCat("target: ", size, " bytes, its shape needs ",
-                                            IsCompressed(codec) ? "1.." : "", most));
-  }
+  REFLUX_RETURN_IF_ERROR(CheckForm(*this, static_cast<int64_t>(bytes.size())));
   if (computed != checksum) return absl::DataLossError("target: wrong checksum");
   return absl::OkStatus();
 }

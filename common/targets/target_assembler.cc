@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/status_macros.h"
+#include "common/targets/target_form.h"
 
 namespace reflux {
 namespace {
@@ -24,25 +25,13 @@ EncodedTarget Coming(const v1::TargetHeader::Payload& payload) {
 
 constexpr size_t kMaxPath = 4096;
 
-bool HasSides(const v1::TargetHeader::Payload& payload) {
-  if (payload.shape_size() != 3) return false;
-  int64_t elements = 1;
-  for (const int32_t side : payload.shape()) {
-    if (side <= 0) return false;
-    elements *= side;
-    if (elements > EncodedTarget::kMaxBytes) return false;
-  }
-  return true;
-}
-
-// Before a place is asked for: receivers make their batch by the shape.
+// Before a place is asked for: receivers make their batch by the shape. The numbers are checked
+// before Coming narrows them.
 bool IsInBounds(const v1::TargetHeader::Payload& payload) {
-  if (!IsCodec(payload.codec()) || !HasSides(payload)) return false;
-  const EncodedTarget coming = Coming(payload);
-  const int64_t bytes = payload.bytes(), most = MaxValueBytes(coming.codec, coming.shape);
-  return bytes > 0 && bytes <= EncodedTarget::kMaxBytes &&
-         payload.dtype() == static_cast<int>(StoredDType(coming.codec)) &&
-         (IsCompressed(coming.codec) ? bytes <= most : bytes == most);
+  return payload.bytes() > 0 && payload.bytes() <= EncodedTarget::kMaxBytes &&
+         payload.shape_size() == 3 && payload.dtype() >= v1::DTYPE_FLOAT32 &&
+         payload.dtype() <= v1::DTYPE_INT8 && IsCodec(payload.codec()) &&
+         CheckForm(Coming(payload), payload.bytes()).ok();
 }
 
 }  // namespace

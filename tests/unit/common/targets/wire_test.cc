@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <utility>
+
 #include "common/base/digest.h"
 
 namespace reflux {
@@ -26,20 +29,15 @@ void AddField(google::protobuf::Message* message) {
 
 TEST(Wire, RefusesAFieldThatMayMakeItAnotherTarget) {
   ASSERT_TRUE(FromProto(Request()).ok());
-  using Part = google::protobuf::Message* (*)(v1::FetchRequest&);
-  for (const Part part : {
-           Part([](auto& r) -> google::protobuf::Message* { return r.mutable_teacher(); }),
-           Part([](auto& r) -> google::protobuf::Message* {
-             return r.mutable_teacher()->mutable_preprocessing();
-           }),
-           Part([](auto& r) -> google::protobuf::Message* {
-             return r.mutable_teacher()->mutable_numerics();
-           }),
-           Part([](auto& r) -> google::protobuf::Message* {
-             return r.mutable_samples(0)->mutable_view();
-           }),
-           Part([](auto& r) -> google::protobuf::Message* { return r.mutable_specs(0); }),
-       }) {
+  using Part = std::function<google::protobuf::Message*(v1::FetchRequest&)>;
+  const Part parts[] = {
+      [](auto& r) { return r.mutable_teacher(); },
+      [](auto& r) { return r.mutable_teacher()->mutable_preprocessing(); },
+      [](auto& r) { return r.mutable_teacher()->mutable_numerics(); },
+      [](auto& r) { return r.mutable_samples(0)->mutable_view(); },
+      [](auto& r) { return r.mutable_specs(0); },
+  };
+  for (const Part& part : parts) {
     v1::FetchRequest request = Request();
     google::protobuf::Message* message = part(request);
     AddField(message);
