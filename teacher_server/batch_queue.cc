@@ -90,8 +90,9 @@ BatchQueue::Next BatchQueue::Take(absl::Time now) {
     next.expired.push_back(std::move(*it));
     it = items_.erase(it);
   }
-  for (const Bucket& bucket : Buckets()) {
-    if (students_ > 0 && !IsStudent(*bucket.first)) break;
+  const std::vector<Bucket> buckets = Buckets();
+  for (const Bucket& bucket : buckets) {
+    if (IsStudent(*buckets.front().first) && !IsStudent(*bucket.first)) break;
     const absl::Time due = bucket.first->queued + options_.max_delay;
     if (bucket.count >= options_.max_batch || now >= due) {
       next.batch = TakeBucket(Item(*bucket.first));

@@ -30,9 +30,10 @@ struct BatchingMetrics {
 
 // Thread-safe. As many threads of its own as there are runners call `upstream` (not owned), each
 // one batch at a time, in the order of batch_queue.h. A sample whose caller's deadline passed or
-// who cancelled is answered before compute is spent on it. A caller whose sink blocks holds up
-// nobody else, and memory of max_held_bytes and a batch. Deliveries run on the calling thread of
-// Fetch. The destructor ends with the running batches and answers what waits with UNAVAILABLE.
+// who cancelled is answered before compute is spent on it. A caller whose sink blocks keeps its
+// places in the queue, and memory of max_held_bytes and a batch; the others' samples pass it by.
+// Deliveries run on the calling thread of Fetch. The destructor ends with the running batches and
+// answers what waits with UNAVAILABLE.
 std::unique_ptr<TargetSource> MakeBatchingSource(TargetSource& upstream,
                                                  const BatchingOptions& options,
                                                  const BatchingMetrics& metrics = {});

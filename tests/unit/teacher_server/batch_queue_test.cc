@@ -76,6 +76,16 @@ TEST_F(BatchQueueTest, AWaitingStudentGoesBeforePrefillWhichFillsItsBatchUp) {
   EXPECT_EQ(Described(queue_.Take(now_ + delay_)), Of(0, 2));
 }
 
+TEST_F(BatchQueueTest, AStalledStudentIsPassedByPrefillToo) {
+  const auto stalled = Caller(4);
+  ASSERT_TRUE(queue_.Admit(stalled, now_).ok());
+  ASSERT_TRUE(queue_.Admit(Caller(4, Priority::kPrefill), now_).ok());
+  stalled->stalled = true;
+  EXPECT_EQ(Described(queue_.Take(now_)), Of(0, 4));
+  stalled->stalled = false;
+  EXPECT_EQ(Described(queue_.Take(now_)), Of(4, 0));
+}
+
 TEST_F(BatchQueueTest, PrefillLeavesHalfOfTheQueueToStudents) {
   ASSERT_TRUE(queue_.Admit(Caller(8, Priority::kPrefill), now_).ok());
   EXPECT_TRUE(absl::IsResourceExhausted(queue_.Admit(Caller(1, Priority::kPrefill), now_)));
