@@ -40,6 +40,12 @@ RemoteSourceOptions Fast(const std::string& endpoint) {
           .max_backoff = absl::Milliseconds(5)};
 }
 
+// As a server answers that shares no file with its client.
+absl::StatusOr<EncodedTarget> AnswerWithImage(const SampleRef& sample, const TargetSpec&) {
+  if (sample.image == nullptr) return SampleNeededError(sample);
+  return MakeTarget(sample, 4);
+}
+
 FetchContext Within(absl::Duration limit) { return {.deadline = absl::Now() + limit}; }
 
 TEST(RemoteSource, DeliversEveryTargetOnceAndWhole) {
@@ -240,10 +246,7 @@ TEST(RemoteSource, AWholeRequestThatIsRefusedDeliversNothing) {
 }
 
 TEST(RemoteSource, SendsTheImageWhenTheServerHasNoSuchFile) {
-  FakeSource source([](const SampleRef& s, const TargetSpec&) -> absl::StatusOr<EncodedTarget> {
-    if (s.image == nullptr) return SampleNeededError(s);
-    return MakeTarget(s, 4);
-  });
+  FakeSource source(AnswerWithImage);
   Served served(source);
   RemoteSourceOptions options = Fast(served.server->address());
   options.read_image = [](const Locator& locator) { return locator.path; };
@@ -257,10 +260,7 @@ TEST(RemoteSource, SendsTheImageWhenTheServerHasNoSuchFile) {
 }
 
 TEST(RemoteSource, SendsManyLargeImagesInSeveralMessages) {
-  FakeSource source([](const SampleRef& s, const TargetSpec&) -> absl::StatusOr<EncodedTarget> {
-    if (s.image == nullptr) return SampleNeededError(s);
-    return MakeTarget(s, 4);
-  });
+  FakeSource source(AnswerWithImage);
   Served served(source);
   RemoteSourceOptions options = Fast(served.server->address());
   const std::string image(24 << 20, 'x');
