@@ -19,8 +19,8 @@ struct MembershipFlags {
 void AddMembershipFlags(CLI::App& app, MembershipFlags& flags);
 
 // Starts the client, or returns null when no orchestrator was named. A refusal ends the process
-// at once (MembershipCallbacks::refused), nothing more written. `options` brings the addresses; the flags fill in the
-// rest.
+// at once (MembershipCallbacks::refused), nothing more written. `options` brings the addresses; the
+// flags fill in the rest.
 absl::StatusOr<std::unique_ptr<MembershipClient>> StartMembership(
     const MembershipFlags& flags, MembershipOptions options,
     std::function<v1::Progress()> progress);

@@ -37,8 +37,8 @@ struct View {
   int32_t decode_shrink = 1;
   auto operator<=>(const View&) const = default;
 
-  // Sides positive and at most kMaxSide; the window covers a part of the resized image;
-  // decode_shrink is 1, 2, 4 or 8.
+  // Sides positive and at most kMaxSide, areas at most 2^26 pixels; the window covers a part of the
+  // resized image; decode_shrink is 1, 2, 4 or 8.
   absl::Status Validate() const;
   static constexpr int32_t kMaxSide = 16384;
 };
