@@ -9,6 +9,7 @@
 // What stores share of this (counts, leases, who may go) is SetUsage (cache/set_usage.h).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -34,6 +35,12 @@ struct StoreStats {
   int64_t evicted = 0;          // entries removed to make room
   bool storing = true;          // false: full or not writable, the last Put was refused
   std::string directory;        // empty for a store in memory
+
+  // Bytes of targets that may still be stored without an eviction.
+  int64_t room_bytes() const {
+    if (capacity_bytes <= 0) return free_disk_bytes;
+    return std::min(free_disk_bytes, std::max<int64_t>(0, capacity_bytes - live_bytes));
+  }
 };
 
 // How long the use of a set keeps eviction away from it.

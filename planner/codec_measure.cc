@@ -2,7 +2,9 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -12,8 +14,8 @@
 namespace reflux {
 namespace {
 
-constexpr const char* kCodecs[] = {"fp32",      "bf16",      "fp16",  "int8",
-                                   "fp16+zstd", "int8+zstd", "topk:4"};
+constexpr const char* kCodecs[] = {"fp32", "bf16", "fp16", "int8", "fp16+zstd", "int8+zstd"};
+constexpr char kOfLogits[] = "topk:4";
 
 class MapSink : public TargetSink {
  public:
@@ -55,9 +57,17 @@ absl::StatusOr<CodecMeasure> MeasureCodec(const std::string& name,
   return measure;
 }
 
+std::vector<std::string> CodecsToMeasure(bool logits_alone, const std::string& current) {
+  std::vector<std::string> names(std::begin(kCodecs), std::end(kCodecs));
+  if (logits_alone) names.push_back(kOfLogits);
+  if (std::ranges::find(names, current) == names.end()) names.push_back(current);
+  return names;
+}
+
 }  // namespace
 
-absl::StatusOr<std::vector<CodecMeasure>> MeasureCodecs(std::vector<CodecRequest> requests) {
+absl::StatusOr<std::vector<CodecMeasure>> MeasureCodecs(std::vector<CodecRequest> requests,
+                                                        const std::string& current) {
   bool logits_alone = true;
   double views = 0;
   MapSink sink;
@@ -71,8 +81,7 @@ absl::StatusOr<std::vector<CodecMeasure>> MeasureCodecs(std::vector<CodecRequest
   }
   REFLUX_ASSIGN_OR_RETURN(const std::vector<torch::Tensor> maps, std::move(sink).Maps());
   std::vector<CodecMeasure> measures;
-  for (const std::string name : kCodecs) {
-    if (name == "topk:4" && !logits_alone) continue;
+  for (const std::string& name : CodecsToMeasure(logits_alone, current)) {
     const auto measure = MeasureCodec(name, maps, views);
     if (measure.ok()) measures.push_back(*measure);
   }

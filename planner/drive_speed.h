@@ -11,7 +11,7 @@ namespace reflux {
 
 struct DriveSpeed {
   double write = 0, read = 0;  // bytes a second
-  int64_t bytes = 0;           // written and read
+  int64_t bytes = 0;           // written and read; 0: it was not measured
   // False: the file system has no O_DIRECT (tmpfs), the speeds are those of memory.
   bool past_page_cache = true;
   // The last quarter was written at less than 0.7 of the speed of the first: the drive's own fast

@@ -16,7 +16,6 @@ constexpr double kMinute = 60;
 constexpr double kTie = 0.03;
 // Pages of files rarely get all memory.
 constexpr double kPageCacheShare = 0.8;
-constexpr double kFineError = 1e-3, kCoarseError = 1e-2;
 
 double BatchBytes(const ForecastJob& job, const Measured& m) {
   return m.view_bytes * static_cast<double>(job.global_batch);
@@ -29,7 +28,8 @@ double MissingSteps(const ForecastJob& job) {
 }
 
 bool FitsInMemory(const ForecastJob& job, const Measured& m) {
-  return m.view_bytes * static_cast<double>(job.views) <= kPageCacheShare * m.memory_bytes;
+  return m.memory_bytes <= 0 ||
+         m.view_bytes * static_cast<double>(job.views) <= kPageCacheShare * m.memory_bytes;
 }
 
 // A warm step when its targets must come from the drive.
@@ -72,7 +72,7 @@ void Recommend(const ForecastJob& job, Forecast& forecast) {
     if (best == nullptr || mode.run_seconds < (1 - kTie) * best->run_seconds) best = &mode;
   }
   forecast.recommended = best->name;
-  if (best->name != "live") {
+  if (best->name != kLiveMode) {
     forecast.reason = job.missing_views == 0 ? "everything is cached already"
                                              : "the shortest run, and the next one is warm";
   } else if (job.replay == 0) {
@@ -119,40 +119,12 @@ Forecast MakeForecast(const ForecastJob& job, const Measured& m) {
     forecast.drive_bound = cached.step_seconds > m.warm_step && !FitsInMemory(job, m);
     AddPayoff(job, cached, m, forecast);
   }
-  forecast.modes.push_back({.name = "live",
+  forecast.modes.push_back({.name = kLiveMode,
                             .step_seconds = m.live_step,
                             .run_seconds = m.live_step * static_cast<double>(job.steps)});
   Recommend(job, forecast);
   Warn(job, m, forecast);
   return forecast;
-}
-
-CodecAdvice AdviseCodec(const std::string& current, const std::vector<CodecMeasure>& codecs,
-                        const ForecastJob& job, const Measured& m) {
-  const CodecMeasure* now = nullptr;
-  for (const CodecMeasure& codec : codecs) {
-    if (codec.name == current) now = &codec;
-  }
-  if (now == nullptr) return {current, "it was not measured"};
-  const auto forecast_with = [&](const CodecMeasure& codec) {
-    Measured with = m;
-    with.view_bytes = codec.view_bytes;
-    return MakeForecast(job, with);
-  };
-  const Forecast before = forecast_with(*now);
-  const bool tight = before.drive_bound || before.missing_bytes > m.free_disk_bytes;
-  const double limit = std::max(now->error, tight ? kCoarseError : kFineError);
-  const CodecMeasure* best = now;
-  for (const CodecMeasure& codec : codecs) {
-    const double more_time =
-        codec.encode_seconds + codec.decode_seconds - best->encode_seconds - best->decode_seconds;
-    // Compression pays when bytes are scarce.
-    const bool cheap = tight || more_time < 0.01 * m.warm_step / job.global_batch;
-    if (codec.error <= limit && codec.view_bytes < 0.9 * best->view_bytes && cheap) best = &codec;
-  }
-  if (best == now) return {current, "none is clearly smaller within the same error"};
-  return {best->name, absl::StrFormat("%.2f of the bytes of %s at an error of %.2g",
-                                      best->view_bytes / now->view_bytes, current, best->error)};
 }
 
 std::optional<std::string> FillForecast::Update(double seconds, int64_t held) {

@@ -15,6 +15,9 @@
 
 namespace reflux {
 
+// The name of the mode that keeps nothing.
+inline constexpr char kLiveMode[] = "live";
+
 struct ForecastJob {
   int64_t images = 0;         // of the training split
   int64_t steps = 0;          // of the run
@@ -39,7 +42,7 @@ struct Measured {
   double served_step = 0;   // a step whose targets come from a cache server on this machine
   double drive_write = 0;   // bytes a second past the page cache
   double drive_read = 0;
-  double memory_bytes = 0;  // that may hold pages of files
+  double memory_bytes = 0;  // that may hold pages of files; without it all is taken to fit
   double free_disk_bytes = 0;
 };
 
@@ -69,22 +72,6 @@ struct Forecast {
 
 // `job.replay` 0 gives `live` alone.
 Forecast MakeForecast(const ForecastJob& job, const Measured& measured);
-
-// A codec measured on real maps of the job.
-struct CodecMeasure {
-  std::string name;
-  double view_bytes = 0;
-  double error = 0;  // root mean square of the difference, over that of the map
-  double encode_seconds = 0, decode_seconds = 0;  // of one view
-};
-
-// The codec to use: `current` unless another serves better. Smaller ones are taken up to an error
-// of 0.1 %, and up to 1 % when `current` does not fit on the disk or makes the run wait for it.
-struct CodecAdvice {
-  std::string name, reason;
-};
-CodecAdvice AdviseCodec(const std::string& current, const std::vector<CodecMeasure>& codecs,
-                        const ForecastJob& job, const Measured& measured);
 
 // The forecast of a fill under way, renewed each minute.
 class FillForecast {

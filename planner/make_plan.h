@@ -15,6 +15,7 @@ namespace reflux {
 struct PlanFlags : PlannerFlags {
   int64_t steps = 4;
   int64_t drive_mib = 256;
+  int64_t view_images = 32;  // validation images on which views are compared
 };
 
 // Both take minutes, print what begins to standard error and take over the shutdown signals.

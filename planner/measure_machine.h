@@ -1,4 +1,4 @@
-// What a machine has for cached targets: its drive, its memory. Torch-free.
+// What the machine of a cache has for targets: its drive, its memory. Torch-free.
 #pragma once
 
 #include <string>
@@ -9,10 +9,11 @@
 
 namespace reflux {
 
+// Of cache servers only `free_disk_bytes` is known, which they tell.
 struct MachineMeasure {
   DriveSpeed drive;
-  double memory_bytes = 0;  // that may hold pages of files
-  double free_disk_bytes = 0;
+  double memory_bytes = 0;     // that may hold pages of files
+  double free_disk_bytes = 0;  // that targets may still take
 
   // Sets the fields of `measured` that are the machine's.
   void ApplyTo(Measured& measured) const;

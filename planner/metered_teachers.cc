@@ -116,26 +116,27 @@ absl::StatusOr<std::vector<TeacherMeasure>> MeteredTeachers::TimeAlone(
   return measures;
 }
 
-absl::Status MeteredTeachers::MeasureSizes(const JobNeeds& needs,
-                                           std::vector<TeacherMeasure>& measures,
-                                           ViewCosts& costs) {
-  for (size_t i = 0; i < measures.size(); ++i) {
-    const TargetRequest request =
-        RequestOf(needs.teachers[i], needs, size_t{TargetRequest::kMaxSamples});
-    SizeSink sizes(measures[i].name, request, costs);
-    REFLUX_RETURN_IF_ERROR(teachers_.at(measures[i].name).caching->Fetch({}, request, sizes));
-    REFLUX_ASSIGN_OR_RETURN(measures[i].taps, sizes.Taps());
+absl::StatusOr<std::vector<PlanTap>> MeteredTeachers::MeasureSizes(const JobNeeds& needs,
+                                                                   ViewCosts& costs) {
+  std::vector<PlanTap> all;
+  for (const TeacherNeeds& teacher : needs.teachers) {
+    const TargetRequest request = RequestOf(teacher, needs, size_t{TargetRequest::kMaxSamples});
+    SizeSink sizes(teacher.name, request, costs);
+    REFLUX_RETURN_IF_ERROR(teachers_.at(teacher.name).caching->Fetch({}, request, sizes));
+    REFLUX_ASSIGN_OR_RETURN(const std::vector<PlanTap> taps, sizes.Taps());
+    all.insert(all.end(), taps.begin(), taps.end());
   }
-  return absl::OkStatus();
+  return all;
 }
 
-absl::StatusOr<std::vector<CodecMeasure>> MeteredTeachers::MeasureCodecs(const JobNeeds& needs) {
+absl::StatusOr<std::vector<CodecMeasure>> MeteredTeachers::MeasureCodecs(
+    const JobNeeds& needs, const std::string& current) {
   std::vector<CodecRequest> requests;
   for (const TeacherNeeds& teacher : needs.teachers) {
     requests.push_back(
         {RequestOf(teacher, needs, kCodecSamples), teachers_.at(teacher.name).local.get()});
   }
-  return reflux::MeasureCodecs(std::move(requests));
+  return reflux::MeasureCodecs(std::move(requests), current);
 }
 
 absl::StatusOr<TargetEndpoints> MeteredTeachers::Serve() {

@@ -23,8 +23,7 @@ namespace reflux {
 struct TeacherMeasure {
   std::string name;  // in the job
   TeacherIdentity identity;
-  double view_seconds = 0;    // computed and stored, the teacher alone; 0: it was not measured
-  std::vector<PlanTap> taps;  // sizes as stored
+  double view_seconds = 0;  // computed and stored, the teacher alone; 0: it was not measured
 };
 
 // Not thread-safe; calls block.
@@ -44,12 +43,11 @@ class MeteredTeachers {
   // Fills each cache with what `needs` lacks there, and times that. Cancelled when `stop` fired.
   absl::StatusOr<std::vector<TeacherMeasure>> TimeAlone(const JobNeeds& needs,
                                                         const std::shared_ptr<Cancellation>& stop);
-  // Sets the taps of `measures`, from at most one request of each teacher, and adds their bytes to
-  // `costs`.
-  absl::Status MeasureSizes(const JobNeeds& needs, std::vector<TeacherMeasure>& measures,
-                            ViewCosts& costs);
-  // Every codec on real maps, all taps of all teachers together.
-  absl::StatusOr<std::vector<CodecMeasure>> MeasureCodecs(const JobNeeds& needs);
+  // The taps of all teachers, from at most one request of each, whose bytes are added to `costs`.
+  absl::StatusOr<std::vector<PlanTap>> MeasureSizes(const JobNeeds& needs, ViewCosts& costs);
+  // Every codec, and the job's own, `current`, on real maps, all taps of all teachers together.
+  absl::StatusOr<std::vector<CodecMeasure>> MeasureCodecs(const JobNeeds& needs,
+                                                          const std::string& current);
   // Hands the caches over to cache servers without teachers. Nothing else may be called afterwards.
   absl::StatusOr<TargetEndpoints> Serve();
 

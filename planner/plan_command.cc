@@ -44,6 +44,12 @@ void AddPlanCommand(CLI::App& app, int* exit_code) {
                    "MiB written to the drive to measure it; more see past its fast cache")
       ->check(CLI::Range(16, 1 << 20))
       ->capture_default_str();
+  command
+      ->add_option("--view-images", flags->view_images,
+                   "Validation images on which maps of whole images are compared with live ones; "
+                   "a job that starts compares 32")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+      ->capture_default_str();
   command->callback([flags, exit_code] { *exit_code = ExitCode(PrintPlan(*flags)); });
 }
 

@@ -43,11 +43,16 @@ nlohmann::json TapsJson(const std::vector<PlanTap>& taps) {
 }
 
 std::string DriveText(const DriveSpeed& drive) {
+  if (drive.bytes == 0) return "of the cache servers, not measured";
   return absl::StrFormat("writes %s, reads %s%s", Rate(drive.write), Rate(drive.read),
                          drive.past_page_cache ? ", past the page cache" : "");
 }
 
 std::string DriveWarning(const DriveSpeed& drive) {
+  if (drive.bytes == 0) {
+    return "neither the drives nor the memory of the cache servers' machines were measured: steps "
+           "may wait for them";
+  }
   if (!drive.past_page_cache) {
     return "this file system cannot be written past the page cache: the drive's real speed is not "
            "known";

@@ -18,8 +18,8 @@ std::string FactsText(const Plan& plan) {
                             " steps of ", plan.job.global_batch, ", ", plan.views)},
       {"a view:", absl::StrCat(taps, "; together ", Bytes(plan.measured.view_bytes))},
       {"cache:",
-       absl::StrFormat("%s for %d views, %s of them missing; %s free on the disk",
-                       Bytes(forecast.cache_bytes), plan.job.views, Bytes(forecast.missing_bytes),
+       absl::StrFormat("%s for %d views, %s of them missing; %s free", Bytes(forecast.cache_bytes),
+                       plan.job.views, Bytes(forecast.missing_bytes),
                        Bytes(plan.measured.free_disk_bytes))},
       {"fill:", absl::StrFormat("%s for %d views at %.3g a second", Clock(forecast.fill_seconds),
                                 plan.job.missing_views, 1 / plan.measured.view_seconds)},
@@ -45,6 +45,16 @@ std::string ModesText(const Plan& plan) {
   return TableText(rows);
 }
 
+std::string ViewsText(const Plan& plan) {
+  TextRows rows = {{"VIEWS", "CACHE", "FILL", "RUN FROM AN EMPTY CACHE"}};
+  for (const ViewRow& row : plan.view_rows) {
+    const bool kept = row.cache_bytes > 0;
+    rows.push_back({row.views, kept ? Bytes(row.cache_bytes) : "-",
+                    kept ? Clock(row.fill_seconds) : "-", Clock(row.run_seconds)});
+  }
+  return TableText(rows);
+}
+
 std::string CodecsText(const Plan& plan) {
   TextRows rows = {{"CODEC", "A VIEW", "ERROR", "ENCODE MS", "DECODE MS"}};
   for (const CodecMeasure& codec : plan.codecs) {
@@ -63,10 +73,14 @@ std::string AdviceText(const Plan& plan) {
                            *forecast.paying_runs, *forecast.paying_runs == 1 ? "run" : "runs",
                            forecast.paying_epochs);
   }
-  return TableText(
-      {{"caching pays:", pays},
-       {"recommended:", absl::StrCat(forecast.recommended, " (", forecast.reason, ")")},
-       {"codec:", absl::StrCat(plan.codec_advice.name, " (", plan.codec_advice.reason, ")")}});
+  const auto text = [](const Advice& advice) {
+    return absl::StrCat(advice.name, " (", advice.reason, ")");
+  };
+  return TableText({{"caching pays:", pays},
+                    {"recommended:", text({forecast.recommended, forecast.reason})},
+                    {"views:", text(plan.view_advice)},
+                    {"reduce:", text(plan.reduction_advice)},
+                    {"codec:", text(plan.codec_advice)}});
 }
 
 }  // namespace
@@ -78,13 +92,16 @@ std::vector<std::string> PlanWarnings(const Plan& plan) {
                                     " students was timed, alone: neither the exchange of "
                                     "gradients nor the others' load is in the steps"));
   }
+  const std::optional<std::string> codec = WarnOfCodec(plan.codec, plan.codecs);
+  if (codec.has_value()) warnings.push_back(*codec);
   warnings.insert(warnings.end(), plan.forecast.warnings.begin(), plan.forecast.warnings.end());
   return warnings;
 }
 
 std::string PlanText(const Plan& plan) {
   std::string text = absl::StrCat(CoverageText(plan.coverage, /*why=*/true), FactsText(plan), "\n",
-                                  ModesText(plan), "\n", CodecsText(plan), "\n", AdviceText(plan));
+                                  ModesText(plan), "\n", ViewsText(plan), "\n", CodecsText(plan),
+                                  "\n", AdviceText(plan));
   for (const std::string& warning : PlanWarnings(plan)) {
     absl::StrAppend(&text, "warning: ", warning, "\n");
   }
@@ -125,12 +142,20 @@ std::string PlanJson(const Plan& plan) {
                               {"encode_seconds", codec.encode_seconds},
                               {"decode_seconds", codec.decode_seconds}});
   }
+  for (const ViewRow& row : plan.view_rows) {
+    json["view_rows"].push_back({{"views", row.views},
+                                 {"cache_bytes", row.cache_bytes},
+                                 {"fill_seconds", row.fill_seconds},
+                                 {"run_seconds", row.run_seconds}});
+  }
+  json["whole"] = plan.whole;
   if (forecast.paying_runs.has_value()) json["paying_runs"] = *forecast.paying_runs;
   json["paying_epochs"] = forecast.paying_epochs;
-  json["recommended"] = {{"mode", forecast.recommended},
-                         {"reason", forecast.reason},
-                         {"codec", plan.codec_advice.name},
-                         {"codec_reason", plan.codec_advice.reason}};
+  json["recommended"] = {
+      {"mode", forecast.recommended},         {"reason", forecast.reason},
+      {"views", plan.view_advice.name},       {"views_reason", plan.view_advice.reason},
+      {"reduce", plan.reduction_advice.name}, {"reduce_reason", plan.reduction_advice.reason},
+      {"codec", plan.codec_advice.name},      {"codec_reason", plan.codec_advice.reason}};
   json["warnings"] = PlanWarnings(plan);
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }

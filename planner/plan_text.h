@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "planner/advice.h"
 #include "planner/coverage.h"
 #include "planner/drive_speed.h"
 #include "planner/forecast.h"
@@ -27,8 +28,10 @@ struct Plan {
   Measured measured;
   DriveSpeed drive;
   std::vector<CodecMeasure> codecs;
+  std::vector<ViewRow> view_rows;
+  std::string whole;  // how near maps of whole images come to live ones, or why there are none
   Forecast forecast;
-  CodecAdvice codec_advice;
+  Advice view_advice, reduction_advice, codec_advice;
   // Why this is about another view policy than the job's; empty if it is not.
   std::string note;
 };

@@ -79,7 +79,10 @@ absl::Status Planning::OpenInventories() {
     for (const auto& [teacher, of_teacher] : servers) {
       if (inventories_.count(of_teacher) > 0) continue;
       REFLUX_ASSIGN_OR_RETURN(inventories_[of_teacher], OpenInventory(of_teacher, file_, flags_));
-      REFLUX_RETURN_IF_ERROR(inventories_[of_teacher]->Stats().status());
+      REFLUX_ASSIGN_OR_RETURN(const StoreStats stats, inventories_[of_teacher]->Stats());
+      if (of_teacher.empty()) continue;
+      planned_.free_in_servers =
+          planned_.free_in_servers.value_or(0) + static_cast<double>(stats.room_bytes());
     }
   }
   return absl::OkStatus();

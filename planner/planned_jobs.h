@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ struct PlannedJobs {
   // Of all together.
   std::vector<NeedsPart> parts;
   Coverage coverage;
+  // That the cache servers may still store, all together; empty where the cache is a folder.
+  std::optional<double> free_in_servers;
 };
 
 // Hashes the data sets and reads the teachers' identities, each once; progress goes to standard

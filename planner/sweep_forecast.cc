@@ -9,7 +9,7 @@
 namespace reflux {
 namespace {
 
-constexpr const char* kModes[] = {"replay embedded", "replay served", "live"};
+constexpr const char* kModes[] = {"replay embedded", "replay served", kLiveMode};
 // Modes closer than this are the same: then the cache is preferred.
 constexpr double kTie = 0.03;
 
@@ -38,7 +38,7 @@ SweepRowForecast ForecastRow(const SweepRow& row, std::vector<std::string>& warn
 
 SweepMode AddUp(const std::string& name, const std::vector<SweepRow>& rows,
                 const std::vector<SweepRowForecast>& forecasts, double fill_seconds) {
-  SweepMode mode{.name = name, .fill_seconds = name == "live" ? 0 : fill_seconds};
+  SweepMode mode{.name = name, .fill_seconds = name == kLiveMode ? 0 : fill_seconds};
   for (size_t i = 0; i < rows.size(); ++i) {
     const ModeForecast& run = ModeOf(forecasts[i], name);
     mode.run_seconds += static_cast<double>(rows[i].jobs) * run.run_seconds;
@@ -68,7 +68,7 @@ void AddPayoff(SweepForecast& forecast) {
 }
 
 std::string Reason(const SweepForecast& forecast, const NeedsCost& cost) {
-  if (forecast.recommended != "live") {
+  if (forecast.recommended != kLiveMode) {
     return cost.missing_views == 0 ? "everything is cached already"
                                    : absl::StrCat("one fill for ", forecast.students,
                                                   " students, and the next are warm");

@@ -51,7 +51,7 @@ std::string VariantsText(const SweepPlan& plan) {
 std::string ModesText(const SweepPlan& plan) {
   TextRows rows = {{"ALL RUNS", "FILL", "RUNS", "TOGETHER", ""}};
   for (const SweepMode& mode : plan.forecast.modes) {
-    rows.push_back({mode.name, mode.name == "live" ? "-" : Clock(mode.fill_seconds),
+    rows.push_back({mode.name, mode.name == kLiveMode ? "-" : Clock(mode.fill_seconds),
                     Clock(mode.run_seconds), Clock(mode.seconds()),
                     !mode.possible                           ? "not with several students a job"
                     : mode.name == plan.forecast.recommended ? "recommended"

@@ -2,7 +2,6 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -18,10 +17,6 @@
 namespace reflux {
 namespace {
 
-int64_t FreeBytesOf(int64_t capacity, int64_t live, int64_t free_disk) {
-  return capacity > 0 ? std::min(free_disk, std::max<int64_t>(0, capacity - live)) : free_disk;
-}
-
 class StoreNotes : public CacheNotes {
  public:
   explicit StoreNotes(TargetStore& store) : store_(store) {}
@@ -31,10 +26,7 @@ class StoreNotes : public CacheNotes {
   absl::Status Keep(const std::string& name, const std::string& value) override {
     return store_.PutMeta(NoteMetaName(name), value);
   }
-  absl::StatusOr<int64_t> FreeBytes() override {
-    const StoreStats stats = store_.stats();
-    return FreeBytesOf(stats.capacity_bytes, stats.live_bytes, stats.free_disk_bytes);
-  }
+  absl::StatusOr<int64_t> FreeBytes() override { return store_.stats().room_bytes(); }
 
  private:
   TargetStore& store_;
@@ -60,7 +52,10 @@ class RemoteNotes : public CacheNotes {
     REFLUX_ASSIGN_OR_RETURN(
         const v1::CacheStats stats,
         (Call<v1::CacheStatsRequest, v1::CacheStats>(&Stub::Stats, v1::CacheStatsRequest())));
-    return FreeBytesOf(stats.capacity_bytes(), stats.live_bytes(), stats.free_disk_bytes());
+    return StoreStats{.live_bytes = stats.live_bytes(),
+                      .capacity_bytes = stats.capacity_bytes(),
+                      .free_disk_bytes = stats.free_disk_bytes()}
+        .room_bytes();
   }
 
  private:
@@ -71,7 +66,8 @@ class RemoteNotes : public CacheNotes {
                                                              Response*),
                                 const Request& request) {
     REFLUX_ASSIGN_OR_RETURN(const std::vector<ListedServer> listed, ListServers(servers_));
-    if (listed.empty()) return absl::UnavailableError(absl::StrCat("no cache server at ", servers_));
+    if (listed.empty())
+      return absl::UnavailableError(absl::StrCat("no cache server at ", servers_));
     REFLUX_ASSIGN_OR_RETURN(const std::string address, ResolveEndpoint(listed[0].endpoint));
     const std::unique_ptr<Stub> stub = v1::CacheAdminService::NewStub(
         grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));

@@ -9,6 +9,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "cache/inventory.h"
@@ -34,6 +36,7 @@ class PlannerTest : public testing::Test {
   }
   int64_t Entries() const { return OpenFolderInventory(run_ + "/cache").value()->Stats()->entries; }
 
+  static constexpr char kShortPlan[] = " --json --steps 1 --drive-mib 16 --view-images 2";
   const std::string name_ = testing::UnitTest::GetInstance()->current_test_info()->name();
   const std::string root_ = testing::TempDir() + "reflux_planner_" + name_;
   const std::string job_ = root_ + "/job.yaml", run_ = root_ + "/run";
@@ -74,6 +77,25 @@ TEST_F(PlannerTest, ARunThatWasNotFilledStoresWhatIsListed) {
   const ShellOutput output = OnRun("targets why-miss");
   EXPECT_THAT(output.text, HasSubstr("8 of 32 targets cached.\n"));
   EXPECT_THAT(output.text, HasSubstr("has not been filled yet."));
+}
+
+TEST_F(PlannerTest, APlanSaysWhatTheJobShouldRatherUse) {
+  const nlohmann::json plan = nlohmann::json::parse(
+      RunReflux(absl::StrCat("plan ", job_, kShortPlan, " --dir ", run_), false).text);
+  std::map<std::string, nlohmann::json> rows;
+  for (const nlohmann::json& row : plan["view_rows"]) rows[row["views"]] = row;
+  ASSERT_EQ(rows.size(), 6u) << plan;  // whole, replay: 1, 2, 4, 16, live
+  EXPECT_EQ(rows["replay: 2"]["cache_bytes"], plan["cache_bytes"]);
+  EXPECT_EQ(rows["replay: 1"]["cache_bytes"], 0.5 * plan["cache_bytes"].get<double>());
+  EXPECT_GT(rows["whole"]["cache_bytes"], rows["replay: 1"]["cache_bytes"]) << "larger maps";
+  EXPECT_GT(rows["whole"]["run_seconds"], 0);
+  EXPECT_THAT(plan["whole"].get<std::string>(), HasSubstr("2 views of 2 images); logits cosine"));
+  const std::string views = plan["recommended"]["views"];
+  EXPECT_TRUE(views == "whole" || views == "replay: 3") << views;  // three epochs
+  EXPECT_THAT(plan["recommended"]["reduce_reason"].get<std::string>(),
+              HasSubstr("at the same loss"));
+  EXPECT_GT(plan["measured"]["drive_write"], 0);
+  EXPECT_FALSE(std::filesystem::exists(run_ + "/cache")) << "the job's own is left alone";
 }
 
 TEST_F(PlannerTest, RunsShareACacheThatTheyName) {
@@ -127,6 +149,12 @@ TEST_F(PlannerTest, SubmitTellsCoverageAndFillServesAServer) {
   }
   EXPECT_EQ(RunReflux(absl::StrCat("targets coverage ", job_, " --cache ", cache)).text,
             "32 of 32 targets cached.\n");
+  const nlohmann::json plan = nlohmann::json::parse(
+      RunReflux(absl::StrCat("plan ", job_, kShortPlan, " --cache ", cache), false).text);
+  EXPECT_EQ(plan["missing_views"], 0);
+  EXPECT_EQ(plan["measured"]["drive_write"], 0) << "the server's drive is not this machine's";
+  EXPECT_GT(plan["measured"]["free_disk_bytes"], 0);
+  EXPECT_THAT(plan["warnings"][0].get<std::string>(), HasSubstr("cache servers' machines"));
   const ShellOutput more = RunReflux(
       absl::StrCat("fill ", job_, " --cache ", cache, " --set \"targets.views='replay: 3'\""));
   EXPECT_EQ(more.exit_code, 0) << more.text;

@@ -129,28 +129,6 @@ TEST(ForecastTest, SeveralStudentsNeedAServer) {
   EXPECT_EQ(forecast.recommended, "replay served");
 }
 
-CodecMeasure Codec(const std::string& name, double bytes, double error, double seconds = 0.001) {
-  return {.name = name,
-          .view_bytes = bytes,
-          .error = error,
-          .encode_seconds = seconds / 2,
-          .decode_seconds = seconds / 2};
-}
-
-TEST(AdviseCodecTest, SmallerAtTheSameErrorAndNoTime) {
-  const std::vector<CodecMeasure> codecs = {
-      Codec("fp32", 4 * kMega, 0), Codec("fp16", 2 * kMega, 2e-4), Codec("int8", kMega, 5e-3),
-      Codec("fp16+zstd", 1.5 * kMega, 2e-4, 0.2)};
-  EXPECT_EQ(AdviseCodec("fp32", codecs, Job(), Machine()).name, "fp16");
-  EXPECT_EQ(AdviseCodec("fp16", codecs, Job(), Machine()).name, "fp16");
-  EXPECT_THAT(AdviseCodec("fp32", codecs, Job(), Machine()).reason, HasSubstr("0.50 of the bytes"));
-  // With a disk that is too small, more error and more time are taken for fewer bytes.
-  Measured full = Machine();
-  full.free_disk_bytes = 900 * kMega;
-  EXPECT_EQ(AdviseCodec("fp16", codecs, Job(), full).name, "int8");
-  EXPECT_EQ(AdviseCodec("topk:4", codecs, Job(), full).name, "topk:4") << "not measured";
-}
-
 TEST(FillForecastTest, IsRenewedEachMinuteAndSaysWhatChanged) {
   FillForecast forecast(1000, /*planned_rate=*/2);
   EXPECT_FALSE(forecast.Update(0, 100).has_value());
