@@ -95,27 +95,39 @@ int Check(const Flags& flags) {
   return sound ? kExitDone : kExitFailed;
 }
 
+// A job says all of it itself; `--set` changes what it says.
+void AddWhichData(CLI::App& command, Flags& flags) {
+  CLI::Option* job =
+      command.add_option("JOB", flags.job, "Job file, whose data section is checked");
+  command.add_option("--set", flags.overrides, "Override a field of the job: PATH=VALUE")
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false)
+      ->needs(job);
+  DatasetOptions& data = flags.data;
+  for (CLI::Option* instead : {
+           command.add_option("--format", data.format, "Instead of a job: the data set's format"),
+           command.add_option("--root", data.root, "Folder of the data set"),
+           command.add_option("--images", data.images, "Folder of images (format folders)"),
+           command.add_option("--labels", data.labels, "Folder of labels (format folders)"),
+           command.add_option("--classes", data.classes, "Class names a,b,c (format folders)")
+               ->delimiter(','),
+           command.add_option("--ignore", data.ignore, "Ignored label value (format folders)")
+               ->capture_default_str(),
+           command.add_option("--split", flags.splits, "Splits: a,b,c (default: train,val)")
+               ->delimiter(','),
+       }) {
+    instead->excludes(job);
+  }
+}
+
 }  // namespace
 
 void AddCheckCommand(CLI::App& app, int* exit_code) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand(
       "check", "Reads every image and label; reports all that is wrong, and the classes' pixels");
-  command->add_option("JOB", flags->job, "Job file, whose data section is checked");
-  command->add_option("--set", flags->overrides, "Override a field of the job: PATH=VALUE")
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false);
-  command->add_option("--format", flags->data.format, "Instead of a job: the data set's format");
-  command->add_option("--root", flags->data.root, "Folder of the data set");
-  command->add_option("--images", flags->data.images, "Folder of images (format folders)");
-  command->add_option("--labels", flags->data.labels, "Folder of labels (format folders)");
-  command->add_option("--classes", flags->data.classes, "Class names a,b,c (format folders)")
-      ->delimiter(',');
-  command->add_option("--ignore", flags->data.ignore, "Ignored label value (format folders)")
-      ->capture_default_str();
-  command->add_option("--split", flags->splits, "Splits: a,b,c (default: train,val)")
-      ->delimiter(',');
+  AddWhichData(*command, *flags);
   command->add_option("--overlay", flags->overlay,
                       "PNG to write: images of the first split with their labels laid over");
   command->add_option("--overlay-images", flags->overlay_images, "Images in that picture")

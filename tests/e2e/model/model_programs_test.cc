@@ -240,6 +240,9 @@ TEST_F(ModelProgramsTest, DataCheckTellsAllThatIsWrong) {
   ASSERT_EQ(splits.size(), 2);
   EXPECT_EQ(splits[1]["split"], "val");
   EXPECT_EQ(splits[1]["images"], 2);
+  const ShellOutput both = Run("reflux-data check job.yaml --split val");
+  EXPECT_EQ(both.exit_code, 2) << "a job names its splits itself";
+  EXPECT_THAT(both.text, HasSubstr("JOB excludes --split"));
   int64_t pixels = splits[1]["ignored_pixels"];
   for (const json& entry : splits[1]["classes"]) pixels += entry["pixels"].get<int64_t>();
   EXPECT_EQ(pixels, 2 * 48 * 64);
