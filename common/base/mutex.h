@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 #if defined(__clang__)
@@ -54,14 +55,16 @@ class CondVar {
     lock.release();
   }
 
-  // False when `deadline` passed first. InfiniteFuture waits without limit.
+  // False when `deadline` passed first; InfiniteFuture waits without limit. What is left until then
+  // is measured at the call, so that a clock that is set meanwhile makes no wait longer.
   bool WaitUntil(Mutex& mutex, absl::Time deadline) REFLUX_REQUIRES(mutex) {
-    if (deadline == absl::InfiniteFuture()) {
+    const absl::Duration left = deadline - absl::Now();
+    if (left > kLongest) {  // more than the arithmetic of waiting holds; in effect without limit
       Wait(mutex);
       return true;
     }
     std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
-    const auto status = cv_.wait_until(lock, absl::ToChronoTime(deadline));
+    const auto status = cv_.wait_for(lock, absl::ToChronoNanoseconds(left));
     lock.release();
     return status == std::cv_status::no_timeout;
   }
@@ -70,6 +73,7 @@ class CondVar {
   void NotifyAll() { cv_.notify_all(); }
 
  private:
+  static constexpr absl::Duration kLongest = absl::Hours(24 * 365);
   std::condition_variable cv_;
 };
 
