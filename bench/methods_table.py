@@ -130,12 +130,13 @@ class Bench:
             begun = time.monotonic()
             watched = self.reflux("submit", file, "--watch")
             jobs = json.loads(self.reflux("ps", "--json").stdout).get("jobs", [])
-            mine = [j["job_id"] for j in jobs if j["spec"]["name"] == job]
+            mine = [j for j in jobs if j["spec"]["name"] == job]
             if watched.returncode != 0 or not mine:
                 print(f"{name}, seed {seed}: FAILED\n{watched.stdout[-2000:]}", flush=True)
                 return None
             with open(result + ".part", "w") as out:
-                out.write(self.reflux("describe", mine[-1], "--json").stdout)
+                newest = max(mine, key=lambda j: int(j["submitted_unix_ms"]))
+                out.write(self.reflux("describe", newest["job_id"], "--json").stdout)
             os.replace(result + ".part", result)
             seconds = time.monotonic() - begun
         else:
