@@ -5,11 +5,14 @@
 #include <cmath>
 #include <filesystem>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "cache/caching_source.h"
 #include "cache/memory_target_store.h"
 #include "common/spec/job_file.h"
 #include "distill/data/dataset.h"
 #include "distill/teacher/local_source.h"
+#include "distill/tensors/safetensors.h"
 #include "job_plan/teacher_plan.h"
 #include "student_worker/trainer.h"
 #include "tests/e2e/proof_scene.h"
@@ -40,17 +43,7 @@ class WorldSizeTest : public testing::Test {
     std::filesystem::create_directories(root_);
     WriteProofImages(root_ + "/images", 8);
     WriteProofTeacher(root_ + "/teacher.safetensors", "deeplabv3_resnet18");
-    spec_ =
-        ParseJob({.text = ProofYaml({.root = root_,
-                                     .losses = "{kd: {}, i2ckd: {tap: aspp}, icsd: {weight: 10}}",
-                                     .precision = "fp64"})})
-            .value();
-    spec_.mutable_data()->set_crop(0, 64);
-    spec_.mutable_data()->set_crop(1, 96);
-    spec_.mutable_train()->set_global_batch(kBatch);
-    spec_.mutable_train()->clear_epochs();
-    spec_.mutable_train()->set_steps(kSteps);
-    spec_.mutable_train()->set_checkpoint_every(0);
+    spec_ = Spec("{kd: {}, i2ckd: {tap: aspp}, icsd: {weight: 10}}", kSteps);
     source_ = MakeLocalSource(
         LoadTeacher(spec_.teachers().at("default"), spec_.data()).value(),
         [this](const Locator& locator) { return ReadImageFile(root_ + "/images", locator); }, {});
@@ -59,10 +52,26 @@ class WorldSizeTest : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(root_); }
 
+  v1::JobSpec Spec(const std::string& losses, int steps) const {
+    v1::JobSpec spec =
+        ParseJob({.text = ProofYaml({.root = root_, .losses = losses, .precision = "fp64"})})
+            .value();
+    spec.mutable_data()->set_crop(0, 64);
+    spec.mutable_data()->set_crop(1, 96);
+    spec.mutable_train()->set_global_batch(kBatch);
+    spec.mutable_train()->clear_epochs();
+    spec.mutable_train()->set_steps(steps);
+    spec.mutable_train()->set_checkpoint_every(0);
+    return spec;
+  }
+
+  std::string RankFolder(int world_size, int rank) const {
+    return absl::StrCat(root_, "/ranks", world_size, "/", rank);
+  }
+
   void TrainRank(Communicator& communicator, Outcome& outcome) {
     RecordingObserver observer;
-    const std::string directory = root_ + "/ranks" + std::to_string(communicator.world_size()) +
-                                  "/" + std::to_string(communicator.rank());
+    const std::string directory = RankFolder(communicator.world_size(), communicator.rank());
     auto trainer = Trainer::Create({.spec = spec_,
                                     .directory = directory,
                                     .sources = {{"default", {.source = cached_.get()}}}},
@@ -128,6 +137,29 @@ TEST_F(WorldSizeTest, OneTwoAndThreeRanksAgreeInDouble) {
     EXPECT_LT(terms, kTermTolerance);
     EXPECT_LT(weights, kWeightTolerance);
   }
+}
+
+// The job of docs/add_a_loss.md, with a student narrower than its teacher: the loss has a
+// convolution of its own, which trains.
+TEST_F(WorldSizeTest, ALossOfOnesOwnTrainsAlikeOnOneAndThreeRanks) {
+  constexpr int kOwnSteps = 2;
+  spec_ =
+      Spec("{own: {feature_cosine: {weight: 3, tap: aspp, schedule: cosine, options: {power: 2}}}}",
+           kOwnSteps);
+  spec_.mutable_student()->set_aspp_width(16);
+  const Outcome one = Train(1), three = Train(3);
+  ASSERT_EQ(one.steps.size(), kOwnSteps);
+  for (const auto& terms : one.steps) EXPECT_GT(terms.at("own_feature_cosine"), 0);
+  EXPECT_LT(TermDifference(one, three), kTermTolerance);
+  EXPECT_LT(WeightDifference(one, three), kWeightTolerance);
+
+  const std::string state = absl::StrFormat("%s/checkpoints/step-%08d-gen-0000/state.safetensors",
+                                            RankFolder(1, 0), kOwnSteps);
+  const auto file = SafetensorsFile::Open(state);
+  ASSERT_TRUE(file.ok()) << file.status();
+  const auto momentum = file->Load("momentum/losses.own_feature_cosine.conv.weight");
+  ASSERT_TRUE(momentum.ok()) << momentum.status();
+  EXPECT_GT(momentum->norm().item<double>(), 0);
 }
 
 }  // namespace

@@ -1,12 +1,16 @@
 // Job files and sweeps, images, and what PyTorch writes.
 #include <google/protobuf/util/message_differencer.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <opencv2/imgcodecs.hpp>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/file.h"
+#include "common/base/safetensors_header.h"
+#include "common/base/safetensors_writer.h"
 #include "common/spec/job_file.h"
 #include "common/spec/sweep_jobs.h"
 #include "distill/checkpoint/pickle_reader.h"
@@ -144,6 +148,45 @@ std::vector<std::string> TorchFileSeeds() {
   return seeds;
 }
 
+// Reads nothing beyond the file; the tensors have the bytes that their shapes need, within it.
+void ParseSafetensors(absl::string_view bytes) {
+  const auto read = [bytes](uint64_t offset, uint64_t size, char* out) {
+    REQUIRE_PROMISE(offset <= bytes.size() && size <= bytes.size() - offset);
+    bytes.copy(out, size, offset);
+    return absl::OkStatus();
+  };
+  const auto header = ReadSafetensorsHeader("fuzzed", bytes.size(), bytes.size(), read);
+  if (!header.ok()) return;
+  for (const auto& [name, entry] : header->entries) {
+    uint64_t needed = SafetensorsElementSize(entry.dtype);
+    REQUIRE_PROMISE(needed > 0);
+    for (const int64_t side : entry.shape) needed *= side;
+    REQUIRE_PROMISE(entry.begin <= entry.end && entry.end <= bytes.size());
+    REQUIRE_PROMISE(entry.end - entry.begin == needed);
+  }
+}
+// What our writer wrote, and sizes that overflow in one factor, in the product and in the offsets.
+std::vector<std::string> SafetensorsSeeds() {
+  using namespace std::string_literals;  // NOLINT: literals with zero bytes
+  const std::string path = std::filesystem::temp_directory_path() / absl::StrCat("seed_", getpid());
+  REQUIRE_PROMISE(WriteSafetensorsFile(path,
+                                       {{"half", "F16", {2}, "abcd"},
+                                        {"wide", "F64", {1, 1}, "12345678"},
+                                        {"none", "I32", {0, 3}, ""}},
+                                       {{"step", "7"}})
+                      .ok());
+  std::vector<std::string> seeds = {ReadFile(path, 1 << 10).value()};
+  std::filesystem::remove(path);
+  for (const char* sizes : {R"([9223372036854775807],"data_offsets":[0,4])",
+                            R"([4294967296,4294967296],"data_offsets":[0,0])",
+                            R"([1],"data_offsets":[18446744073709551612,18446744073709551615])"}) {
+    const std::string header = absl::StrCat(R"({"a":{"dtype":"F32","shape":)", sizes, "}}");
+    seeds.push_back(absl::StrCat(std::string(1, static_cast<char>(header.size())),
+                                 "\0\0\0\0\0\0\0"s, header, "1234"));
+  }
+  return seeds;
+}
+
 void ParseScriptedFile(absl::string_view bytes) {
   const auto listing = ListScriptedFile(BytesInMemory("fuzzed.pt", std::string(bytes)));
   if (listing.ok()) REQUIRE_PROMISE(!listing->module_class.empty());
@@ -183,6 +226,7 @@ std::vector<FuzzTarget> FileTargets() {
           {"ppm", ParsePpm, PpmSeeds},
           {"pickle", ParsePickle, PickleSeeds},
           {"torch_file", ParseTorchFile, TorchFileSeeds},
+          {"safetensors", ParseSafetensors, SafetensorsSeeds},
           {"scripted_file", ParseScriptedFile, ScriptedFileSeeds},
           {"scripted_pickle", ParseScriptedPickle, ScriptedPickleSeeds}};
 }

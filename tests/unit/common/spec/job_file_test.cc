@@ -241,7 +241,12 @@ TEST(JobFileTest, PublishedSettingsReachTheJob) {
   EXPECT_EQ(spec("afdcd-coco-stuff-r18").train().steps(), 80000);
   EXPECT_EQ(spec("aicsd-cityscapes-mbv2").train().epochs(), 200);
   EXPECT_EQ(spec("aicsd-cityscapes-mbv2").train().head_lr_multiplier(), 10);
-  EXPECT_EQ(spec("frskd-voc-r18").losses().frskd().taps_size(), 4);
+  EXPECT_EQ(spec("frskd-camvid-r18").losses().frskd().taps_size(), 4);
+  const v1::JobSpec pyramid = spec("frskd-voc-b0");
+  EXPECT_EQ(pyramid.student().model(), "efficientdet_b0_seg");
+  EXPECT_EQ(pyramid.losses().frskd().taps_size(), 6);
+  EXPECT_EQ(pyramid.train().global_batch(), 32);
+  EXPECT_EQ(pyramid.train().lr_milestones_size(), 1);
   const v1::JobSpec wide = spec("frskd-cifar100-wrn16x2");
   EXPECT_EQ(wide.student().model(), "wrn16x2");
   EXPECT_EQ(wide.losses().frskd_classifier().beta(), 100);

@@ -1,4 +1,5 @@
-// Losses of one's own: what a job may say of them, and the example's values.
+// Losses of one's own: what a job may say of them, and the example's values (its gradient and
+// edges: scratch_losses.h).
 #include "distill/losses/own_loss.h"
 
 #include <gmock/gmock.h>
@@ -54,24 +55,6 @@ TEST(OwnLossTest, TheExampleIsTheCosineDistance) {
   };
   EXPECT_NEAR(value({}), (1 + 2) / 2.0, 1e-12);
   EXPECT_NEAR(value({{"power", 2}}), (1 + 4) / 2.0, 1e-12);
-}
-
-TEST(OwnLossTest, ItsGradientIsThatOfDifferences) {
-  const auto loss = MakeOwnLoss("feature_cosine", Input(), {{"power", 2}}).value();
-  const Tensor teacher = torch::sin(torch::arange(12, torch::kFloat64)).reshape({1, 2, 2, 3});
-  const auto value = [&](const Tensor& student) {
-    return loss->Finish(
-        loss->Local({.student = {{"aspp", student}}, .teacher = {{"aspp", teacher}}}));
-  };
-  const Tensor at = torch::cos(torch::arange(12, torch::kFloat64)).reshape({1, 2, 2, 3});
-  const Tensor leaf = at.clone().requires_grad_();
-  value(leaf).backward();
-  for (int64_t i = 0; i < at.numel(); ++i) {
-    const Tensor step = torch::zeros_like(at);
-    step.view(-1)[i] = 1e-6;
-    const double slope = (value(at + step) - value(at - step)).item<double>() / 2e-6;
-    EXPECT_NEAR(leaf.grad().view(-1)[i].item<double>(), slope, 1e-8);
-  }
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "distill/losses/i2ckd_loss.h"
 #include "distill/losses/icsd_loss.h"
 #include "distill/losses/memory_loss.h"
+#include "distill/losses/own_loss.h"
 #include "distill/losses/pixel_kd_loss.h"
 #include "distill/losses/similarity_losses.h"
 #include "distill/models/placement.h"
@@ -135,6 +136,16 @@ inline std::vector<NamedLoss> FeatureLosses() {
   };
 }
 
+// The example of a loss of one's own (docs/add_a_loss.md), as a job makes it.
+inline std::shared_ptr<Loss> MakeFeatureCosine() {
+  const OwnLossInput input{
+      .tap = {.student_channels = kStudentWidth, .teacher_channels = kTeacherWidth, .seed = 7},
+      .num_classes = kClasses};
+  const std::shared_ptr<Loss> loss = MakeOwnLoss("feature_cosine", input, {{"power", 2}}).value();
+  loss->to(torch::kFloat64);
+  return loss;
+}
+
 // A memory that has taken in one batch and, not in training mode, takes in no more.
 inline std::shared_ptr<MemoryLoss> MakeFilledMemory() {
   const TapLossOptions aspp{
@@ -166,7 +177,7 @@ inline std::vector<NamedLoss> AllLosses() {
   };
   using Divide = PixelKdOptions::DivideBy;
   for (const Divide divide : {Divide::kPositions, Divide::kElements, Divide::kBatch}) {
-    losses.push_back({"kd" + std::to_string(static_cast<int>(divide)), [divide] {
+    losses.push_back({"kd_" + std::to_string(static_cast<int>(divide)), [divide] {
                         return std::make_shared<PixelKdLoss>(
                             PixelKdOptions{.temperature = 2, .divide_by = divide});
                       }});
@@ -203,6 +214,7 @@ inline std::vector<NamedLoss> AllLosses() {
   add_afdcd("spatial_full", Negatives::kSpatialFull, Mask::kCentre, Projector::kPlain);
   add_afdcd("channel", Negatives::kChannel, Mask::kCentre, Projector::kPlain);
   losses.push_back({"cirkd_memory", MakeFilledMemory});
+  losses.push_back({"own_feature_cosine", MakeFeatureCosine});
   for (const NamedLoss& named : FeatureLosses()) losses.push_back(named);
   return losses;
 }

@@ -6,8 +6,10 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <random>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/mutated_bytes.h"
 
 namespace reflux {
 namespace {
@@ -99,6 +101,32 @@ TEST(SafetensorsTest, HostileHeadersAreRefused) {
     EXPECT_EQ(SafetensorsFile::Open(path).status().code(), absl::StatusCode::kDataLoss)
         << bytes.substr(0, 100);
   }
+}
+
+// A mutant that is accepted is loaded: no more than the file holds, whatever its header says. (The
+// header alone: tests/fuzz.)
+TEST(SafetensorsTest, MutantsAreLoadedOrRefused) {
+  const std::string folder = TempFolder();
+  ASSERT_TRUE(WriteSafetensors(folder + "/whole",
+                               {{"a", torch::ones({2, 3})}, {"b", torch::arange(4)}}, {{"c", "d"}})
+                  .ok());
+  const std::string whole = ReadBytes(folder + "/whole");
+  std::mt19937 random(20240923);
+  int loaded = 0, refused = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const std::string mutant = Mutated(whole, random);
+    WriteBytes(folder + "/mutant", mutant);
+    const auto file = SafetensorsFile::Open(folder + "/mutant");
+    ++(file.ok() ? loaded : refused);
+    if (!file.ok()) continue;
+    const auto tensors = file->LoadAll();
+    ASSERT_TRUE(tensors.ok()) << tensors.status();
+    size_t bytes = 0;
+    for (const auto& [name, tensor] : *tensors) bytes += tensor.nbytes();
+    EXPECT_LE(bytes, mutant.size());
+  }
+  EXPECT_GT(loaded, 0);
+  EXPECT_GT(refused, 0);
 }
 
 TEST(SafetensorsTest, UnknownDTypeAndMissingFile) {
