@@ -8,6 +8,7 @@
 
 #include "absl/time/clock.h"
 #include "tests/integration/targets/fake_source.h"
+#include "tests/support/fake_clock.h"
 
 namespace reflux {
 namespace {
@@ -181,6 +182,30 @@ TEST(BatchingSource, ACallerWhoCancelsInTheQueueIsAnsweredWithoutCompute) {
   EXPECT_TRUE(absl::IsCancelled(cancelled_sink.targets.at({0, 0}).status()));
   EXPECT_EQ(upstream.sizes().size(), 1u) << "nothing was computed for it";
 }
+
+// What waits for company when somebody sets the machine's clock: the third of three samples.
+class BatchingSourceClock : public testing::TestWithParam<absl::Duration> {};
+
+TEST_P(BatchingSourceClock, ThatIsSetNeitherDelaysABatchNorStartsItEarly) {
+  FakeClock clock;
+  GatedSource upstream;
+  upstream.Open();
+  BatchingOptions options = Options(2);
+  options.clock = &clock;
+  auto source = MakeBatchingSource(upstream, options);
+  CollectingSink sink;
+  std::thread fetch([&] { EXPECT_TRUE(source->Fetch({}, MakeRequest(3, {"a"}), sink).ok()); });
+  upstream.AwaitRequests(1);
+  clock.Jump(GetParam());
+  clock.AwaitWaiter();
+  EXPECT_EQ(upstream.sizes(), std::vector<size_t>({2})) << "its time has not come";
+  clock.Advance(options.queue.max_delay);
+  fetch.join();
+  EXPECT_EQ(upstream.sizes(), std::vector<size_t>({2, 1}));
+}
+
+INSTANTIATE_TEST_SUITE_P(BackAndForward, BatchingSourceClock,
+                         testing::Values(-absl::Hours(10), absl::Hours(10)));
 
 TEST(BatchingSource, AsManyBatchesRunAtOnceAsThereAreRunners) {
   GatedSource upstream;
