@@ -50,16 +50,18 @@ class FaultyNetworkTest : public testing::Test {
     return request;
   }
   std::unique_ptr<TargetSource> Local() {
-    return MakeLocalSource(teacher_,
-                           [this](const Locator& locator) -> absl::StatusOr<std::string> {
-                             return images_.at(locator.path);
-                           },
-                           {});
+    return MakeLocalSource(
+        teacher_,
+        [this](const Locator& locator) -> absl::StatusOr<std::string> { return read_(locator); },
+        {});
   }
 
   const std::shared_ptr<ScriptedNetwork> network_ = std::make_shared<ScriptedNetwork>();
   const Teacher teacher_ = MakeTeacher(network_, {}, {}, torch::kCPU).value();
   std::map<std::string, std::string> images_;
+  std::function<std::string(const Locator&)> read_ = [this](const Locator& locator) {
+    return images_.at(locator.path);
+  };
 };
 
 TEST_F(FaultyNetworkTest, ATargetWithNanIsAnErrorAndNotStored) {
@@ -81,6 +83,37 @@ TEST_F(FaultyNetworkTest, ATargetWithNanIsAnErrorAndNotStored) {
   ASSERT_TRUE(well.AllOk());
   EXPECT_EQ(store.Get(KeyOf(request, 0))->bytes, well.at(0)->bytes);
   EXPECT_EQ(well.at(1)->bytes, sick.at(1)->bytes) << "the one that was stored";
+}
+
+TEST_F(FaultyNetworkTest, AnExceptionIsTheStatusOfTheSampleThatItWasThrownFor) {
+  const auto local = Local();
+  const TargetRequest request = Request({0, 255});
+  read_ = [&](const Locator& locator) {
+    if (locator.path == request.samples[0].locator.path) throw std::bad_alloc();
+    return images_.at(locator.path);
+  };
+  CollectingSink sink;
+  ASSERT_TRUE(local->Fetch({}, request, sink).ok());
+  EXPECT_TRUE(absl::IsInternal(sink.at(0).status())) << sink.at(0).status();
+  EXPECT_THAT(std::string(sink.at(0).status().message()), HasSubstr("teacher sample: "));
+  EXPECT_TRUE(sink.at(1).ok()) << sink.at(1).status();
+}
+
+TEST_F(FaultyNetworkTest, AnExceptionOfTheNetworkIsTheStatusOfItsBatchAndTheNextOneRuns) {
+  const auto local = Local();
+  const TargetRequest request = Request({0, 255});
+  network_->answer = [](const torch::Tensor&) -> torch::Tensor {
+    throw std::runtime_error("no memory on the device");
+  };
+  CollectingSink sick, well;
+  ASSERT_TRUE(local->Fetch({}, request, sick).ok());
+  for (const size_t sample : {0, 1}) {
+    EXPECT_TRUE(absl::IsInternal(sick.at(sample).status()));
+    EXPECT_EQ(sick.at(sample).status().message(), "teacher forward: no memory on the device");
+  }
+  network_->answer = ScriptedNetwork::Colours;
+  ASSERT_TRUE(local->Fetch({}, request, well).ok());
+  EXPECT_TRUE(well.AllOk());
 }
 
 TEST_F(FaultyNetworkTest, ATeacherOfNanDoesNotBeginToServe) {
