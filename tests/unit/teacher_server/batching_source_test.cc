@@ -77,9 +77,29 @@ TEST(BatchingSource, SplitsALargeRequestAndDeliversEverything) {
   for (size_t size : upstream.sizes()) EXPECT_LE(size, 4);
 }
 
+// Lets a test wait for the number of samples that wait.
+class QueueGauge : public Gauge::Sink {
+ public:
+  void Set(double value) override {
+    MutexLock lock(mutex_);
+    value_ = value;
+    changed_.NotifyAll();
+  }
+  void Await(double value) {
+    MutexLock lock(mutex_);
+    while (value_ != value) changed_.Wait(mutex_);
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  double value_ REFLUX_GUARDED_BY(mutex_) = 0;
+};
+
 TEST(BatchingSource, CallersShareABatchWhileTheRunnerIsBusy) {
   GatedSource upstream;
-  auto source = MakeBatchingSource(upstream, Options(4));
+  QueueGauge queued;
+  auto source = MakeBatchingSource(upstream, Options(4), {.queued_samples = Gauge(&queued)});
   CollectingSink first_sink, second_sink, third_sink;
   std::thread first(
       [&] { EXPECT_TRUE(source->Fetch({}, MakeRequest(1, {"a"}), first_sink).ok()); });
@@ -88,12 +108,14 @@ TEST(BatchingSource, CallersShareABatchWhileTheRunnerIsBusy) {
       [&] { EXPECT_TRUE(source->Fetch({}, MakeRequest(2, {"a"}), second_sink).ok()); });
   std::thread third(
       [&] { EXPECT_TRUE(source->Fetch({}, MakeRequest(2, {"a"}), third_sink).ok()); });
+  queued.Await(4);
   upstream.Open();
   first.join();
   second.join();
   third.join();
   EXPECT_EQ(second_sink.deliveries, 2);
   EXPECT_EQ(third_sink.deliveries, 2);
+  EXPECT_EQ(upstream.sizes(), std::vector<size_t>({1, 4}));
 }
 
 // Holds its caller's thread in the first delivery until it is let go.
