@@ -24,7 +24,7 @@ class MachineClock : public Clock {
 }  // namespace
 
 void Clock::WaitUntilUptime(CondVar& condition, Mutex& mutex, absl::Duration deadline) const {
-  condition.WaitUntil(mutex, absl::Now() + (deadline - Uptime()));
+  condition.WaitFor(mutex, deadline - Uptime());
 }
 
 const Clock& SystemClock() {

@@ -4,6 +4,7 @@
 // code that uses it.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -62,6 +63,16 @@ class CondVar {
     }
     std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
     const auto status = cv_.wait_until(lock, absl::ToChronoTime(deadline));
+    lock.release();
+    return status == std::cv_status::no_timeout;
+  }
+
+  // The same for so long by a clock that nobody sets: WaitUntil waits the longer when the machine's
+  // clock is set back. A limit of more than a day ends after one.
+  bool WaitFor(Mutex& mutex, absl::Duration limit) REFLUX_REQUIRES(mutex) {
+    const absl::Duration bounded = std::min(limit, absl::Hours(24));
+    std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
+    const auto status = cv_.wait_for(lock, absl::ToChronoNanoseconds(bounded));
     lock.release();
     return status == std::cv_status::no_timeout;
   }
