@@ -54,7 +54,7 @@ class Service : public v1::CacheAdminService::Service {
 
   grpc::Status Contains(grpc::ServerContext*, const v1::FetchRequest* message,
                         v1::ContainsResponse* answer) override {
-    const absl::StatusOr<TargetRequest> request = FromProto(v1::FetchRequest(*message));
+    const absl::StatusOr<TargetRequest> request = FromProto(*message);
     if (!request.ok()) return ToGrpc(request.status());
     for (const bool held : HeldIn(store_, *request)) answer->add_held(held);
     return grpc::Status::OK;

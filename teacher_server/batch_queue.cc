@@ -34,7 +34,8 @@ absl::Duration BatchQueue::Backlog(int64_t samples) const {
   return per_batch_ * static_cast<double>((samples + in_a_round - 1) / in_a_round);
 }
 
-absl::Status BatchQueue::Admit(const std::shared_ptr<Caller>& caller, absl::Time now) {
+absl::Status BatchQueue::Admit(const std::shared_ptr<Caller>& caller, absl::Duration now,
+                               absl::Duration left) {
   const Priority priority = caller->context.priority;
   const auto samples = static_cast<int64_t>(caller->request.samples.size());
   const int64_t ahead = Ahead(priority);
@@ -48,7 +49,7 @@ absl::Status BatchQueue::Admit(const std::shared_ptr<Caller>& caller, absl::Time
                      Backlog(ahead + samples - limit));
   }
   const absl::Duration first = Backlog(ahead) + per_batch_;
-  if (caller->context.Check().ok() && now + first > caller->context.deadline) {
+  if (caller->context.Check().ok() && first > left) {
     refused_late_ = true;
     return BusyError(absl::StrCat("the deadline would pass before the first image is served: ",
                                   ahead, " samples wait, ", absl::FormatDuration(per_batch_),
@@ -79,7 +80,7 @@ std::vector<BatchQueue::Bucket> BatchQueue::Buckets() const {
   return buckets;
 }
 
-BatchQueue::Next BatchQueue::Take(absl::Time now) {
+BatchQueue::Next BatchQueue::Take(absl::Duration now) {
   Next next;
   for (auto it = items_.begin(); it != items_.end();) {
     if (it->caller->context.Check().ok()) {
@@ -93,7 +94,7 @@ BatchQueue::Next BatchQueue::Take(absl::Time now) {
   const std::vector<Bucket> buckets = Buckets();
   for (const Bucket& bucket : buckets) {
     if (IsStudent(*buckets.front().first) && !IsStudent(*bucket.first)) break;
-    const absl::Time due = bucket.first->queued + options_.max_delay;
+    const absl::Duration due = bucket.first->queued + options_.max_delay;
     if (bucket.count >= options_.max_batch || now >= due) {
       next.batch = TakeBucket(Item(*bucket.first));
       return next;

@@ -1,5 +1,5 @@
 // Samples that wait for a forward: who is let in, who goes next and with whom. Not thread-safe; the
-// time is passed in.
+// time is passed in, by Clock::Uptime: a clock that is set delays no batch.
 //
 // Samples share a batch when crop size, specs and teacher agree: that is their bucket. Waiting
 // students go before prefill, older before younger. While a student waits, only batches that a
@@ -37,7 +37,7 @@ class BatchQueue {
   struct Item {
     std::shared_ptr<Caller> caller;
     size_t sample = 0;
-    absl::Time queued;
+    absl::Duration queued;  // by Clock::Uptime
     const SampleRef& ref() const { return caller->request.samples[sample]; }
   };
 
@@ -47,17 +47,18 @@ class BatchQueue {
   // there should be room: the queue is full, or the deadline would pass before the first of them is
   // served at the rate that was measured. (One that can be served in part is let in: what is
   // delivered in time need not be asked again.) A request larger than the queue is let into an
-  // empty one.
-  absl::Status Admit(const std::shared_ptr<Caller>& caller, absl::Time now);
+  // empty one. `left`: until the caller's deadline.
+  absl::Status Admit(const std::shared_ptr<Caller>& caller, absl::Duration now,
+                     absl::Duration left);
   // Whether the last refusal was for the deadline.
   bool refused_late() const { return refused_late_; }
 
   struct Next {
     std::vector<Item> expired;  // cancelled or too late: nothing is computed for them
     std::vector<Item> batch;    // to be run now; empty: look again at `due`, or after a change
-    absl::Time due = absl::InfiniteFuture();
+    absl::Duration due = absl::InfiniteDuration();
   };
-  Next Take(absl::Time now);
+  Next Take(absl::Duration now);
 
   // A batch has taken so long.
   void Measured(absl::Duration batch);

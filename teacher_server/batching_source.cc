@@ -140,7 +140,8 @@ absl::Status BatchingSource::Fetch(const FetchContext& context, const TargetRequ
 absl::Status BatchingSource::Enqueue(const std::shared_ptr<Call>& call) {
   MutexLock lock(mutex_);
   if (stopping_) return absl::UnavailableError("the teacher is stopping");
-  const absl::Status admitted = queue_.Admit(call, clock_.Now());
+  const absl::Status admitted =
+      queue_.Admit(call, clock_.Uptime(), call->context.deadline - clock_.Now());
   if (!admitted.ok())
     (queue_.refused_late() ? metrics_.refused_late : metrics_.refused_full).Increment();
   metrics_.queued_samples.Set(static_cast<double>(queue_.size()));
@@ -157,14 +158,14 @@ void BatchingSource::Loop() {
 std::vector<Item> BatchingSource::NextBatch() {
   MutexLock lock(mutex_);
   while (!stopping_) {
-    BatchQueue::Next next = queue_.Take(clock_.Now());
+    BatchQueue::Next next = queue_.Take(clock_.Uptime());
     for (const Item& item : next.expired) {
       metrics_.expired_samples.Increment();
       Fail(item, item.caller->context.Check());
     }
     metrics_.queued_samples.Set(static_cast<double>(queue_.size()));
     if (!next.batch.empty()) return std::move(next.batch);
-    if (next.expired.empty()) clock_.WaitUntil(changed_, mutex_, next.due);
+    if (next.expired.empty()) clock_.WaitUntilUptime(changed_, mutex_, next.due);
   }
   return {};
 }
@@ -173,12 +174,11 @@ void BatchingSource::Run(const std::vector<Item>& batch) {
   const TargetRequest& first = batch.front().caller->request;
   TargetRequest merged{.teacher = first.teacher, .samples = {}, .specs = first.specs};
   FetchContext context{.deadline = absl::InfinitePast()};
-  const absl::Time taken = clock_.Now();
-  const absl::Duration start = clock_.Uptime();  // a clock that is set is not a slow batch
+  const absl::Duration start = clock_.Uptime();
   for (const Item& item : batch) {
     merged.samples.push_back(item.ref());
     context.deadline = std::max(context.deadline, item.caller->context.deadline);
-    metrics_.queue_seconds.Observe(absl::ToDoubleSeconds(taken - item.queued));
+    metrics_.queue_seconds.Observe(absl::ToDoubleSeconds(start - item.queued));
   }
   metrics_.batches.Increment();
   metrics_.batch_samples.Observe(static_cast<double>(batch.size()));

@@ -95,19 +95,19 @@ void TeacherServer::RequestReload() {
 
 void TeacherServer::Maintain() {
   if (served_.begin_runner) served_.begin_runner();
-  absl::Time next_canary = options_.clock->Now() + options_.canary_interval;
+  absl::Duration next_canary = options_.clock->Uptime() + options_.canary_interval;
   while (true) {
     bool reload = false;
     {
       MutexLock lock(mutex_);
-      while (!stopping_ && !reload_ && options_.clock->Now() < next_canary) {
-        options_.clock->WaitUntil(changed_, mutex_, next_canary);
+      while (!stopping_ && !reload_ && options_.clock->Uptime() < next_canary) {
+        options_.clock->WaitUntilUptime(changed_, mutex_, next_canary);
       }
       if (stopping_) return;
       reload = std::exchange(reload_, false);
     }
     reload ? Reload() : CheckCanary();
-    next_canary = options_.clock->Now() + options_.canary_interval;
+    next_canary = options_.clock->Uptime() + options_.canary_interval;
   }
 }
 

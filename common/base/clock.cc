@@ -23,6 +23,10 @@ class MachineClock : public Clock {
 
 }  // namespace
 
+void Clock::WaitUntilUptime(CondVar& condition, Mutex& mutex, absl::Duration deadline) const {
+  condition.WaitFor(mutex, deadline - Uptime());
+}
+
 const Clock& SystemClock() {
   static const auto* const clock = new MachineClock;
   return *clock;

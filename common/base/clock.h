@@ -22,6 +22,10 @@ class Clock {
   // for no reason. The caller holds `mutex`.
   virtual void WaitUntil(CondVar& condition, Mutex& mutex, absl::Time deadline) const
       REFLUX_REQUIRES(mutex) = 0;
+
+  // The same, with `deadline` by Uptime().
+  virtual void WaitUntilUptime(CondVar& condition, Mutex& mutex, absl::Duration deadline) const
+      REFLUX_REQUIRES(mutex);
 };
 
 // The machine's; lives for ever.

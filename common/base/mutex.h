@@ -55,18 +55,22 @@ class CondVar {
     lock.release();
   }
 
-  // False when `deadline` passed first; InfiniteFuture waits without limit. What is left until then
-  // is measured at the call, so that a clock that is set meanwhile makes no wait longer.
-  bool WaitUntil(Mutex& mutex, absl::Time deadline) REFLUX_REQUIRES(mutex) {
-    const absl::Duration left = deadline - absl::Now();
-    if (left > kLongest) {  // more than the arithmetic of waiting holds; in effect without limit
+  // False when `limit` has passed, by a clock that nobody sets.
+  bool WaitFor(Mutex& mutex, absl::Duration limit) REFLUX_REQUIRES(mutex) {
+    if (limit > kLongest) {  // more than the arithmetic of waiting holds; in effect without limit
       Wait(mutex);
       return true;
     }
     std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
-    const auto status = cv_.wait_for(lock, absl::ToChronoNanoseconds(left));
+    const auto status = cv_.wait_for(lock, absl::ToChronoNanoseconds(limit));
     lock.release();
     return status == std::cv_status::no_timeout;
+  }
+
+  // False when `deadline` passed first; InfiniteFuture waits without limit. What is left until then
+  // is measured at the call, so that a clock that is set meanwhile makes no wait longer.
+  bool WaitUntil(Mutex& mutex, absl::Time deadline) REFLUX_REQUIRES(mutex) {
+    return WaitFor(mutex, deadline - absl::Now());
   }
 
   void NotifyOne() { cv_.notify_one(); }

@@ -33,7 +33,7 @@ void PoolMembers::Update(const std::vector<std::string>& names) {
   members_ = std::move(members);
 }
 
-PoolMembers::Choice PoolMembers::Choose(const TeacherIdentity& wanted, absl::Time now) {
+PoolMembers::Choice PoolMembers::Choose(const TeacherIdentity& wanted, absl::Duration now) {
   Choice choice{.kind = Choice::Kind::kRefused};
   if (members_.empty()) choice.kind = Choice::Kind::kWait;
   std::shared_ptr<PoolMember> best;
@@ -53,13 +53,13 @@ PoolMembers::Choice PoolMembers::Choose(const TeacherIdentity& wanted, absl::Tim
 }
 
 PoolMembers::Fetch PoolMembers::Begin(const std::shared_ptr<PoolMember>& member, int64_t samples,
-                                      absl::Time now) {
+                                      absl::Duration now) {
   member->outstanding += samples;
   member->last_chosen = ++choices_;
   return {.member = member, .samples = samples, .queued = member->outstanding, .begun = now};
 }
 
-void PoolMembers::Served(const Fetch& fetch, absl::Time now) {
+void PoolMembers::Served(const Fetch& fetch, absl::Duration now) {
   Ended(fetch);
   PoolMember& member = *fetch.member;
   if (fetch.begun < member.ejected_at) return;  // it was left out meanwhile
@@ -75,14 +75,14 @@ void PoolMembers::Served(const Fetch& fetch, absl::Time now) {
         now);
 }
 
-void PoolMembers::Busy(const Fetch& fetch, absl::Duration retry_after, absl::Time now) {
+void PoolMembers::Busy(const Fetch& fetch, absl::Duration retry_after, absl::Duration now) {
   Ended(fetch);
   PoolMember& member = *fetch.member;
   member.usable_at = std::max(
       member.usable_at, now + std::clamp(retry_after, policy_.min_ejection, policy_.max_busy));
 }
 
-void PoolMembers::Failed(const Fetch& fetch, const absl::Status& why, absl::Time now) {
+void PoolMembers::Failed(const Fetch& fetch, const absl::Status& why, absl::Duration now) {
   Ended(fetch);
   // Fetches that were under way when it failed fail with it: that is one failure.
   if (fetch.begun < fetch.member->ejected_at) return;
@@ -90,7 +90,7 @@ void PoolMembers::Failed(const Fetch& fetch, const absl::Status& why, absl::Time
 }
 
 void PoolMembers::Told(PoolMember& member, const absl::StatusOr<TeacherInfo>& info,
-                       absl::Time now) {
+                       absl::Duration now) {
   member.asking = false;
   if (info.ok()) {
     member.identity = info->identity;
@@ -100,7 +100,7 @@ void PoolMembers::Told(PoolMember& member, const absl::StatusOr<TeacherInfo>& in
 }
 
 void PoolMembers::Eject(PoolMember& member, absl::Duration duration, const absl::Status& why,
-                        absl::Time now) {
+                        absl::Duration now) {
   const int doublings = std::min(member.failures_in_a_row++, 20);
   duration = std::max(duration,
                       std::min(policy_.max_ejection, policy_.min_ejection * std::exp2(doublings)));
@@ -117,7 +117,7 @@ void PoolMembers::Eject(PoolMember& member, absl::Duration duration, const absl:
 }
 
 // Only while another one serves.
-bool PoolMembers::IsSlow(const PoolMember& member, absl::Time now) const {
+bool PoolMembers::IsSlow(const PoolMember& member, absl::Duration now) const {
   if (member.observed < policy_.min_fetches) return false;
   return std::any_of(members_.begin(), members_.end(), [&](const auto& other) {
     return other.get() != &member && now >= other->usable_at &&

@@ -1,5 +1,6 @@
 // Which servers of a pool answer for a teacher, how busy each is, and which is left out for a time:
-// the rules of PooledSource, without threads or waiting. Not thread-safe; the time is passed in.
+// the rules of PooledSource, without threads or waiting. Not thread-safe; the time is passed in, by
+// Clock::Uptime: a clock that is set leaves nobody out, and makes nobody slow.
 #pragma once
 
 #include <functional>
@@ -33,8 +34,8 @@ struct PoolMember {
   std::optional<TeacherIdentity> identity;
   bool asking = false;      // somebody asks for its identity now
   int64_t outstanding = 0;  // samples asked of it and not yet answered
-  absl::Time usable_at = absl::InfinitePast();
-  absl::Time ejected_at = absl::InfinitePast();
+  absl::Duration usable_at = -absl::InfiniteDuration();
+  absl::Duration ejected_at = -absl::InfiniteDuration();
   int failures_in_a_row = 0;
   absl::Status last_failure;
   double seconds_per_sample = 0;  // smoothed, of service: waiting behind one's own others left out
@@ -56,28 +57,28 @@ class PoolMembers {
     // asked has answered. kRefused: every member is another teacher.
     enum class Kind { kUse, kAsk, kWait, kRefused } kind;
     std::shared_ptr<PoolMember> member;
-    absl::Time until = absl::InfiniteFuture();
+    absl::Duration until = absl::InfiniteDuration();
   };
   // Who should serve a request for `wanted`: of those who can, the one with the least outstanding
   // work, the one used longest ago among equals.
-  Choice Choose(const TeacherIdentity& wanted, absl::Time now);
+  Choice Choose(const TeacherIdentity& wanted, absl::Duration now);
 
   // A fetch: Begin, later one of the others.
   struct Fetch {
     std::shared_ptr<PoolMember> member;
     int64_t samples = 0;
     int64_t queued = 0;  // samples outstanding at its beginning, its own included
-    absl::Time begun;
+    absl::Duration begun;
   };
-  Fetch Begin(const std::shared_ptr<PoolMember>& member, int64_t samples, absl::Time now);
-  void Served(const Fetch& fetch, absl::Time now);
-  void Busy(const Fetch& fetch, absl::Duration retry_after, absl::Time now);
-  void Failed(const Fetch& fetch, const absl::Status& why, absl::Time now);
+  Fetch Begin(const std::shared_ptr<PoolMember>& member, int64_t samples, absl::Duration now);
+  void Served(const Fetch& fetch, absl::Duration now);
+  void Busy(const Fetch& fetch, absl::Duration retry_after, absl::Duration now);
+  void Failed(const Fetch& fetch, const absl::Status& why, absl::Duration now);
   // Says nothing about the member: the caller gave up, or its request was at fault.
   void Ended(const Fetch& fetch) { fetch.member->outstanding -= fetch.samples; }
 
   // What a member that was asked has answered.
-  void Told(PoolMember& member, const absl::StatusOr<TeacherInfo>& info, absl::Time now);
+  void Told(PoolMember& member, const absl::StatusOr<TeacherInfo>& info, absl::Duration now);
 
   // Seconds that a fetch of the member should take with what is outstanding there; nothing when no
   // member has been observed.
@@ -89,8 +90,9 @@ class PoolMembers {
   int64_t ejections() const { return ejections_; }
 
  private:
-  void Eject(PoolMember& member, absl::Duration duration, const absl::Status& why, absl::Time now);
-  bool IsSlow(const PoolMember& member, absl::Time now) const;
+  void Eject(PoolMember& member, absl::Duration duration, const absl::Status& why,
+             absl::Duration now);
+  bool IsSlow(const PoolMember& member, absl::Duration now) const;
 
   const PoolPolicy policy_;
   const Connect connect_;

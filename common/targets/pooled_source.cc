@@ -76,6 +76,8 @@ class PooledSource : public TargetSource {
       REFLUX_REQUIRES(mutex_);
   absl::StatusOr<TeacherInfo> AskAll(const FetchContext& context) REFLUX_REQUIRES(mutex_);
   void Refresh() REFLUX_REQUIRES(mutex_);
+  // Until `uptime`, a change, or the caller's deadline.
+  void Wait(const FetchContext& context, absl::Duration uptime) REFLUX_REQUIRES(mutex_);
   void Show() REFLUX_REQUIRES(mutex_);
   Cancellation::Registration WakeOnCancel(const FetchContext& context);
 
@@ -85,7 +87,7 @@ class PooledSource : public TargetSource {
   Mutex mutex_;
   CondVar changed_;
   PoolMembers members_ REFLUX_GUARDED_BY(mutex_);
-  absl::Time refreshed_ REFLUX_GUARDED_BY(mutex_) = absl::InfinitePast();
+  absl::Duration refreshed_ REFLUX_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
   absl::Status listed_ REFLUX_GUARDED_BY(mutex_);
   std::optional<TeacherIdentity> teacher_ REFLUX_GUARDED_BY(mutex_);
   int64_t ejections_shown_ REFLUX_GUARDED_BY(mutex_) = 0;
@@ -131,11 +133,11 @@ absl::Status PooledSource::Settle(const PoolMembers::Fetch& fetch, const absl::S
   MutexLock lock(mutex_);
   absl::Status final_status;
   if (outcome.ok()) {
-    members_.Served(fetch, clock_.Now());
+    members_.Served(fetch, clock_.Uptime());
   } else if (absl::IsResourceExhausted(outcome)) {
-    members_.Busy(fetch, RetryAfter(outcome), clock_.Now());
+    members_.Busy(fetch, RetryAfter(outcome), clock_.Uptime());
   } else if (IsRetryable(outcome) || hung) {
-    members_.Failed(fetch, outcome, clock_.Now());
+    members_.Failed(fetch, outcome, clock_.Uptime());
   } else {
     members_.Ended(fetch);
     // A server that has another teacher now is told from one that refuses the request itself by
@@ -171,17 +173,15 @@ absl::StatusOr<PoolMembers::Fetch> PooledSource::Acquire(const FetchContext& con
       return absl::Status(stop.code(),
                           absl::StrCat(stop.message(), "; teachers: ", members_.Describe(wanted)));
     }
-    const PoolMembers::Choice choice = members_.Choose(wanted, clock_.Now());
+    const PoolMembers::Choice choice = members_.Choose(wanted, clock_.Uptime());
     switch (choice.kind) {
       case PoolMembers::Choice::Kind::kUse:
-        return members_.Begin(choice.member, samples, clock_.Now());
+        return members_.Begin(choice.member, samples, clock_.Uptime());
       case PoolMembers::Choice::Kind::kAsk:
         Ask(context, *choice.member).IgnoreError();
         break;
       case PoolMembers::Choice::Kind::kWait:
-        clock_.WaitUntil(
-            changed_, mutex_,
-            std::min({choice.until, context.deadline, clock_.Now() + options_.refresh}));
+        Wait(context, std::min(choice.until, clock_.Uptime() + options_.refresh));
         break;
       case PoolMembers::Choice::Kind::kRefused:
         return absl::FailedPreconditionError(
@@ -199,7 +199,7 @@ absl::StatusOr<TeacherInfo> PooledSource::Ask(const FetchContext& context, PoolM
       {.deadline = std::min(context.deadline, absl::Now() + options_.ask_timeout),
        .cancellation = context.cancellation});
   mutex_.Lock();
-  members_.Told(member, info, clock_.Now());
+  members_.Told(member, info, clock_.Uptime());
   if (info.ok() && teacher_.has_value() && info->identity != *teacher_) {
     spdlog::warn("{} is refused: {}", member.name, DescribeDifference(info->identity, *teacher_));
   }
@@ -216,9 +216,8 @@ absl::StatusOr<TeacherInfo> PooledSource::GetTeacherInfo(const FetchContext& con
     absl::StatusOr<TeacherInfo> info = AskAll(context);
     if (info.ok()) return info;
     REFLUX_RETURN_IF_ERROR(context.Check());
-    const absl::Time retry = clock_.Now() + options_.policy.min_ejection;
-    if (retry >= context.deadline) return info;
-    clock_.WaitUntil(changed_, mutex_, retry);
+    if (clock_.Now() + options_.policy.min_ejection >= context.deadline) return info;
+    Wait(context, clock_.Uptime() + options_.policy.min_ejection);
   }
 }
 
@@ -228,8 +227,8 @@ absl::StatusOr<TeacherInfo> PooledSource::AskAll(const FetchContext& context) {
       listed_.ok() ? absl::UnavailableError("no teacher has announced itself") : listed_;
   const std::vector<std::shared_ptr<PoolMember>> members = members_.members();
   for (const std::shared_ptr<PoolMember>& member : members) {
-    if (clock_.Now() < member->usable_at) failure = member->last_failure;
-    if (clock_.Now() < member->usable_at || member->asking) continue;
+    if (clock_.Uptime() < member->usable_at) failure = member->last_failure;
+    if (clock_.Uptime() < member->usable_at || member->asking) continue;
     const absl::StatusOr<TeacherInfo> info = Ask(context, *member);
     if (!info.ok()) {
       failure = info.status();
@@ -250,13 +249,18 @@ absl::StatusOr<TeacherInfo> PooledSource::AskAll(const FetchContext& context) {
 }
 
 void PooledSource::Refresh() {
-  const absl::Time now = clock_.Now();
+  const absl::Duration now = clock_.Uptime();
   if (now < refreshed_ + options_.refresh) return;
   refreshed_ = now;
   const absl::StatusOr<std::vector<std::string>> names = options_.list();
   listed_ = names.status();
   if (names.ok()) members_.Update(*names);
   Show();
+}
+
+void PooledSource::Wait(const FetchContext& context, absl::Duration uptime) {
+  const absl::Duration left = context.deadline - clock_.Now();
+  clock_.WaitUntilUptime(changed_, mutex_, std::min(uptime, clock_.Uptime() + left));
 }
 
 void PooledSource::Show() {

@@ -131,6 +131,16 @@ absl::StatusOr<SampleRef> FromProto(v1::Sample&& message) {
   return sample;
 }
 
+absl::Status CheckCounts(const v1::FetchRequest& message) {
+  if (message.samples_size() <= static_cast<int>(TargetRequest::kMaxSamples) &&
+      message.specs_size() <= static_cast<int>(TargetRequest::kMaxSpecs)) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("a request has at most ",
+                                                 TargetRequest::kMaxSamples, " samples and ",
+                                                 TargetRequest::kMaxSpecs, " specs"));
+}
+
 void SetSample(const SampleRef& sample, v1::Sample* message) {
   message->set_digest(sample.digest.AsBytes().data(), Digest::kSize);
   *message->mutable_view() = ToProto(sample.view);
@@ -281,13 +291,8 @@ absl::StatusOr<TeacherInfo> FromProto(const v1::TeacherInfo& message) {
 }
 
 absl::StatusOr<TargetRequest> FromProto(v1::FetchRequest&& message) {
+  REFLUX_RETURN_IF_ERROR(CheckCounts(message));
   TargetRequest request;
-  if (message.samples_size() > static_cast<int>(TargetRequest::kMaxSamples) ||
-      message.specs_size() > static_cast<int>(TargetRequest::kMaxSpecs)) {
-    return absl::InvalidArgumentError(absl::StrCat("a request has at most ",
-                                                   TargetRequest::kMaxSamples, " samples and ",
-                                                   TargetRequest::kMaxSpecs, " specs"));
-  }
   REFLUX_ASSIGN_OR_RETURN(request.teacher, FromProto(message.teacher()));
   for (v1::Sample& sample : *message.mutable_samples()) {
     REFLUX_ASSIGN_OR_RETURN(SampleRef parsed, FromProto(std::move(sample)));
@@ -299,6 +304,11 @@ absl::StatusOr<TargetRequest> FromProto(v1::FetchRequest&& message) {
   }
   REFLUX_RETURN_IF_ERROR(request.Validate());
   return request;
+}
+
+absl::StatusOr<TargetRequest> FromProto(const v1::FetchRequest& message) {
+  REFLUX_RETURN_IF_ERROR(CheckCounts(message));
+  return FromProto(v1::FetchRequest(message));
 }
 
 }  // namespace reflux

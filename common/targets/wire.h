@@ -28,5 +28,7 @@ absl::StatusOr<TargetSet> TargetSetFromProto(const v1::TargetSet& message);
 absl::StatusOr<TeacherInfo> FromProto(const v1::TeacherInfo& message);
 // Moves images out of `message`.
 absl::StatusOr<TargetRequest> FromProto(v1::FetchRequest&& message);
+// Copies the message, unless there is too much in it.
+absl::StatusOr<TargetRequest> FromProto(const v1::FetchRequest& message);
 
 }  // namespace reflux

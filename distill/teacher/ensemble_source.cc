@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "distill/codec/target_codec.h"
+#include "distill/teacher/teacher_errors.h"
 
 namespace reflux {
 namespace {
@@ -28,10 +29,10 @@ class Summing : public TargetSink {
   void Deliver(size_t sample, size_t, absl::StatusOr<EncodedTarget> target) override {
     absl::StatusOr<torch::Tensor>& sum = sums_[sample];
     if (!sum.ok()) return;
-    if (const absl::Status status = target.ok() ? Add(*target, *sum) : target.status();
-        !status.ok()) {
-      sum = status;
-    }
+    const absl::Status status =
+        target.ok() ? CatchTeacherErrors("ensemble", [&] { return Add(*target, *sum); })
+                    : target.status();
+    if (!status.ok()) sum = status;
   }
 
  private:
@@ -100,6 +101,12 @@ absl::Status EnsembleSource::Check(const TargetRequest& request) const {
   return absl::OkStatus();
 }
 
+absl::StatusOr<EncodedTarget> EncodeMean(const absl::StatusOr<torch::Tensor>& sum, double members,
+                                         Codec codec) {
+  if (!sum.ok()) return sum.status();
+  return CatchTeacherErrors("encoding", [&] { return EncodeMap(*sum / members, codec); });
+}
+
 absl::Status EnsembleSource::Fetch(const FetchContext& context, const TargetRequest& request,
                                    TargetSink& sink) {
   REFLUX_RETURN_IF_ERROR(Check(request));
@@ -114,9 +121,7 @@ absl::Status EnsembleSource::Fetch(const FetchContext& context, const TargetRequ
   const auto members = static_cast<double>(members_.size());
   for (size_t sample = 0; sample < sums.size(); ++sample) {
     for (size_t spec = 0; spec < request.specs.size(); ++spec) {
-      sink.Deliver(sample, spec,
-                   sums[sample].ok() ? EncodeMap(*sums[sample] / members, request.specs[spec].codec)
-                                     : absl::StatusOr<EncodedTarget>(sums[sample].status()));
+      sink.Deliver(sample, spec, EncodeMean(sums[sample], members, request.specs[spec].codec));
     }
   }
   return absl::OkStatus();

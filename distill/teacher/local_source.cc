@@ -18,6 +18,7 @@
 #include "distill/data/view.h"
 #include "distill/models/placement.h"
 #include "distill/teacher/reduce_map.h"
+#include "distill/teacher/teacher_errors.h"
 #include "distill/teacher/teacher_numerics.h"
 
 namespace reflux {
@@ -87,15 +88,14 @@ class Slots {
   int free_ REFLUX_GUARDED_BY(mutex_);
 };
 
-// Reduced and encoded where the map is.
-absl::StatusOr<EncodedTarget> Encode(const torch::Tensor& map, const TargetSpec& spec,
+// Map `k` of a batch, reduced and encoded where it is.
+absl::StatusOr<EncodedTarget> Encode(const torch::Tensor& maps, size_t k, const TargetSpec& spec,
                                      const MapLabel& label) {
-  try {
-    REFLUX_ASSIGN_OR_RETURN(const torch::Tensor reduced, ReduceMap(map, spec.reduction, label));
+  return CatchTeacherErrors("encoding", [&]() -> absl::StatusOr<EncodedTarget> {
+    REFLUX_ASSIGN_OR_RETURN(const torch::Tensor reduced,
+                            ReduceMap(maps[static_cast<int64_t>(k)], spec.reduction, label));
     return EncodeMap(reduced, spec.codec);
-  } catch (const c10::Error& error) {
-    return absl::InternalError(absl::StrCat("teacher encoding: ", error.what_without_backtrace()));
-  }
+  });
 }
 
 class LocalSource : public TargetSource {
@@ -159,7 +159,8 @@ absl::Status LocalSource::Fetch(const FetchContext& context, const TargetRequest
   std::map<std::pair<int32_t, int32_t>, Group> groups;
   for (size_t i = 0; i < request.samples.size(); ++i) {
     const SampleRef& sample = request.samples[i];
-    absl::StatusOr<Loaded> loaded = LoadSample(sample, with_labels);
+    absl::StatusOr<Loaded> loaded =
+        CatchTeacherErrors("sample", [&] { return LoadSample(sample, with_labels); });
     if (!loaded.ok()) {
       metrics_.refused_samples.Increment();
       for (size_t j = 0; j < request.specs.size(); ++j) sink.Deliver(i, j, loaded.status());
@@ -230,7 +231,8 @@ absl::StatusOr<TapOutputs> LocalSource::ForwardGroup(const TargetRequest& reques
   for (const TargetSpec& spec : request.specs) taps.push_back(spec.tap);
   runners_.Take();
   const absl::Time start = absl::Now();
-  absl::StatusOr<TapOutputs> outputs = RunTeacher(teacher_, torch::stack(group.images), taps);
+  absl::StatusOr<TapOutputs> outputs = CatchTeacherErrors(
+      "batch", [&] { return RunTeacher(teacher_, torch::stack(group.images), taps); });
   metrics_.forward_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - start));
   runners_.Return();
   const auto counted = std::count_if(group.samples.begin(), group.samples.end(), [&](size_t i) {
@@ -246,7 +248,7 @@ void LocalSource::RunGroup(const TargetRequest& request, const Group& group, Tar
   std::vector<absl::StatusOr<EncodedTarget>> targets;
   for (const TargetSpec& spec : request.specs) {
     for (size_t k = 0; k < group.samples.size(); ++k) {
-      targets.push_back(outputs.ok() ? Encode(outputs->at(spec.tap)[k], spec, group.labels[k])
+      targets.push_back(outputs.ok() ? Encode(outputs->at(spec.tap), k, spec, group.labels[k])
                                      : absl::StatusOr<EncodedTarget>(outputs.status()));
     }
   }
@@ -322,8 +324,8 @@ absl::StatusOr<Teacher> MakeTeacher(std::shared_ptr<SegmentationModel> model,
 absl::StatusOr<TapOutputs> RunTeacher(const Teacher& teacher, const torch::Tensor& images,
                                       const std::vector<std::string>& taps) {
   REFLUX_RETURN_IF_ERROR(CheckTaps(*teacher.model, taps));
-  std::map<std::string, std::vector<torch::Tensor>> parts;
-  try {
+  return CatchTeacherErrors("forward", [&]() -> absl::StatusOr<TapOutputs> {
+    std::map<std::string, std::vector<torch::Tensor>> parts;
     const int64_t batch = teacher.identity.numerics.batch;
     for (const torch::Tensor& part : images.split(batch)) {
       for (auto& [tap, map] : Forward(teacher, part, taps)) parts[tap].push_back(map);
@@ -331,9 +333,7 @@ absl::StatusOr<TapOutputs> RunTeacher(const Teacher& teacher, const torch::Tenso
     TapOutputs outputs;
     for (auto& [tap, maps] : parts) outputs[tap] = maps.size() == 1 ? maps[0] : torch::cat(maps);
     return outputs;
-  } catch (const c10::Error& error) {
-    return absl::InternalError(absl::StrCat("teacher forward: ", error.what_without_backtrace()));
-  }
+  });
 }
 
 LocalSourceMetrics LocalSourceMetrics::Register(MetricRegistry& registry) {

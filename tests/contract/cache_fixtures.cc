@@ -81,6 +81,7 @@ bool CollectingSink::AllOk() const {
 
 absl::Status FakeTeacher::Fetch(const FetchContext& context, const TargetRequest& request,
                                 TargetSink& sink) {
+  if (request.teacher != identity_) return absl::FailedPreconditionError("another teacher");
   Hook hook;
   {
     MutexLock lock(mutex_);
@@ -106,7 +107,7 @@ absl::Status FakeTeacher::Fetch(const FetchContext& context, const TargetRequest
 absl::StatusOr<TeacherInfo> FakeTeacher::GetTeacherInfo(const FetchContext&) {
   MutexLock lock(mutex_);
   if (!refusal_.ok()) return refusal_;
-  return TeacherInfo{.identity = FakeIdentity(),
+  return TeacherInfo{.identity = identity_,
                      .model = "fake",
                      .num_classes = 11,
                      .taps = {{"logits", 11, 8}},

@@ -51,7 +51,8 @@ class CollectingSink : public TargetSink {
   std::map<std::pair<size_t, size_t>, absl::StatusOr<EncodedTarget>> targets_;
 };
 
-// A teacher that answers every (sample, spec) with bytes that depend on its key. Thread-safe.
+// A teacher that answers every (sample, spec) with bytes that depend on its key, and refuses
+// requests for another teacher. Thread-safe.
 class FakeTeacher : public TargetSource {
  public:
   struct Call {
@@ -61,7 +62,8 @@ class FakeTeacher : public TargetSource {
   using Hook =
       std::function<absl::Status(const FetchContext&, const SampleRef&, const TargetSpec&)>;
 
-  explicit FakeTeacher(int32_t elements = 16) : elements_(elements) {}
+  explicit FakeTeacher(int32_t elements = 16, const TeacherIdentity& identity = FakeIdentity())
+      : elements_(elements), identity_(identity) {}
 
   absl::Status Fetch(const FetchContext& context, const TargetRequest& request,
                      TargetSink& sink) override;
@@ -77,6 +79,7 @@ class FakeTeacher : public TargetSource {
 
  private:
   const int32_t elements_;
+  const TeacherIdentity identity_;
   std::atomic<int64_t> targets_{0};
   mutable Mutex mutex_;
   Hook hook_ REFLUX_GUARDED_BY(mutex_);

@@ -21,9 +21,13 @@ class FakeClock : public Clock {
   // gone by then: who waits looks at this clock again.
   void WaitUntil(CondVar& condition, Mutex& mutex, absl::Time deadline) const override
       REFLUX_REQUIRES(mutex) {
+    WaitUntilUptime(condition, mutex, Uptime() + (deadline - Now()));
+  }
+  void WaitUntilUptime(CondVar& condition, Mutex& mutex, absl::Duration deadline) const override
+      REFLUX_REQUIRES(mutex) {
     {
       MutexLock lock(mutex_);
-      if (now_ >= deadline) return;
+      if (uptime_ >= deadline) return;
       ++waits_;
       changed_.NotifyAll();
     }

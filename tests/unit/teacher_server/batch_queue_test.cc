@@ -22,10 +22,12 @@ class BatchQueueTest : public testing::Test {
                                              int side = 8) {
     Held& held = *held_.emplace_back(std::make_unique<Held>());
     held.context.priority = priority;
-    held.context.deadline = deadline_;
     held.request = MakeRequest(samples, {"a"});
     for (SampleRef& sample : held.request.samples) sample.view.crop_height = side;
     return std::make_shared<BatchQueue::Caller>(held.context, held.request);
+  }
+  absl::Status Admit(const std::shared_ptr<BatchQueue::Caller>& caller) {
+    return queue_.Admit(caller, now_, left_);
   }
   // The batch as {priority, side of the crop} of each sample.
   static std::vector<std::pair<Priority, int>> Described(const BatchQueue::Next& next) {
@@ -41,15 +43,15 @@ class BatchQueueTest : public testing::Test {
     return samples;
   }
 
-  const absl::Time now_ = absl::Now();
-  absl::Time deadline_ = absl::InfiniteFuture();
+  const absl::Duration now_ = absl::Hours(1);
+  absl::Duration left_ = absl::InfiniteDuration();  // until the callers' deadlines
   const absl::Duration delay_ = absl::Milliseconds(5);
   BatchQueue queue_{{.max_batch = 4, .max_delay = delay_, .max_queue = 16}};
   std::vector<std::unique_ptr<Held>> held_;
 };
 
 TEST_F(BatchQueueTest, AFullBatchStartsAtOnceAndARestWaitsForCompany) {
-  ASSERT_TRUE(queue_.Admit(Caller(6), now_).ok());
+  ASSERT_TRUE(Admit(Caller(6)).ok());
   EXPECT_EQ(Described(queue_.Take(now_)), Of(4, 0));
   const BatchQueue::Next early = queue_.Take(now_);
   EXPECT_TRUE(early.batch.empty());
@@ -58,19 +60,19 @@ TEST_F(BatchQueueTest, AFullBatchStartsAtOnceAndARestWaitsForCompany) {
 }
 
 TEST_F(BatchQueueTest, AFullBucketDoesNotWaitForAnOlderOneThatIsNotFull) {
-  ASSERT_TRUE(queue_.Admit(Caller(1, Priority::kStudent, 16), now_).ok());
-  ASSERT_TRUE(queue_.Admit(Caller(4), now_).ok());
+  ASSERT_TRUE(Admit(Caller(1, Priority::kStudent, 16)).ok());
+  ASSERT_TRUE(Admit(Caller(4)).ok());
   EXPECT_EQ(Described(queue_.Take(now_)), Of(4, 0));
   EXPECT_EQ(Described(queue_.Take(now_ + delay_)), Of(1, 0, 16));
 }
 
 TEST_F(BatchQueueTest, AWaitingStudentGoesBeforePrefillWhichFillsItsBatchUp) {
-  ASSERT_TRUE(queue_.Admit(Caller(4, Priority::kPrefill), now_).ok());
-  ASSERT_TRUE(queue_.Admit(Caller(4, Priority::kPrefill, 16), now_).ok());
-  ASSERT_TRUE(queue_.Admit(Caller(2), now_).ok());
+  ASSERT_TRUE(Admit(Caller(4, Priority::kPrefill)).ok());
+  ASSERT_TRUE(Admit(Caller(4, Priority::kPrefill, 16)).ok());
+  ASSERT_TRUE(Admit(Caller(2)).ok());
   EXPECT_EQ(Described(queue_.Take(now_)), Of(2, 2));
   EXPECT_EQ(Described(queue_.Take(now_)), Of(0, 4, 16));
-  ASSERT_TRUE(queue_.Admit(Caller(1, Priority::kStudent, 32), now_).ok());
+  ASSERT_TRUE(Admit(Caller(1, Priority::kStudent, 32)).ok());
   EXPECT_TRUE(queue_.Take(now_).batch.empty()) << "no forward begins that a student would wait for";
   EXPECT_EQ(Described(queue_.Take(now_ + delay_)), Of(1, 0, 32));
   EXPECT_EQ(Described(queue_.Take(now_ + delay_)), Of(0, 2));
@@ -78,8 +80,8 @@ TEST_F(BatchQueueTest, AWaitingStudentGoesBeforePrefillWhichFillsItsBatchUp) {
 
 TEST_F(BatchQueueTest, AStalledStudentIsPassedByPrefillToo) {
   const auto stalled = Caller(4);
-  ASSERT_TRUE(queue_.Admit(stalled, now_).ok());
-  ASSERT_TRUE(queue_.Admit(Caller(4, Priority::kPrefill), now_).ok());
+  ASSERT_TRUE(Admit(stalled).ok());
+  ASSERT_TRUE(Admit(Caller(4, Priority::kPrefill)).ok());
   stalled->stalled = true;
   EXPECT_EQ(Described(queue_.Take(now_)), Of(0, 4));
   stalled->stalled = false;
@@ -87,42 +89,42 @@ TEST_F(BatchQueueTest, AStalledStudentIsPassedByPrefillToo) {
 }
 
 TEST_F(BatchQueueTest, PrefillLeavesHalfOfTheQueueToStudents) {
-  ASSERT_TRUE(queue_.Admit(Caller(8, Priority::kPrefill), now_).ok());
-  EXPECT_TRUE(absl::IsResourceExhausted(queue_.Admit(Caller(1, Priority::kPrefill), now_)));
-  ASSERT_TRUE(queue_.Admit(Caller(16), now_).ok());
+  ASSERT_TRUE(Admit(Caller(8, Priority::kPrefill)).ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(Admit(Caller(1, Priority::kPrefill))));
+  ASSERT_TRUE(Admit(Caller(16)).ok());
   queue_.Measured(absl::Seconds(2));
-  const absl::Status full = queue_.Admit(Caller(5), now_);
+  const absl::Status full = Admit(Caller(5));
   EXPECT_TRUE(absl::IsResourceExhausted(full));
   EXPECT_FALSE(queue_.refused_late());
   EXPECT_EQ(RetryAfter(full), absl::Seconds(4)) << "two batches make room for five samples";
 }
 
 TEST_F(BatchQueueTest, ADeadlineThatCannotBeMetIsRefusedWithATimeToComeBack) {
-  deadline_ = now_ + absl::Seconds(60);
-  ASSERT_TRUE(queue_.Admit(Caller(8), now_).ok()) << "nothing is known of the rate yet";
+  left_ = absl::Seconds(60);
+  ASSERT_TRUE(Admit(Caller(8)).ok()) << "nothing is known of the rate yet";
   queue_.Measured(absl::Seconds(25));
-  const absl::Status late = queue_.Admit(Caller(1), now_);
+  const absl::Status late = Admit(Caller(1));
   EXPECT_TRUE(absl::IsResourceExhausted(late)) << late;
   EXPECT_TRUE(queue_.refused_late());
   EXPECT_THAT(std::string(late.message()), HasSubstr("8 samples wait, 25s a batch of 4"));
   EXPECT_EQ(RetryAfter(late), absl::Seconds(50));
   EXPECT_TRUE(queue_.Take(now_).batch.size() == 4);
-  EXPECT_TRUE(queue_.Admit(Caller(8), now_).ok()) << "its first images can be served in time";
+  EXPECT_TRUE(Admit(Caller(8)).ok()) << "its first images can be served in time";
 }
 
 TEST_F(BatchQueueTest, TheRateIsThatOfTheRecentBatches) {
-  deadline_ = now_ + absl::Seconds(10);
+  left_ = absl::Seconds(10);
   queue_.Measured(absl::Seconds(100));
-  EXPECT_FALSE(queue_.Admit(Caller(1), now_).ok());
+  EXPECT_FALSE(Admit(Caller(1)).ok());
   for (int i = 0; i < 30; ++i) queue_.Measured(absl::Seconds(1));
-  EXPECT_TRUE(queue_.Admit(Caller(1), now_).ok());
+  EXPECT_TRUE(Admit(Caller(1)).ok());
 }
 
 TEST_F(BatchQueueTest, WhatNobodyWaitsForIsTakenOut) {
   auto gone = Caller(3);
   held_.back()->context.cancellation = std::make_shared<Cancellation>();
-  ASSERT_TRUE(queue_.Admit(gone, now_).ok());
-  ASSERT_TRUE(queue_.Admit(Caller(1), now_).ok());
+  ASSERT_TRUE(Admit(gone).ok());
+  ASSERT_TRUE(Admit(Caller(1)).ok());
   held_[0]->context.cancellation->Cancel();
   const BatchQueue::Next next = queue_.Take(now_ + delay_);
   EXPECT_EQ(next.expired.size(), 3u);

@@ -8,6 +8,7 @@
 
 #include "absl/time/clock.h"
 #include "tests/integration/targets/fake_source.h"
+#include "tests/support/fake_clock.h"
 
 namespace reflux {
 namespace {
@@ -76,9 +77,29 @@ TEST(BatchingSource, SplitsALargeRequestAndDeliversEverything) {
   for (size_t size : upstream.sizes()) EXPECT_LE(size, 4);
 }
 
+// Lets a test wait for the number of samples that wait.
+class QueueGauge : public Gauge::Sink {
+ public:
+  void Set(double value) override {
+    MutexLock lock(mutex_);
+    value_ = value;
+    changed_.NotifyAll();
+  }
+  void Await(double value) {
+    MutexLock lock(mutex_);
+    while (value_ != value) changed_.Wait(mutex_);
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  double value_ REFLUX_GUARDED_BY(mutex_) = 0;
+};
+
 TEST(BatchingSource, CallersShareABatchWhileTheRunnerIsBusy) {
   GatedSource upstream;
-  auto source = MakeBatchingSource(upstream, Options(4));
+  QueueGauge queued;
+  auto source = MakeBatchingSource(upstream, Options(4), {.queued_samples = Gauge(&queued)});
   CollectingSink first_sink, second_sink, third_sink;
   std::thread first(
       [&] { EXPECT_TRUE(source->Fetch({}, MakeRequest(1, {"a"}), first_sink).ok()); });
@@ -87,12 +108,14 @@ TEST(BatchingSource, CallersShareABatchWhileTheRunnerIsBusy) {
       [&] { EXPECT_TRUE(source->Fetch({}, MakeRequest(2, {"a"}), second_sink).ok()); });
   std::thread third(
       [&] { EXPECT_TRUE(source->Fetch({}, MakeRequest(2, {"a"}), third_sink).ok()); });
+  queued.Await(4);
   upstream.Open();
   first.join();
   second.join();
   third.join();
   EXPECT_EQ(second_sink.deliveries, 2);
   EXPECT_EQ(third_sink.deliveries, 2);
+  EXPECT_EQ(upstream.sizes(), std::vector<size_t>({1, 4}));
 }
 
 // Holds its caller's thread in the first delivery until it is let go.
@@ -181,6 +204,30 @@ TEST(BatchingSource, ACallerWhoCancelsInTheQueueIsAnsweredWithoutCompute) {
   EXPECT_TRUE(absl::IsCancelled(cancelled_sink.targets.at({0, 0}).status()));
   EXPECT_EQ(upstream.sizes().size(), 1u) << "nothing was computed for it";
 }
+
+// What waits for company when somebody sets the machine's clock: the third of three samples.
+class BatchingSourceClock : public testing::TestWithParam<absl::Duration> {};
+
+TEST_P(BatchingSourceClock, ThatIsSetNeitherDelaysABatchNorStartsItEarly) {
+  FakeClock clock;
+  GatedSource upstream;
+  upstream.Open();
+  BatchingOptions options = Options(2);
+  options.clock = &clock;
+  auto source = MakeBatchingSource(upstream, options);
+  CollectingSink sink;
+  std::thread fetch([&] { EXPECT_TRUE(source->Fetch({}, MakeRequest(3, {"a"}), sink).ok()); });
+  upstream.AwaitRequests(1);
+  clock.Jump(GetParam());
+  clock.AwaitWaiter();
+  EXPECT_EQ(upstream.sizes(), std::vector<size_t>({2})) << "its time has not come";
+  clock.Advance(options.queue.max_delay);
+  fetch.join();
+  EXPECT_EQ(upstream.sizes(), std::vector<size_t>({2, 1}));
+}
+
+INSTANTIATE_TEST_SUITE_P(BackAndForward, BatchingSourceClock,
+                         testing::Values(-absl::Hours(10), absl::Hours(10)));
 
 TEST(BatchingSource, AsManyBatchesRunAtOnceAsThereAreRunners) {
   GatedSource upstream;

@@ -153,6 +153,45 @@ TEST_F(PooledSourceTest, AFailingServerIsLeftOutForATimeAndComesBack) {
   EXPECT_EQ(Fetches("A"), 4) << "it shares the work again";
 }
 
+TEST_F(PooledSourceTest, AClockThatIsSetLeavesAFailingServerOutForNoOtherTime) {
+  servers_["A"].script = [](const TargetRequest&, TargetSink&) {
+    return absl::UnavailableError("Connection refused");
+  };
+  ASSERT_TRUE(Fetch().ok());
+  servers_["A"].script = Server::AnswerAll;
+  clock_.Jump(absl::Hours(10));
+  ASSERT_TRUE(Fetch().ok());
+  EXPECT_EQ(Fetches("A"), 1) << "it comes back no sooner";
+  clock_.Jump(-absl::Hours(20));
+  clock_.Advance(options_.policy.min_ejection);
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(Fetch().ok());
+  EXPECT_EQ(Fetches("A"), 2) << "nor later";
+}
+
+TEST_F(PooledSourceTest, AClockThatIsSetMakesNobodySlow) {
+  const auto setting = [this](absl::Duration by) {
+    return [this, by](const TargetRequest& request, TargetSink& sink) {
+      clock_.Jump(by);
+      clock_.Advance(absl::Seconds(1));
+      return Server::AnswerAll(request, sink);
+    };
+  };
+  servers_["A"].script = setting(absl::Hours(1));
+  servers_["B"].script = setting(-absl::Hours(1));
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(Fetch().ok());
+  EXPECT_EQ(Fetches("A"), 10);
+}
+
+TEST_F(PooledSourceTest, ServersJoinAlsoAfterAClockWasSetBack) {
+  List({"A"});
+  ASSERT_TRUE(Fetch().ok());
+  clock_.Jump(-absl::Hours(10));
+  List({"B"});
+  clock_.Advance(options_.refresh);
+  ASSERT_TRUE(Fetch().ok());
+  EXPECT_EQ(Fetches("B"), 1);
+}
+
 TEST_F(PooledSourceTest, ASlowServerIsLeftOutWhileAnotherServes) {
   const auto taking = [this](absl::Duration time) {
     return [this, time](const TargetRequest& request, TargetSink& sink) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <limits>
 #include <utility>
 
 #include "common/base/digest.h"
@@ -54,42 +55,31 @@ TEST(Wire, IgnoresAFieldThatOnlySaysHowToAnswer) {
   EXPECT_TRUE(FromProto(std::move(request)).ok());
 }
 
-TEST(Wire, NamesTheFieldThatIsBeyondItsBound) {
-  using Change = void (*)(v1::FetchRequest&);
+// Bounds of requests: tests/integration/request_bounds_test.cc.
+TEST(Wire, NamesWhatOfATeachersAnswerIsBeyondItsBound) {
+  using Change = void (*)(v1::TeacherInfo&);
   const std::pair<const char*, Change> changes[] = {
-      {"1024 samples",
-       [](auto& r) {
-         while (r.samples_size() < 1025) *r.add_samples() = r.samples(0);
+      {"teacher info: too many taps",
+       [](auto& info) {
+         while (info.taps_size() <= 4096) info.add_taps();
        }},
-      {"16 specs",
-       [](auto& r) {
-         while (r.specs_size() < 17) *r.add_specs() = r.specs(0);
+      {"a digest has 32 bytes", [](auto& info) { info.mutable_identity()->clear_digest(); }},
+      {"numerics.mode",
+       [](auto& info) {
+         info.mutable_identity()->mutable_numerics()->set_mode(v1::NumericsMode(3));
        }},
-      {"samples: a request has", [](auto& r) { r.clear_samples(); }},
-      {"specs.tap", [](auto& r) { r.mutable_specs(0)->set_tap(std::string(129, 'a')); }},
-      {"specs.codec", [](auto& r) { r.mutable_specs(0)->set_codec(v1::Codec(777)); }},
-      {"specs.reduction", [](auto& r) { r.mutable_specs(0)->set_reduction(v1::Reduction(777)); }},
-      {"samples.locator", [](auto& r) { r.mutable_samples(0)->set_path(std::string(1025, 'a')); }},
-      {"samples.image",
-       [](auto& r) { r.mutable_samples(0)->set_image(std::string(65 << 20, 'a')); }},
-      {"view: sides", [](auto& r) { r.mutable_samples(0)->mutable_view()->set_crop_width(-1); }},
-      {"is over",
-       [](auto& r) {
-         r.mutable_samples(0)->mutable_view()->set_resized_height(16384);
-         r.mutable_samples(0)->mutable_view()->set_resized_width(16384);
+      {"preprocessing.mean",
+       [](auto& info) {
+         info.mutable_identity()->mutable_preprocessing()->set_mean(
+             0, std::numeric_limits<double>::quiet_NaN());
        }},
-      {"decode_shrink",
-       [](auto& r) { r.mutable_samples(0)->mutable_view()->set_decode_shrink(3); }},
-      {"threads and batch",
-       [](auto& r) { r.mutable_teacher()->mutable_numerics()->set_batch(1 << 30); }},
-      {"numerics.compute",
-       [](auto& r) { r.mutable_teacher()->mutable_numerics()->set_compute(v1::ComputeDType(9)); }},
-      {"divisor", [](auto& r) { r.mutable_teacher()->mutable_preprocessing()->set_divisor(0); }},
   };
+  const v1::TeacherInfo good = ToProto(TeacherInfo{.identity = {.digest = Sha256::Of("teacher")}});
+  ASSERT_TRUE(FromProto(good).ok());
   for (const auto& [field, change] : changes) {
-    v1::FetchRequest request = Request();
-    change(request);
-    const absl::Status status = FromProto(std::move(request)).status();
+    v1::TeacherInfo info = good;
+    change(info);
+    const absl::Status status = FromProto(info).status();
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << field << ": " << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr(field));
   }
