@@ -77,8 +77,8 @@ const torch::Tensor& RequireMap(const std::map<std::string, torch::Tensor>& maps
 int64_t GlobalBatch(const LossInputs& inputs, int64_t share);
 
 // What a term that compares with a teacher's derived maps sees: every position of both sides whose
-// pixel (at the map's stride) is padding is 0, so that it teaches nothing. Without padding,
-// `inputs`.
+// pixel (at the map's stride) is padding is 0, and no gradient reaches the student's map there. (A
+// loss whose own layers make something of 0, as Af-DCD's, learns from it.) Without it, `inputs`.
 LossInputs WithoutPadding(const LossInputs& inputs);
 
 // `map` with every vector along `dim` divided by its length, or by 1e-12 where that is larger.

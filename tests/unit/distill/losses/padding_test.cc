@@ -1,9 +1,10 @@
-// Padding of derived maps teaches nothing (LossInputs::padding).
+// Padding of derived maps teaches the student nothing (LossInputs::padding).
 #include <gtest/gtest.h>
 
 #include "distill/losses/cross_entropy_loss.h"
 #include "distill/losses/loss_set.h"
 #include "distill/losses/pixel_kd_loss.h"
+#include "tests/unit/distill/losses/scratch_losses.h"
 
 namespace reflux {
 namespace {
@@ -55,6 +56,20 @@ TEST(WithoutPadding, ExcludesPositionsFromTermsThatReadATeacher) {
     return Compute("kd", std::make_shared<PixelKdLoss>(PixelKdOptions{}), of).total_value;
   };
   EXPECT_EQ(value(inputs), value(other));
+}
+
+// Its biases make something of the 0 that it is given: docs/data.md says so.
+TEST(WithoutPadding, TeachesAfdcdsOwnLayersAlone) {
+  LossInputs inputs = RandomInputs(2);
+  inputs.padding = torch::ones({2, 11, 13}, torch::kBool);
+  const torch::Tensor student = inputs.student["aspp"].requires_grad_();
+  const auto afdcd = MakeAfdcd(DenseContrastOptions::Negatives::kOmni, AfdcdOptions::Mask::kCentre,
+                               AfdcdProjectorKind::kPlain);
+  Compute("afdcd", afdcd, inputs).total.backward();
+  EXPECT_EQ(student.grad().abs().max().item<double>(), 0);
+  for (const char* bias : {"align.bias", "projetor.2.bias"}) {
+    EXPECT_GT(afdcd->named_parameters()[bias].grad().norm().item<double>(), 0) << bias;
+  }
 }
 
 TEST(WithoutPadding, LeavesTermsWithoutTeacherAlone) {
