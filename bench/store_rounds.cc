@@ -24,9 +24,9 @@ class SteppedClock : public Clock {
  public:
   absl::Time Now() const override { return absl::FromUnixSeconds(1'700'000'000) + Uptime(); }
   absl::Duration Uptime() const override { return absl::Hours(hours_.load()); }
-  void WaitUntil(CondVar& condition, Mutex& mutex, absl::Time /*deadline*/) const override
+  void WaitUntilUptime(CondVar& condition, Mutex& mutex, absl::Duration /*deadline*/) const override
       REFLUX_REQUIRES(mutex) {
-    condition.WaitUntil(mutex, absl::Now() + absl::Milliseconds(1));  // for no reason, as it may
+    condition.WaitFor(mutex, absl::Milliseconds(1));  // for no reason, as it may
   }
   void Advance() { ++hours_; }
 

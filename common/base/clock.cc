@@ -15,17 +15,13 @@ class MachineClock : public Clock {
     clock_gettime(CLOCK_BOOTTIME, &now);
     return absl::DurationFromTimespec(now);
   }
-  void WaitUntil(CondVar& condition, Mutex& mutex, absl::Time deadline) const override
+  void WaitUntilUptime(CondVar& condition, Mutex& mutex, absl::Duration deadline) const override
       REFLUX_REQUIRES(mutex) {
-    condition.WaitUntil(mutex, deadline);
+    condition.WaitFor(mutex, deadline - Uptime());
   }
 };
 
 }  // namespace
-
-void Clock::WaitUntilUptime(CondVar& condition, Mutex& mutex, absl::Duration deadline) const {
-  condition.WaitFor(mutex, deadline - Uptime());
-}
 
 const Clock& SystemClock() {
   static const auto* const clock = new MachineClock;

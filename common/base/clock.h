@@ -18,14 +18,10 @@ class Clock {
   // measured by within a process.
   virtual absl::Duration Uptime() const = 0;
 
-  // As CondVar::WaitUntil, with `deadline` by Now(): returns when notified, when it has come, or
+  // As CondVar::WaitUntil, with `deadline` by Uptime(): returns when notified, when it has come, or
   // for no reason. The caller holds `mutex`.
-  virtual void WaitUntil(CondVar& condition, Mutex& mutex, absl::Time deadline) const
-      REFLUX_REQUIRES(mutex) = 0;
-
-  // The same, with `deadline` by Uptime().
   virtual void WaitUntilUptime(CondVar& condition, Mutex& mutex, absl::Duration deadline) const
-      REFLUX_REQUIRES(mutex);
+      REFLUX_REQUIRES(mutex) = 0;
 };
 
 // The machine's; lives for ever.

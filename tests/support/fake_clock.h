@@ -19,10 +19,6 @@ class FakeClock : public Clock {
   }
   // Returns for no reason after 2 ms of the machine's time, so that nobody need be woken who may be
   // gone by then: who waits looks at this clock again.
-  void WaitUntil(CondVar& condition, Mutex& mutex, absl::Time deadline) const override
-      REFLUX_REQUIRES(mutex) {
-    WaitUntilUptime(condition, mutex, Uptime() + (deadline - Now()));
-  }
   void WaitUntilUptime(CondVar& condition, Mutex& mutex, absl::Duration deadline) const override
       REFLUX_REQUIRES(mutex) {
     {
@@ -31,7 +27,7 @@ class FakeClock : public Clock {
       ++waits_;
       changed_.NotifyAll();
     }
-    condition.WaitUntil(mutex, absl::Now() + absl::Milliseconds(2));
+    condition.WaitFor(mutex, absl::Milliseconds(2));
   }
   // Blocks until somebody has begun to wait since this was called.
   void AwaitWaiter() const {
