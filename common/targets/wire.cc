@@ -11,6 +11,7 @@ namespace {
 
 constexpr int32_t kMaxThreadsOrBatch = 1024;
 constexpr int kMaxTaps = 4096;
+constexpr int kMaxChannels = 1 << 20;  // of a map, and classes
 constexpr int kMaxLabelValues = 65536;
 
 absl::StatusOr<std::array<double, 3>> ThreeValues(
@@ -271,14 +272,36 @@ absl::StatusOr<TargetSet> TargetSetFromProto(const v1::TargetSet& message) {
   }
   REFLUX_ASSIGN_OR_RETURN(set.teacher, FromProto(message.teacher()));
   REFLUX_ASSIGN_OR_RETURN(set.spec, FromProto(message.spec()));
+  if (set.spec.tap.size() > TargetRequest::kMaxTapName) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("set: spec.tap is over ", TargetRequest::kMaxTapName, " bytes"));
+  }
   return set;
 }
 
+namespace {
+
+absl::Status CheckBounds(const v1::TeacherInfo& message) {
+  const auto bad = [](absl::string_view what) {
+    return absl::InvalidArgumentError(absl::StrCat("teacher info: ", what));
+  };
+  if (message.taps_size() > kMaxTaps) return bad("too many taps");
+  for (const auto& tap : message.taps()) {
+    if (tap.name().size() > TargetRequest::kMaxTapName) return bad("taps.name is too long");
+    if (tap.channels() < 0 || tap.channels() > kMaxChannels) return bad("taps.channels");
+    if (tap.stride() < 0 || tap.stride() > View::kMaxSide) return bad("taps.stride");
+  }
+  if (message.num_classes() < 0 || message.num_classes() > kMaxChannels) return bad("num_classes");
+  if (message.images_inferred() < 0) return bad("images_inferred is negative");
+  return message.miou() <= 100 ? absl::OkStatus() : bad("miou is over 100, or no number");
+}
+
+}  // namespace
+
 absl::StatusOr<TeacherInfo> FromProto(const v1::TeacherInfo& message) {
+  REFLUX_RETURN_IF_ERROR(CheckBounds(message));
   TeacherInfo info;
   REFLUX_ASSIGN_OR_RETURN(info.identity, FromProto(message.identity()));
-  if (message.taps_size() > kMaxTaps)
-    return absl::InvalidArgumentError("teacher info: too many taps");
   info.model = message.model();
   info.num_classes = message.num_classes();
   for (const auto& tap : message.taps()) {

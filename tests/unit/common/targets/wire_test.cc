@@ -63,6 +63,13 @@ TEST(Wire, NamesWhatOfATeachersAnswerIsBeyondItsBound) {
        [](auto& info) {
          while (info.taps_size() <= 4096) info.add_taps();
        }},
+      {"taps.name", [](auto& info) { info.add_taps()->set_name(std::string(129, 'a')); }},
+      {"taps.channels", [](auto& info) { info.add_taps()->set_channels(-1); }},
+      {"taps.channels", [](auto& info) { info.add_taps()->set_channels(1 << 30); }},
+      {"taps.stride", [](auto& info) { info.add_taps()->set_stride(1 << 30); }},
+      {"num_classes", [](auto& info) { info.set_num_classes(1 << 30); }},
+      {"images_inferred", [](auto& info) { info.set_images_inferred(-1); }},
+      {"miou", [](auto& info) { info.set_miou(std::numeric_limits<double>::quiet_NaN()); }},
       {"a digest has 32 bytes", [](auto& info) { info.mutable_identity()->clear_digest(); }},
       {"numerics.mode",
        [](auto& info) {
