@@ -43,6 +43,10 @@ rocksdb::DBOptions DatabaseOptions(int64_t table_bytes) {
   options.create_if_missing = true;
   options.create_missing_column_families = true;
   options.max_open_files = MaxOpenTables();
+  // A value is read from end to end, in pieces. Told that reads are random, the kernel would read
+  // nothing ahead, and what is not in the page cache would come at a third of the speed
+  // (docs/decisions/0005-values-uncompressed.md).
+  options.advise_random_on_open = false;
   // `index` fills its memtable long after `values`: without this limit the log would grow with it.
   options.max_total_wal_size = 4 * static_cast<uint64_t>(table_bytes);
   options.max_background_jobs = 2;
