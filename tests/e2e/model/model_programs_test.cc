@@ -240,7 +240,7 @@ TEST_F(ModelProgramsTest, DataCheckTellsAllThatIsWrong) {
   ASSERT_EQ(splits.size(), 2);
   EXPECT_EQ(splits[1]["split"], "val");
   EXPECT_EQ(splits[1]["images"], 2);
-  const ShellOutput both = Run("reflux-data check job.yaml --split val");
+  const ShellOutput both = Run("reflux-data check job.yaml --split val", true);
   EXPECT_EQ(both.exit_code, 2) << "a job names its splits itself";
   EXPECT_THAT(both.text, HasSubstr("JOB excludes --split"));
   int64_t pixels = splits[1]["ignored_pixels"];
