@@ -75,9 +75,12 @@ class CacheClientsTest : public testing::Test {
     }
   }
 
-  // For good: the end of gRPC with its last user may take it ten seconds.
-  static inline const auto& kUserOfGrpc = *new std::shared_ptr<grpc::Channel>(
-      grpc::CreateChannel("unix:none", grpc::InsecureChannelCredentials()));
+  // A user of gRPC for good: its end with the last one may take it ten seconds.
+  static void SetUpTestSuite() {
+    static const auto& user = *new std::shared_ptr<grpc::Channel>(
+        grpc::CreateChannel("unix:none", grpc::InsecureChannelCredentials()));
+    ASSERT_NE(user, nullptr);
+  }
 
   TemporaryFolder folder_;
   std::vector<std::unique_ptr<Teacher>> teachers_;  // they outlive the cache's calls
