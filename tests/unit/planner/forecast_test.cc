@@ -3,36 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/unit/planner/forecast_scene.h"
+
 namespace reflux {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr double kMega = 1e6, kGiga = 1e9;
-
-// 100 images in steps of 10, 8 views each, 40 epochs: 400 steps, 800 views of 1 MB. A live step
-// takes 3 s, a warm one 1 s.
-ForecastJob Job() {
-  return {.images = 100,
-          .steps = 400,
-          .global_batch = 10,
-          .replay = 8,
-          .views = 800,
-          .missing_views = 800};
-}
-Measured Machine() {
-  return {.view_bytes = kMega,
-          .view_seconds = 0.2,
-          .alone_step = 0.9,
-          .live_step = 3,
-          .warm_step = 1,
-          .served_step = 1.1,
-          .drive_write = 0.5 * kGiga,
-          .drive_read = kGiga,
-          .memory_bytes = 16 * kGiga,
-          .free_disk_bytes = 100 * kGiga};
-}
 const ModeForecast& Mode(const Forecast& forecast, const std::string& name) {
   for (const ModeForecast& mode : forecast.modes) {
     if (mode.name == name) return mode;
