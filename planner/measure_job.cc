@@ -75,6 +75,7 @@ class JobMeter {
   const v1::JobSpec spec_;
   JobMeasurement result_;
   JobNeeds needs_;
+  JobNeeds replayed_needs_;  // of a job with whole images: what it would replay instead
   std::unique_ptr<ScratchFolder> scratch_;
   std::unique_ptr<MeteredTeachers> teachers_;  // in the folder
 };
@@ -184,9 +185,9 @@ absl::Status JobMeter::MeasureOtherViews() {
   std::vector<PlanTap> taps;
   if (IsWhole(spec_)) {
     const v1::JobSpec replayed = WithViews(spec_, kReplayed);
-    REFLUX_ASSIGN_OR_RETURN(const JobNeeds needs, NeedsOf(replayed));
+    REFLUX_ASSIGN_OR_RETURN(replayed_needs_, NeedsOf(replayed));
     REFLUX_ASSIGN_OR_RETURN(result_.kinds.replayed,
-                            MeasureMaps("replayed views", replayed, needs, costs, taps));
+                            MeasureMaps("replayed views", replayed, replayed_needs_, costs, taps));
     return CompareWhole(job_, needs_);
   }
   if (const absl::Status valid = ValidateJob(WithViews(job_, "whole")); !valid.ok()) {
@@ -219,10 +220,9 @@ absl::Status JobMeter::MeasureReduction() {
   const bool reduces = spec_.targets().reduce() == "auto";
   result_.none_bytes = result_.auto_bytes = result_.kinds.replayed.bytes;
   v1::JobSpec other = IsWhole(spec_) ? WithViews(spec_, kReplayed) : spec_;
-  REFLUX_ASSIGN_OR_RETURN(const JobNeeds own, NeedsOf(other));
   other.mutable_targets()->set_reduce(reduces ? "none" : "auto");
   REFLUX_ASSIGN_OR_RETURN(JobNeeds needs, NeedsOf(other));
-  if (SameSpecs(needs, own)) return absl::OkStatus();
+  if (SameSpecs(needs, IsWhole(spec_) ? replayed_needs_ : needs_)) return absl::OkStatus();
   REFLUX_RETURN_IF_ERROR(Phase("measuring reductions at the teacher"));
   needs.samples.resize(std::min(needs.samples.size(), kSizedSamples));
   ViewCosts costs;
